@@ -1,0 +1,66 @@
+//! DuckDB's spelling. Source: <https://duckdb.org/docs/stable/sql/introduction>.
+
+use websessions_core::dialect::Dialect;
+use websessions_core::model::tables::{Column, ColumnType, TypeFamily};
+
+/// DuckDB's SQL.
+#[derive(Clone, Copy, Debug)]
+pub struct DuckDbDialect;
+
+impl Dialect for DuckDbDialect {
+    fn name(&self) -> &'static str {
+        "duckdb"
+    }
+
+    // Lengths have no effect: <https://duckdb.org/docs/stable/sql/data_types/text>.
+    fn column_type(&self, column_type: ColumnType) -> String {
+        match column_type {
+            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "VARCHAR",
+            ColumnType::Integer => "BIGINT",
+            ColumnType::Float => "DOUBLE",
+            ColumnType::Boolean => "BOOLEAN",
+            ColumnType::Timestamp => "TIMESTAMP",
+        }
+        .to_owned()
+    }
+
+    fn type_family(&self, reported: &str) -> Option<TypeFamily> {
+        match reported {
+            "VARCHAR" | "UUID" => Some(TypeFamily::Text),
+            "TINYINT" | "SMALLINT" | "INTEGER" | "BIGINT" | "HUGEINT" => Some(TypeFamily::Integer),
+            "FLOAT" | "DOUBLE" => Some(TypeFamily::Float),
+            "BOOLEAN" => Some(TypeFamily::Boolean),
+            "TIMESTAMP" => Some(TypeFamily::Timestamp),
+            _ => None,
+        }
+    }
+
+    // now() has a time zone; its microseconds since the epoch don't depend on the session's.
+    // <https://duckdb.org/docs/stable/sql/functions/timestamptz>
+    fn now(&self) -> String {
+        "make_timestamp(epoch_us(now()))".to_owned()
+    }
+
+    // Counts boundaries; date_sub would count whole seconds.
+    // <https://duckdb.org/docs/stable/sql/functions/timestamp#date_diffpart-startdate-enddate>
+    fn seconds_between(&self, start: &str, end: &str) -> String {
+        format!("date_diff('second', {start}, {end})")
+    }
+
+    // <https://duckdb.org/docs/stable/sql/data_types/interval>
+    fn minus_days(&self, timestamp: &str, days: u32) -> String {
+        format!("{timestamp} - INTERVAL {days} DAY")
+    }
+
+    fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
+        format!("{timestamp} + INTERVAL {seconds} SECOND")
+    }
+
+    // A rowid can be taken again after a checkpoint, so it is the content that identifies a row. hash() gives an
+    // unsigned 64-bit number; one bit less fits BIGINT.
+    // <https://duckdb.org/docs/stable/sql/functions/utility#hashvalue>
+    fn row_fingerprint(&self, columns: &[Column]) -> String {
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        format!("CAST(hash({}) >> 1 AS BIGINT)", names.join(", "))
+    }
+}

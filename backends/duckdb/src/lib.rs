@@ -1,0 +1,326 @@
+//! The embedded backend: DuckDB in a file, in this process. It also loads page views from Parquet, CSV and JSON files,
+//! and exports tables.
+
+mod dialect;
+mod files;
+
+pub use dialect::DuckDbDialect;
+
+use duckdb::types::TimeUnit;
+use duckdb::{Config, Connection, InterruptHandle};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use websessions_core::async_trait;
+use websessions_core::dialect::{Dialect, TableName};
+use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
+use websessions_core::plan::Statement;
+use websessions_core::registry::{BackendFactory, Setting, Settings};
+use websessions_core::warehouse::{Done, Loaded, Rows, Value, Warehouse};
+
+const SETTINGS: &[Setting] = &[
+    Setting::optional("database", "path of the database file; made if missing").or("websessions.duckdb"),
+    Setting::optional("memory_limit", "most memory that the engine may use, such as 2GiB; DuckDB's default is 80 % of the machine's"),
+    Setting::optional("threads", "how many threads the engine may use; DuckDB's default is one a core"),
+    Setting::optional("temp_directory", "where the engine spills what doesn't fit in memory; DuckDB's default is beside the database"),
+];
+
+/// The factory of the embedded backend.
+#[derive(Clone, Copy, Debug)]
+pub struct DuckDb;
+
+#[async_trait]
+impl BackendFactory for DuckDb {
+    fn name(&self) -> &'static str {
+        "duckdb"
+    }
+
+    fn about(&self) -> &'static str {
+        "DuckDB 1.5, embedded: a database in a file, no server"
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        SETTINGS
+    }
+
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(DuckDbDialect)
+    }
+
+    fn abilities(&self) -> &'static [&'static str] {
+        &["load (Parquet, CSV, newline-delimited JSON)", "export (CSV, Parquet)", "cancel"]
+    }
+
+    async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
+        let path = PathBuf::from(settings.get("database").unwrap_or_default());
+        let options: Vec<(&'static str, String)> = ["memory_limit", "threads", "temp_directory"]
+            .into_iter()
+            .filter_map(|name| settings.get(name).map(|value| (name, value.to_owned())))
+            .collect();
+        let opened = blocking(move || DuckDbWarehouse::open(&path, &options)).await;
+        match opened {
+            Ok(warehouse) => Ok(Arc::new(warehouse)),
+            Err((context, source)) => Err(Error::Warehouse { context, source }),
+        }
+    }
+}
+
+/// An open database file.
+pub struct DuckDbWarehouse {
+    path: PathBuf,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: Mutex<Connection>,
+    idle: Mutex<Vec<Connection>>,
+    busy: Mutex<BTreeMap<u64, Arc<InterruptHandle>>>,
+}
+
+type OpenError = (String, WarehouseError);
+
+impl DuckDbWarehouse {
+    /// Opens a database file, making it if it is missing, with options of the engine by name.
+    pub fn open(path: &Path, options: &[(&str, String)]) -> Result<Self, OpenError> {
+        let context = || format!("can't open the database {}", path.display());
+        let mut config = Config::default();
+        for (name, value) in options {
+            config = config.with(name, value).map_err(|error| {
+                let error = warehouse_error(&error).with_hint(format!("check the target's {name}"));
+                (format!("the engine refuses {name} = {value:?}"), error)
+            })?;
+        }
+        let root = Connection::open_with_flags(path, config).map_err(|error| (context(), warehouse_error(&error)))?;
+        let inner = Inner { root: Mutex::new(root), idle: Mutex::default(), busy: Mutex::default() };
+        Ok(Self { path: path.to_owned(), inner: Arc::new(inner) })
+    }
+
+    /// Another handle on the same open file, as if another run had it.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self { path: self.path.clone(), inner: Arc::clone(&self.inner) }
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, WarehouseError> + Send + 'static,
+    ) -> Result<T, WarehouseError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.with(work)).await
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    /// Runs work on a connection of its own, so that calls at the same time don't wait for each other.
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, WarehouseError>) -> Result<T, WarehouseError> {
+        let idle = lock(&self.idle).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => lock(&self.root).try_clone().map_err(|error| warehouse_error(&error))?,
+        };
+        let number = {
+            let mut busy = lock(&self.busy);
+            let number = busy.last_key_value().map_or(0, |(last, _)| last + 1);
+            busy.insert(number, connection.interrupt_handle());
+            number
+        };
+        let result = work(&connection);
+        lock(&self.busy).remove(&number);
+        lock(&self.idle).push(connection);
+        result
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The engine's words, and what they mean. They begin with the error's type: `IO Error: …`.
+pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
+    use WarehouseErrorKind as Kind;
+    let message = match error {
+        duckdb::Error::DuckDBFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    };
+    let begins = |start: &str| message.starts_with(start);
+    if begins("IO Error") && message.contains("Could not set lock") {
+        return WarehouseError::new(Kind::Locked, message)
+            .with_hint("another process has the database file open: wait for it to end, or close it");
+    }
+    if begins("INTERRUPT") {
+        return WarehouseError::new(Kind::Cancelled, message);
+    }
+    if message.contains("Conflict on") || message.contains("conflict on") || message.contains("write-write conflict") {
+        return WarehouseError::new(Kind::Locked, message).with_retry(Retry::NotApplied);
+    }
+    if begins("Out of Memory Error") {
+        return WarehouseError::new(Kind::Resources, message)
+            .with_hint("raise the target's memory_limit, or set temp_directory to a disk with room");
+    }
+    if begins("IO Error") || begins("FATAL Error") {
+        let hint = "check that the disk has room, and that the path can be read and written";
+        return WarehouseError::new(Kind::Resources, message).with_hint(hint);
+    }
+    let kind = if begins("Catalog Error") || begins("Binder Error") {
+        Kind::Missing
+    } else if begins("Conversion Error") || begins("Constraint Error") || begins("Invalid Input Error") {
+        Kind::Data
+    } else if begins("Permission Error") || message.contains("read-only") {
+        Kind::Permission
+    } else {
+        Kind::Other
+    };
+    WarehouseError::new(kind, message)
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<Done, WarehouseError> {
+    let rows = connection.execute(sql, []).map_err(|error| warehouse_error(&error))?;
+    Ok(Done { rows_affected: Some(rows as u64), query_id: None })
+}
+
+fn in_transaction<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> Result<T, WarehouseError>,
+) -> Result<T, WarehouseError> {
+    let dialect = DuckDbDialect;
+    execute(connection, dialect.begin())?;
+    let result = work().and_then(|done| execute(connection, dialect.commit()).map(|_| done));
+    if result.is_err() {
+        // A failed COMMIT has ended the transaction already; then there is nothing to roll back.
+        let _ = connection.execute("ROLLBACK", []);
+    }
+    result
+}
+
+pub(crate) fn query(connection: &Connection, sql: &str) -> Result<Rows, WarehouseError> {
+    let failed = |error: duckdb::Error| warehouse_error(&error);
+    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let mut found = statement.query([]).map_err(failed)?;
+    let columns: Vec<String> = found
+        .as_ref()
+        .map(|statement| statement.column_names().iter().map(|name| name.to_lowercase()).collect())
+        .unwrap_or_default();
+    let mut rows = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        let values: Result<Vec<Value>, _> =
+            (0..columns.len()).map(|position| row.get::<_, duckdb::types::Value>(position).map(value)).collect();
+        rows.push(values.map_err(failed)?);
+    }
+    Ok(Rows { columns, rows })
+}
+
+fn value(value: duckdb::types::Value) -> Value {
+    use duckdb::types::Value as Duck;
+    match value {
+        Duck::Null => Value::Null,
+        Duck::Boolean(truth) => Value::Boolean(truth),
+        Duck::TinyInt(number) => Value::Integer(number.into()),
+        Duck::SmallInt(number) => Value::Integer(number.into()),
+        Duck::Int(number) => Value::Integer(number.into()),
+        Duck::BigInt(number) => Value::Integer(number),
+        Duck::HugeInt(number) => {
+            i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer)
+        }
+        Duck::UTinyInt(number) => Value::Integer(number.into()),
+        Duck::USmallInt(number) => Value::Integer(number.into()),
+        Duck::UInt(number) => Value::Integer(number.into()),
+        Duck::UBigInt(number) => {
+            i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer)
+        }
+        Duck::Float(number) => Value::Float(number.into()),
+        Duck::Double(number) => Value::Float(number),
+        Duck::Text(text) | Duck::Enum(text) => Value::Text(text),
+        Duck::Timestamp(unit, number) => timestamp(unit, number),
+        other => Value::Text(format!("{other:?}")),
+    }
+}
+
+fn timestamp(unit: TimeUnit, number: i64) -> Value {
+    let microseconds = match unit {
+        TimeUnit::Second => number.saturating_mul(1_000_000),
+        TimeUnit::Millisecond => number.saturating_mul(1_000),
+        TimeUnit::Microsecond => number,
+        TimeUnit::Nanosecond => number / 1_000,
+    };
+    Value::Text(chrono::DateTime::from_timestamp_micros(microseconds).map_or_else(
+        || format!("{microseconds} µs since 1970"),
+        |time| time.naive_utc().format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
+    ))
+}
+
+#[async_trait]
+impl Warehouse for DuckDbWarehouse {
+    fn dialect(&self) -> &dyn Dialect {
+        &DuckDbDialect
+    }
+
+    fn location(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
+        let sql = statement.sql.clone();
+        self.with(move |connection| execute(connection, &sql)).await
+    }
+
+    async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
+        let statements = statements.to_vec();
+        self.with(move |connection| {
+            in_transaction(connection, || statements.iter().map(|statement| execute(connection, &statement.sql)).collect())
+        })
+        .await
+    }
+
+    async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
+        let sql = script.sql.clone();
+        self.with(move |connection| {
+            let result = connection.execute_batch(&sql).map_err(|error| warehouse_error(&error));
+            if result.is_err() {
+                // A script may have begun a transaction: it ends with the script.
+                let _ = connection.execute("ROLLBACK", []);
+            }
+            result.map(|()| Done::default())
+        })
+        .await
+    }
+
+    async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
+        let sql = sql.to_owned();
+        self.with(move |connection| query(connection, &sql)).await
+    }
+
+    async fn cancel(&self) -> Result<(), WarehouseError> {
+        for handle in lock(&self.inner.busy).values() {
+            handle.interrupt();
+        }
+        Ok(())
+    }
+
+    async fn load(&self, files: &[&Path], table: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+        let files: Vec<PathBuf> = files.iter().map(|file| file.to_path_buf()).collect();
+        let table = table.clone();
+        self.with(move |connection| {
+            in_transaction(connection, || {
+                let dialect = DuckDbDialect;
+                execute(connection, &dialect.create_schema(&table.schema).sql)?;
+                for statement in dialect.create_table(&websessions_core::model::tables::PAGE_VIEWS_STAGED, &table) {
+                    execute(connection, &statement.sql)?;
+                }
+                files.iter().map(|file| files::load(connection, file, &dialect.table(&table))).collect()
+            })
+        })
+        .await
+    }
+
+    async fn export(&self, table: &TableName, file: &Path) -> Result<u64, WarehouseError> {
+        let sql = files::export_statement(&DuckDbDialect.table(table), file)?;
+        self.with(move |connection| execute(connection, &sql)).await.map(|done| done.rows_affected.unwrap_or(0))
+    }
+}

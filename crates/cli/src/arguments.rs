@@ -1,0 +1,139 @@
+//! The command line, as clap reads it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The standard web sessions model, on any warehouse: page views in, one row a session out.
+#[derive(Debug, Parser)]
+#[command(name = "websessions", version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 locked by another run, 4 checks failed, 130 cancelled.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Configuration file [default: websessions.toml, if there is one]
+    #[arg(long, global = true, env = "WEBSESSIONS_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Target of the configuration file
+    #[arg(long, global = true, env = "WEBSESSIONS_TARGET", value_name = "NAME")]
+    pub(crate) target: Option<String>,
+    /// The target's database; for the embedded default a file [default: websessions.duckdb]
+    #[arg(long, global = true, env = "WEBSESSIONS_DATABASE", value_name = "DATABASE")]
+    pub(crate) database: Option<String>,
+    /// Sets a variable of the model (repeatable); 'websessions config show' lists them
+    #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
+    pub(crate) variables: Vec<String>,
+    /// How results are written to stdout
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
+    pub(crate) output: OutputFormat,
+    /// How progress is written to stderr
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// No progress, only warnings and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanPhase {
+    /// main, custom modules, complete
+    Run,
+    Main,
+    Complete,
+    Destroy,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run main, the custom modules and complete, in order
+    Run {
+        /// Files of page views to stage first: Parquet, CSV (.gz too) or newline-delimited JSON
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        page_views: Vec<PathBuf>,
+    },
+    /// Append files of page views to page_views_staged, making it if it is missing
+    Load {
+        /// Parquet, CSV (.gz too) or newline-delimited JSON
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Write a table to a CSV or Parquet file
+    Export {
+        /// A table of the model (sessions, page_views_staged, …), or any table as SCHEMA.TABLE
+        table: String,
+        /// The file; its ending says the format
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Compute the sessions of the staged page views and commit them
+    Main,
+    /// Remove the page views that main consumed, and the scratch tables
+    Complete,
+    /// Drop every table that this module owns
+    Destroy {
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Print the exact SQL, without a connection
+    Plan {
+        /// What to plan
+        #[arg(value_enum, default_value_t = PlanPhase::Run)]
+        phase: PlanPhase,
+        /// Dialect [default: the target's]
+        #[arg(long, value_name = "NAME")]
+        dialect: Option<String>,
+        /// Write one file a step into this directory instead
+        #[arg(long, value_name = "DIR")]
+        split: Option<PathBuf>,
+    },
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Write a commented websessions.toml
+    Init {
+        /// Overwrite an existing file
+        #[arg(long)]
+        force: bool,
+    },
+    /// List the backends that are compiled in, what they can do and their settings
+    Backends,
+    /// Show who holds the lock, and clear it
+    Unlock {
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Connect and check schemas, privileges and tables
+    Doctor,
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show each value and where it comes from
+    Show,
+}

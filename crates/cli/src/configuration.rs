@@ -1,0 +1,338 @@
+//! Where values come from: flags before the environment before the file before defaults; each value keeps its origin.
+
+use crate::arguments::Global;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use websessions_core::config::{VARIABLES, Variables, check_name};
+use websessions_core::error::Error;
+use websessions_core::identifier::unknown;
+use websessions_core::registry::{BackendFactory, Registry, Settings};
+use websessions_playbook::CustomModule;
+
+const FILE_NAME: &str = "websessions.toml";
+const ENVIRONMENT: &str = "WEBSESSIONS_";
+/// Settings of the target: `WEBSESSIONS_TARGET_MEMORY_LIMIT`.
+const TARGET_ENVIRONMENT: &str = "WEBSESSIONS_TARGET_";
+/// Variables that clap reads.
+const FLAG_ENVIRONMENT: &[&str] = &["WEBSESSIONS_CONFIG", "WEBSESSIONS_TARGET", "WEBSESSIONS_DATABASE"];
+
+/// One value, as `config show` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) origin: String,
+}
+
+/// Everything that flags, environment and file say.
+pub(crate) struct Configuration<'a> {
+    pub(crate) variables: Variables,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) custom: Vec<CustomModule>,
+    pub(crate) backend: &'a dyn BackendFactory,
+    pub(crate) shown: Vec<Shown>,
+    settings: BTreeMap<String, SettingValue>,
+}
+
+#[derive(Clone, Debug)]
+enum SettingValue {
+    Plain(String),
+    /// Read when a connection is made, never before, never shown.
+    Environment(String),
+}
+
+#[derive(Default)]
+struct File {
+    path: PathBuf,
+    variables: toml::Table,
+    targets: toml::Table,
+    default_target: Option<String>,
+    custom: Vec<toml::Value>,
+}
+
+impl<'a> Configuration<'a> {
+    pub(crate) fn read(global: &Global, registry: &'a Registry) -> Result<Self, Error> {
+        let file = File::read(global.config.as_deref())?;
+        let mut shown = Vec::new();
+        let mut warnings = Vec::new();
+        let (variables, more_warnings) = read_variables(global, &file, &mut shown, &mut warnings)?;
+        warnings.extend(more_warnings);
+        let (backend, settings) = read_target(global, &file, registry, &mut shown, &mut warnings)?;
+        let custom = file.custom_modules()?;
+        for module in &custom {
+            let files: Vec<String> = module.files.iter().map(|file| file.display().to_string()).collect();
+            let origin = file.path.display().to_string();
+            shown.push(Shown { name: format!("custom.{}", module.name), value: files.join(", "), origin });
+        }
+        Ok(Self { variables, warnings, custom, backend, shown, settings })
+    }
+
+    /// The target's settings, with secrets read from where they are kept.
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
+        let mut values = BTreeMap::new();
+        for (name, value) in &self.settings {
+            let value = match value {
+                SettingValue::Plain(text) => text.clone(),
+                SettingValue::Environment(variable) => std::env::var(variable).map_err(|_| {
+                    Error::configuration(format!("the target's {name} is to come from the environment variable {variable}, which is not set"))
+                })?,
+            };
+            values.insert(name.clone(), value);
+        }
+        Settings::new(self.backend, values)
+    }
+}
+
+fn read_variables(
+    global: &Global,
+    file: &File,
+    shown: &mut Vec<Shown>,
+    warnings: &mut Vec<String>,
+) -> Result<(Variables, Vec<String>), Error> {
+    let mut values: BTreeMap<String, Value> = BTreeMap::new();
+    let mut origins: BTreeMap<String, String> = BTreeMap::new();
+    let in_file = |error: Error| Error::configuration(format!("{}: [variables]: {error}", file.path.display()));
+    for (name, value) in &file.variables {
+        check_name(name).map_err(in_file)?;
+        let value = serde_json::to_value(value).unwrap_or(Value::Null);
+        values.insert(name.clone(), value);
+        origins.insert(name.clone(), file.path.display().to_string());
+    }
+    // Said at once, so that the error names the file; the environment and flags may still override.
+    Variables::from_values(&values).map_err(in_file)?;
+    for (key, value) in std::env::vars() {
+        let Some(name) = key.strip_prefix(ENVIRONMENT) else { continue };
+        if FLAG_ENVIRONMENT.contains(&key.as_str()) || key.starts_with(TARGET_ENVIRONMENT) {
+            continue;
+        }
+        let name = name.to_lowercase();
+        if let Err(error) = check_name(&name) {
+            warnings.push(format!("the environment variable {key} is ignored: {error}"));
+            continue;
+        }
+        origins.insert(name.clone(), format!("environment ({key})"));
+        values.insert(name, Value::String(value));
+    }
+    for assignment in &global.variables {
+        let Some((name, value)) = assignment.split_once('=') else {
+            return Err(Error::configuration(format!("--var {assignment:?}: write it as NAME=VALUE")));
+        };
+        check_name(name)?;
+        values.insert(name.to_owned(), Value::String(value.to_owned()));
+        origins.insert(name.to_owned(), "flag (--var)".to_owned());
+    }
+    let (variables, more_warnings) = Variables::from_values(&values).map_err(|error| {
+        let text = error.to_string();
+        let origin = origins.iter().find(|(name, _)| text.contains(&format!("variable {name}:"))).map(|(_, origin)| origin.clone());
+        match origin {
+            Some(origin) if !origin.starts_with("flag") => Error::configuration(format!("{origin}: {text}")),
+            _ => error,
+        }
+    })?;
+    let typed = variables.to_values();
+    for info in VARIABLES {
+        let value = typed.get(info.name).map(plain).unwrap_or_default();
+        let origin = origins
+            .get(info.name)
+            .or_else(|| origins.get("upsert_lookback").filter(|_| info.name == "upsert_lookback_days"))
+            .cloned()
+            .unwrap_or_else(|| "default".to_owned());
+        shown.push(Shown { name: info.name.to_owned(), value, origin });
+    }
+    Ok((variables, more_warnings))
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))
+}
+
+fn read_target<'a>(
+    global: &Global,
+    file: &File,
+    registry: &'a Registry,
+    shown: &mut Vec<Shown>,
+    warnings: &mut Vec<String>,
+) -> Result<(&'a dyn BackendFactory, BTreeMap<String, SettingValue>), Error> {
+    let path = file.path.display().to_string();
+    let names: Vec<&str> = file.targets.keys().map(String::as_str).collect();
+    let chosen = match (&global.target, &file.default_target) {
+        (Some(name), _) => Some((name.clone(), "flag or environment")),
+        (None, Some(name)) => Some((name.clone(), "default_target")),
+        (None, None) if names.len() == 1 => names.first().map(|name| ((*name).to_owned(), "the only one")),
+        (None, None) if names.is_empty() => None,
+        (None, None) => {
+            return Err(Error::configuration(format!(
+                "{path} has several targets: choose one of {} with --target, or set default_target",
+                names.join(", ")
+            )));
+        }
+    };
+    let mut settings: BTreeMap<String, (SettingValue, String)> = BTreeMap::new();
+    let backend = match &chosen {
+        None => registry.all().first().map(AsRef::as_ref).ok_or_else(|| {
+            Error::configuration("no backend is compiled in: build with a feature, such as --features duckdb")
+        })?,
+        Some((name, _)) => {
+            let target = file.targets.get(name).ok_or_else(|| {
+                if names.is_empty() {
+                    Error::configuration(format!("there is no target {name:?}: there is no [target.{name}] in a {FILE_NAME}"))
+                } else {
+                    Error::configuration(unknown("target", name, names.iter().copied()))
+                }
+            })?;
+            let place = format!("{path}: [target.{name}]");
+            let in_target = |problem: String| Error::configuration(format!("{place}: {problem}"));
+            let table = target.as_table().ok_or_else(|| in_target("must be a table".into()))?;
+            let backend_name =
+                table.get("type").and_then(toml::Value::as_str).ok_or_else(|| in_target("needs a type".into()))?;
+            let backend = registry.get(backend_name).map_err(|error| in_target(error.to_string()))?;
+            for (key, value) in table.iter().filter(|(key, _)| *key != "type") {
+                settings.insert(key.clone(), (setting_value(value).map_err(|problem| in_target(format!("{key} {problem}")))?, path.clone()));
+            }
+            // Unknown keys are refused before anything connects. What is required may still come from elsewhere.
+            let known = backend.settings();
+            if let Some(wrong) = settings.keys().find(|key| !known.iter().any(|setting| setting.name == **key)) {
+                return Err(in_target(unknown("key", wrong, known.iter().map(|setting| setting.name).chain(["type"]))));
+            }
+            backend
+        }
+    };
+    for (key, value) in std::env::vars() {
+        let Some(name) = key.strip_prefix(TARGET_ENVIRONMENT) else { continue };
+        let name = name.to_lowercase();
+        if backend.settings().iter().any(|setting| setting.name == name) {
+            settings.insert(name, (SettingValue::Plain(value), format!("environment ({key})")));
+        } else {
+            warnings.push(format!("the environment variable {key} is ignored: a {} target has no {name}", backend.name()));
+        }
+    }
+    if let Some(database) = &global.database {
+        settings.insert("database".to_owned(), (SettingValue::Plain(database.clone()), "flag or environment".to_owned()));
+    }
+    let (target, origin) = chosen.unwrap_or_else(|| ("(none)".to_owned(), "default"));
+    shown.push(Shown { name: "target".into(), value: target, origin: origin.into() });
+    shown.push(Shown { name: "target.type".into(), value: backend.name().into(), origin: "target".into() });
+    for setting in backend.settings() {
+        let (value, origin) = match settings.get(setting.name) {
+            Some((SettingValue::Environment(variable), origin)) => (format!("{{ env = {variable:?} }}"), origin.clone()),
+            Some((SettingValue::Plain(_), origin)) if setting.secret => ("(secret)".to_owned(), origin.clone()),
+            Some((SettingValue::Plain(value), origin)) => (format!("{value:?}"), origin.clone()),
+            None => match setting.default {
+                Some(default) => (format!("{default:?}"), "default".to_owned()),
+                None => ("(not set)".to_owned(), "default".to_owned()),
+            },
+        };
+        shown.push(Shown { name: format!("target.{}", setting.name), value, origin });
+    }
+    Ok((backend, settings.into_iter().map(|(name, (value, _))| (name, value)).collect()))
+}
+
+fn setting_value(value: &toml::Value) -> Result<SettingValue, String> {
+    match value {
+        toml::Value::String(text) => Ok(SettingValue::Plain(text.clone())),
+        toml::Value::Integer(number) => Ok(SettingValue::Plain(number.to_string())),
+        toml::Value::Float(number) => Ok(SettingValue::Plain(number.to_string())),
+        toml::Value::Boolean(truth) => Ok(SettingValue::Plain(truth.to_string())),
+        toml::Value::Table(table) => match (table.len(), table.get("env").and_then(toml::Value::as_str)) {
+            (1, Some(variable)) => Ok(SettingValue::Environment(variable.to_owned())),
+            _ => Err("must be text, a number, true or false, or { env = \"NAME\" }".to_owned()),
+        },
+        _ => Err("must be text, a number, true or false, or { env = \"NAME\" }".to_owned()),
+    }
+}
+
+impl File {
+    fn read(given: Option<&Path>) -> Result<Self, Error> {
+        let path = given.unwrap_or(Path::new(FILE_NAME));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => {
+                return Err(Error::configuration(format!("can't read the configuration file {}: {error}", path.display())));
+            }
+        };
+        let shown = path.display();
+        let table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| Error::configuration(format!("{shown}: {}", error.to_string().trim_end())))?;
+        let mut file = Self { path: path.to_owned(), ..Self::default() };
+        for (key, value) in table {
+            let wrong = |must: &str| Error::configuration(format!("{shown}: {key} must be {must}"));
+            match (key.as_str(), value) {
+                ("variables", toml::Value::Table(table)) => file.variables = table,
+                ("variables", _) => return Err(wrong("a table, [variables]")),
+                ("target", toml::Value::Table(table)) => file.targets = table,
+                ("target", _) => return Err(wrong("tables, [target.NAME]")),
+                ("default_target", toml::Value::String(name)) => file.default_target = Some(name),
+                ("default_target", _) => return Err(wrong("text")),
+                ("custom", toml::Value::Array(modules)) => file.custom = modules,
+                ("custom", _) => return Err(wrong("an array of tables, [[custom]]")),
+                (other, _) => {
+                    let known = ["variables", "target", "default_target", "custom"];
+                    return Err(Error::configuration(format!("{shown}: {}", unknown("key", other, known))));
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    fn custom_modules(&self) -> Result<Vec<CustomModule>, Error> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        self.custom
+            .iter()
+            .enumerate()
+            .map(|(position, module)| {
+                let place = format!("{}: [[custom]] number {}", self.path.display(), position + 1);
+                let wrong = |problem: &str| Error::configuration(format!("{place}: {problem}"));
+                let table = module.as_table().ok_or_else(|| wrong("must be a table"))?;
+                let known = ["name", "files", "variables"];
+                if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
+                    return Err(wrong(&unknown("key", key, known)));
+                }
+                let name = table.get("name").and_then(toml::Value::as_str).ok_or_else(|| wrong("needs a name"))?;
+                let files = table
+                    .get("files")
+                    .and_then(toml::Value::as_array)
+                    .and_then(|files| files.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>())
+                    .filter(|files| !files.is_empty())
+                    .ok_or_else(|| wrong("needs files, a list of paths of SQL files"))?;
+                let variables = match table.get("variables") {
+                    None => BTreeMap::new(),
+                    Some(toml::Value::Table(table)) => table
+                        .iter()
+                        .map(|(name, value)| (name.clone(), serde_json::to_value(value).unwrap_or(Value::Null)))
+                        .collect(),
+                    Some(_) => return Err(wrong("variables must be a table")),
+                };
+                Ok(CustomModule { name: name.to_owned(), files: files.iter().map(|file| folder.join(file)).collect(), variables })
+            })
+            .collect()
+    }
+}
+
+/// The starter configuration, with every variable and every compiled-in backend's settings.
+pub(crate) fn starter(registry: &Registry) -> String {
+    use std::fmt::Write;
+    let mut text = String::from("# Configuration of websessions. What is commented out is the default.\n\n[variables]\n");
+    for variable in VARIABLES {
+        let _ = writeln!(text, "# {}\n# {} = {}", variable.meaning, variable.name, variable.default);
+    }
+    for (position, backend) in registry.all().iter().enumerate() {
+        let comment = if position == 0 { "" } else { "# " };
+        let _ = writeln!(text, "\n# {}\n{comment}[target.{}]\n{comment}type = {:?}", backend.about(), backend.name(), backend.name());
+        for setting in backend.settings() {
+            let value = match (setting.secret, setting.default) {
+                (true, _) => "{ env = \"NAME\" }".to_owned(),
+                (false, Some(default)) => format!("{default:?}"),
+                (false, None) => "\"\"".to_owned(),
+            };
+            let _ = writeln!(text, "# {}\n# {} = {value}", setting.meaning, setting.name);
+        }
+    }
+    text.push_str(
+        "\n# Your own SQL, run between main and complete, in this order. Files are Go templates: {{.output_schema}}.\n\
+         # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n",
+    );
+    text
+}

@@ -1,0 +1,120 @@
+//! stdout is data, stderr is talk. The only place that prints.
+
+use crate::arguments::OutputFormat;
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use std::io::Write;
+use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::run::Report;
+
+/// Writes to stdout. A reader that went away is no error.
+pub(crate) fn data(text: &str) {
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// Writes a line to stderr.
+pub(crate) fn talk(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+pub(crate) fn warn(message: &str) {
+    let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
+    talk(&format!("{style}warning{style:#}: {message}"));
+}
+
+/// Writes a value as JSON to stdout.
+pub(crate) fn json(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => data(&format!("{text}\n")),
+        Err(error) => talk(&format!("can't write JSON: {error}")),
+    }
+}
+
+/// A table for people.
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table.add_rows(rows);
+    format!("{table}\n")
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    code: Option<&'a str>,
+    sql: Option<&'a str>,
+    exit_code: u8,
+    done: Vec<String>,
+    report: Option<&'a Report>,
+}
+
+/// Tells an error: what failed, where, the warehouse's words, what was done by then, what to do now.
+pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat) {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        causes.push(next.to_string());
+        cause = next.source();
+    }
+    let source = match error {
+        Error::Unit { source, .. } | Error::Warehouse { source, .. } => Some(source),
+        _ => None,
+    };
+    let sql = match error {
+        Error::Unit { place, .. } => Some(place.sql.as_str()),
+        _ => None,
+    };
+    let code = source.and_then(|source| source.code.as_deref());
+    let done = report.map(Report::done).unwrap_or_default();
+    if format == OutputFormat::Json {
+        json(&Failure {
+            error: error.to_string(),
+            causes,
+            hint: error.hint(),
+            code,
+            sql,
+            exit_code: error.exit_code(),
+            done,
+            report,
+        });
+        return;
+    }
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let bold = Style::new().bold();
+    talk(&format!("{red}error{red:#}: {error}"));
+    for cause in causes {
+        talk(&format!("  caused by: {}", cause.replace('\n', "\n    ")));
+    }
+    if let Some(code) = code {
+        talk(&format!("  code: {code}"));
+    }
+    if let Error::Unit { attempts, .. } = error
+        && *attempts > 1
+    {
+        talk(&format!("  attempts: {attempts}"));
+    }
+    if let Some(sql) = sql.filter(|_| source.is_some_and(|source| source.kind != WarehouseErrorKind::Cancelled)) {
+        const SHOWN_LINES: usize = 12;
+        let lines: Vec<&str> = sql.lines().collect();
+        talk(&format!("  statement:\n    {}", lines[..lines.len().min(SHOWN_LINES)].join("\n    ")));
+        if lines.len() > SHOWN_LINES {
+            talk(&format!("    … {} more lines; 'websessions plan' prints them all", lines.len() - SHOWN_LINES));
+        }
+    }
+    if let Some(report) = report {
+        match (report.committed(), done.last()) {
+            (true, _) => talk("  done before: production and metadata have this run's sessions"),
+            (false, Some(last)) => talk(&format!("  done before: up to {last}; production was not changed")),
+            (false, None) => talk("  done before: nothing"),
+        }
+        if !report.loaded.is_empty() {
+            talk("  the page views are staged: run again without --page-views");
+        }
+    }
+    if let Some(hint) = error.hint() {
+        talk(&format!("{bold}hint{bold:#}: {hint}"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Draws the executor's events: bars on a terminal, plain lines elsewhere, JSON on request.
+
+use crate::arguments::{Global, LogFormat};
+use crate::output;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Duration;
+use websessions_core::run::{Event, Listener};
+
+/// The listener that fits these flags and this terminal.
+pub(crate) fn listener(global: &Global) -> Box<dyn Listener> {
+    match global.log_format {
+        LogFormat::Json => Box::new(Json),
+        LogFormat::Text if global.quiet => Box::new(Quiet),
+        LogFormat::Text if std::io::stderr().is_terminal() => Box::new(Bar(ProgressBar::hidden())),
+        LogFormat::Text => Box::new(Lines),
+    }
+}
+
+struct Json;
+
+impl Listener for Json {
+    fn on(&self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            output::talk(&line);
+        }
+    }
+}
+
+struct Quiet;
+
+impl Listener for Quiet {
+    fn on(&self, event: &Event) {
+        if let Event::Warning { message } = event {
+            output::warn(message);
+        }
+    }
+}
+
+struct Lines;
+
+impl Listener for Lines {
+    fn on(&self, event: &Event) {
+        if let Some(line) = line(event) {
+            output::talk(&line);
+        }
+    }
+}
+
+fn line(event: &Event) -> Option<String> {
+    match event {
+        Event::StepFinished { plan, step, seconds } => Some(format!("{plan}/{step} done in {seconds:.2} s")),
+        Event::Retrying { unit, error, seconds } => Some(format!("{unit} failed, again in {seconds:.1} s: {error}")),
+        Event::Warning { message } => Some(format!("warning: {message}")),
+        Event::Cancelling => Some("stopping; press Ctrl-C again to leave at once".to_owned()),
+        _ => None,
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl Listener for Bar {
+    fn on(&self, event: &Event) {
+        let bar = &self.0;
+        match event {
+            Event::PlanStarted { plan, units } => {
+                bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+                bar.reset();
+                bar.set_length(*units as u64);
+                bar.set_prefix(plan.clone());
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} [{bar:24}] {pos}/{len} {msg}") {
+                    bar.set_style(style.progress_chars("=> "));
+                }
+                bar.enable_steady_tick(Duration::from_millis(120));
+            }
+            Event::StepStarted { purpose, .. } => bar.set_message(purpose.clone()),
+            Event::UnitFinished { .. } => bar.inc(1),
+            _ => {}
+        }
+        if let Some(line) = line(event) {
+            bar.suspend(|| output::talk(&line));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

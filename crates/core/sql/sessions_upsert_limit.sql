@@ -1,0 +1,2 @@
+SELECT {{ lower_limit }} AS lower_limit
+FROM {{ table.sessions_this_run }}

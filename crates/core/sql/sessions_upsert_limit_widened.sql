@@ -1,0 +1,10 @@
+-- An old copy of a session of this run may begin before the lookback: the limit then moves down to it.
+SELECT MIN(lower_limit) AS lower_limit
+FROM (
+  SELECT {{ lower_limit }} AS lower_limit
+  FROM {{ table.sessions_this_run }}
+  UNION ALL
+  SELECT MIN(start_tstamp) AS lower_limit
+  FROM {{ table.sessions }}
+  WHERE domain_sessionid IN (SELECT domain_sessionid FROM {{ table.sessions_this_run }})
+) AS limits

@@ -1,0 +1,140 @@
+//! How a warehouse spells things: pure, no connection. The defaults are the SQL that most warehouses share; a dialect
+//! overrides what differs and links the vendor's manual there.
+
+use crate::identifier::Identifier;
+use crate::model::tables::{Column, ColumnType, Table, TypeFamily};
+use crate::plan::Statement;
+
+/// A table's full name in a warehouse: schema, and name with entropy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct TableName {
+    /// The schema (BigQuery: dataset).
+    pub schema: Identifier,
+    /// The name, entropy included. Made of validated parts only.
+    pub name: String,
+}
+
+impl std::fmt::Display for TableName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// How a warehouse spells things.
+pub trait Dialect: Send + Sync + std::fmt::Debug {
+    /// Its name, as in `--dialect`.
+    fn name(&self) -> &'static str;
+
+    /// A quoted identifier. The name has been validated: it holds no quote.
+    fn quote(&self, name: &str) -> String {
+        format!("\"{name}\"")
+    }
+
+    /// A table's full name, quoted.
+    fn table(&self, table: &TableName) -> String {
+        format!("{}.{}", self.quote(table.schema.as_str()), self.quote(&table.name))
+    }
+
+    /// A text literal. The text has been validated: it holds neither quotes nor backslashes.
+    fn text(&self, text: &str) -> String {
+        format!("'{text}'")
+    }
+
+    /// A column type.
+    fn column_type(&self, column_type: ColumnType) -> String;
+
+    /// What a type that the warehouse reports for a column holds; `None` if the model has no use for it.
+    fn type_family(&self, reported: &str) -> Option<TypeFamily>;
+
+    /// The point in time now, in UTC, without a time zone.
+    fn now(&self) -> String;
+
+    /// The count of second boundaries between two timestamps, negative if the end comes first, NULL if one is NULL.
+    fn seconds_between(&self, start: &str, end: &str) -> String;
+
+    /// A timestamp so many days of 86,400 seconds earlier.
+    fn minus_days(&self, timestamp: &str, days: u32) -> String;
+
+    /// A timestamp so many seconds later.
+    fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String;
+
+    /// A whole number that identifies a row of a table by its content (or by its physical identity, where the warehouse
+    /// has one that no other row ever takes), for the columns named.
+    fn row_fingerprint(&self, columns: &[Column]) -> String;
+
+    /// Creates a schema if it is missing.
+    fn create_schema(&self, schema: &Identifier) -> Statement {
+        Statement::new(
+            format!("schema {schema}"),
+            format!("CREATE SCHEMA IF NOT EXISTS {}", self.quote(schema.as_str())),
+        )
+    }
+
+    /// Creates a table if it is missing, laid out as the model says.
+    fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        vec![Statement::new(
+            format!("{name}, if missing"),
+            format!("CREATE TABLE IF NOT EXISTS {} {}", self.table(name), self.column_definitions(table.columns)),
+        )]
+    }
+
+    /// Makes a table anew, empty.
+    fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        vec![Statement::new(
+            format!("{name}, empty"),
+            format!("CREATE OR REPLACE TABLE {} {}", self.table(name), self.column_definitions(table.columns)),
+        )]
+    }
+
+    /// Makes a table anew from a SELECT.
+    fn replace_table_as(&self, _table: &Table, name: &TableName, select: &str) -> Vec<Statement> {
+        vec![Statement::new(name.to_string(), format!("CREATE OR REPLACE TABLE {} AS\n{select}", self.table(name)))]
+    }
+
+    /// Drops a table if it is there.
+    fn drop_table(&self, name: &TableName) -> Statement {
+        Statement::new(format!("drop {name}"), format!("DROP TABLE IF EXISTS {}", self.table(name)))
+    }
+
+    /// Deletes the rows of which a condition holds.
+    fn delete(&self, name: &TableName, condition: &str) -> String {
+        format!("DELETE FROM {}\nWHERE {condition}", self.table(name))
+    }
+
+    /// Inserts what a SELECT gives, by explicit columns.
+    fn insert(&self, name: &TableName, columns: &str, select: &str) -> String {
+        format!("INSERT INTO {} (\n  {columns}\n)\n{select}", self.table(name))
+    }
+
+    /// The column list of a CREATE TABLE.
+    fn column_definitions(&self, columns: &[Column]) -> String {
+        let lines: Vec<String> = columns
+            .iter()
+            .map(|column| {
+                let not_null = if column.not_null { " NOT NULL" } else { "" };
+                format!("  {} {}{not_null}", column.name, self.column_type(column.column_type))
+            })
+            .collect();
+        format!("(\n{}\n)", lines.join(",\n"))
+    }
+
+    /// A query for the columns of tables: `table_name, column_name, data_type`, in table and column order.
+    fn columns_query(&self, schema: &Identifier, tables: &[&str]) -> String {
+        let names: Vec<String> = tables.iter().map(|table| self.text(table)).collect();
+        format!(
+            "SELECT table_name, column_name, data_type\nFROM information_schema.columns\nWHERE table_schema = {}\n  AND table_name IN ({})\nORDER BY table_name, ordinal_position",
+            self.text(schema.as_str()),
+            names.join(", ")
+        )
+    }
+
+    /// How an atomic block begins.
+    fn begin(&self) -> &'static str {
+        "BEGIN TRANSACTION"
+    }
+
+    /// How an atomic block ends.
+    fn commit(&self) -> &'static str {
+        "COMMIT"
+    }
+}

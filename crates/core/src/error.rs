@@ -1,0 +1,213 @@
+//! Errors for the person at the terminal: what failed, where, what was already done, what to do now.
+
+use crate::run::Report;
+
+/// May the same work be tried again?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// Trying again would fail the same way.
+    Never,
+    /// Nothing was applied, and a later attempt may succeed.
+    NotApplied,
+    /// It may or may not have been applied. A unit of the model can run twice, a custom script can't.
+    Unknown,
+}
+
+/// What kind of thing went wrong in the warehouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarehouseErrorKind {
+    /// No connection, or it broke.
+    Connection,
+    /// The credentials were refused, or lack a privilege.
+    Permission,
+    /// A table, schema or column that is not there.
+    Missing,
+    /// Another process or transaction holds what this one needs.
+    Locked,
+    /// Out of memory, disk or time.
+    Resources,
+    /// The data does not fit: a type, a NULL, a value out of range.
+    Data,
+    /// The statement was cancelled on our request.
+    Cancelled,
+    /// This backend can't do that.
+    Unsupported,
+    /// Anything else that the warehouse said.
+    Other,
+}
+
+/// An error of a warehouse: its own words and code, and what they mean for us. Never holds a secret.
+#[derive(Clone, Debug, thiserror::Error, serde::Serialize)]
+#[error("{message}")]
+pub struct WarehouseError {
+    /// What kind of failure.
+    pub kind: WarehouseErrorKind,
+    /// Whether to try again.
+    pub retry: Retry,
+    /// The warehouse's own words.
+    pub message: String,
+    /// The warehouse's own code, such as an SQLSTATE.
+    pub code: Option<String>,
+    /// What to do now, if the backend knows.
+    pub hint: Option<String>,
+}
+
+impl WarehouseError {
+    /// An error that is not worth a retry.
+    pub fn new(kind: WarehouseErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, retry: Retry::Never, message: message.into(), code: None, hint: None }
+    }
+
+    /// With what to do now.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the retry class.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+/// Where a warehouse failed: in which step, and in which of its statements.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Place {
+    /// The phase, or the custom module's name.
+    pub phase: String,
+    /// The step.
+    pub step: String,
+    /// What the unit was for.
+    pub unit: String,
+    /// The SQL that was sent.
+    pub sql: String,
+}
+
+/// Everything that can end a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A wrong flag, key, value or file: nothing was done.
+    #[error("{message}")]
+    Configuration {
+        /// What is wrong, and where it stands.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The warehouse could not be reached, or refused something outside a run.
+    #[error("{context}")]
+    Warehouse {
+        /// What was being done.
+        context: String,
+        /// The warehouse's words.
+        source: WarehouseError,
+    },
+    /// A unit of a run failed.
+    #[error("step {} of {} failed: {}", place.step, place.phase, place.unit)]
+    Unit {
+        /// Where.
+        place: Box<Place>,
+        /// How often it was tried.
+        attempts: usize,
+        /// The warehouse's words.
+        source: WarehouseError,
+    },
+    /// A table is not as the model needs it.
+    #[error("{}", problems.join("\n"))]
+    Drift {
+        /// Each difference.
+        problems: Vec<String>,
+        /// What to do.
+        hint: String,
+    },
+    /// Another run holds these schemas and this entropy.
+    #[error("another run holds {table}: {holder}")]
+    Locked {
+        /// The lock's table.
+        table: String,
+        /// Who holds it, since when, until when.
+        holder: String,
+    },
+    /// This run no longer holds its lock; it stopped before its next write.
+    #[error("this run lost its lock to another run and stopped before {next}")]
+    LeaseLost {
+        /// What it would have done next.
+        next: String,
+    },
+    /// A check found what the configuration refuses.
+    #[error("{message}")]
+    Check {
+        /// What was found.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The user asked to stop.
+    #[error("cancelled before {next}")]
+    Cancelled {
+        /// What would have come next.
+        next: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// A configuration error without a hint.
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self::Configuration { message: message.into(), hint: None }
+    }
+
+    /// The process's exit code: 1 the run failed, 2 usage or configuration, 3 locked, 4 checks failed, 130 cancelled.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Configuration { .. } => 2,
+            Self::Locked { .. } => 3,
+            Self::Check { .. } => 4,
+            Self::Cancelled { .. } => 130,
+            Self::Warehouse { source, .. } | Self::Unit { source, .. } => match source.kind {
+                WarehouseErrorKind::Locked => 3,
+                WarehouseErrorKind::Cancelled => 130,
+                _ => 1,
+            },
+            Self::Drift { .. } | Self::LeaseLost { .. } | Self::File { .. } => 1,
+        }
+    }
+
+    /// What to do now.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Configuration { hint, .. } => hint.clone(),
+            Self::Warehouse { source, .. } | Self::Unit { source, .. } => source.hint.clone(),
+            Self::Drift { hint, .. } | Self::Check { hint, .. } => Some(hint.clone()),
+            Self::Locked { .. } => Some(
+                "wait for it to end; a dead run's lock expires by itself, and 'websessions unlock' clears it at once".into(),
+            ),
+            Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
+            Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
+            Self::File { .. } => None,
+        }
+    }
+}
+
+/// A run that ended early: why, and what it had done by then.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct RunError {
+    /// Why.
+    #[source]
+    pub error: Error,
+    /// What was done by then.
+    pub report: Box<Report>,
+}

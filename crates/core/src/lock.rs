@@ -1,0 +1,223 @@
+//! One run at a time per schemas and entropy: a lease in the warehouse, renewed while the run lives.
+//!
+//! The lease is a row of `sessions_lock` with holder, host and expiry by the warehouse's clock. Taking it is one
+//! `UPDATE` of rows that are free, expired or ours, and then a look at who holds them. Two runs that race for it both
+//! end their `UPDATE` before they look, so at least one of them sees the other's and gives up: never do two hold it.
+//! (Two rows can exist if two runs created the table at once; a run holds the lease only if it holds all rows.)
+//! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, or died holding it.
+
+use crate::config::Variables;
+use crate::dialect::{Dialect, TableName};
+use crate::error::{Error, WarehouseError, WarehouseErrorKind};
+use crate::model::tables::SESSIONS_LOCK;
+use crate::model::table_name;
+use crate::plan::Statement;
+use crate::warehouse::{Rows, Warehouse};
+use std::time::{Duration, Instant};
+
+/// The words that name a run to other runs.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// The run's own id.
+    pub id: String,
+    /// The host and process it runs in, for people.
+    pub host: String,
+}
+
+impl Holder {
+    /// A new holder on this host. Characters that have no place in a host name are left out.
+    pub fn new(host: &str) -> Self {
+        let host: String = host
+            .chars()
+            .filter(|character| character.is_ascii_alphanumeric() || ".-_ ".contains(*character))
+            .take(200)
+            .collect();
+        Self { id: uuid::Uuid::new_v4().to_string(), host: format!("{host} process {}", std::process::id()) }
+    }
+}
+
+/// A lease that this run holds, as far as it knows.
+pub(crate) struct Lease<'a> {
+    warehouse: &'a dyn Warehouse,
+    table: TableName,
+    holder: Holder,
+    length: Duration,
+    /// Until when, by our own clock: counted from before the renewal was sent, so it is never too late.
+    valid_until: std::sync::Mutex<Instant>,
+}
+
+/// Who holds the lock, in words; `None` if nobody does.
+pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<String>, WarehouseError> {
+    let table = table_name(&SESSIONS_LOCK, variables);
+    let dialect = warehouse.dialect();
+    let found = warehouse.query(&dialect.columns_query(&table.schema, &[&table.name])).await?;
+    if found.rows.is_empty() {
+        return Ok(None);
+    }
+    Ok(describe(&look(warehouse, &table).await?, None))
+}
+
+/// Clears the lock, whoever holds it.
+pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<(), WarehouseError> {
+    let table = table_name(&SESSIONS_LOCK, variables);
+    warehouse.execute(&warehouse.dialect().drop_table(&table)).await.map(|_| ())
+}
+
+async fn look(warehouse: &dyn Warehouse, table: &TableName) -> Result<Rows, WarehouseError> {
+    let sql = format!(
+        "SELECT holder, host, CAST(acquired_tstamp AS {text}) AS acquired, CAST(expires_tstamp AS {text}) AS expires\nFROM {}",
+        warehouse.dialect().table(table),
+        text = warehouse.dialect().column_type(crate::model::tables::ColumnType::Varying(64)),
+    );
+    warehouse.query(&sql).await
+}
+
+/// The first holder that is not `own`, in words.
+fn describe(rows: &Rows, own: Option<&str>) -> Option<String> {
+    (0..rows.rows.len()).find_map(|row| {
+        let holder = rows.get(row, "holder").to_string();
+        if holder.is_empty() || Some(holder.as_str()) == own {
+            return None;
+        }
+        Some(format!(
+            "{} (run {holder}), since {}, until {} UTC unless renewed",
+            rows.get(row, "host"),
+            rows.get(row, "acquired"),
+            rows.get(row, "expires")
+        ))
+    })
+}
+
+impl<'a> Lease<'a> {
+    /// Takes the lease, or says who holds it.
+    pub(crate) async fn acquire(
+        warehouse: &'a dyn Warehouse,
+        variables: &Variables,
+        holder: Holder,
+        length: Duration,
+    ) -> Result<Lease<'a>, Error> {
+        let table = table_name(&SESSIONS_LOCK, variables);
+        let lease = Self { warehouse, table, holder, length, valid_until: std::sync::Mutex::new(Instant::now()) };
+        let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
+        // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
+        let mut attempts = backon::BackoffBuilder::build(
+            backon::ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(6).with_jitter(),
+        );
+        loop {
+            match lease.try_acquire(variables).await {
+                Ok(None) => return Ok(lease),
+                Ok(Some(other)) => return Err(Error::Locked { table: lease.table.to_string(), holder: other }),
+                Err(error) if passing(&error) => match attempts.next() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Err(failed(error)),
+                },
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    async fn try_acquire(&self, variables: &Variables) -> Result<Option<String>, WarehouseError> {
+        let dialect = self.warehouse.dialect();
+        let sent = Instant::now();
+        self.warehouse.execute(&dialect.create_schema(&variables.scratch_schema)).await?;
+        for statement in dialect.create_table(&SESSIONS_LOCK, &self.table) {
+            self.warehouse.execute(&statement).await?;
+        }
+        let table = dialect.table(&self.table);
+        self.send(
+            "the lock's row",
+            format!(
+                "INSERT INTO {table} (holder)\nSELECT CAST(NULL AS {})\nFROM (SELECT 1 AS one) AS one_row\nWHERE NOT EXISTS (SELECT 1 FROM {table})",
+                dialect.column_type(crate::model::tables::ColumnType::Varying(64))
+            ),
+        )
+        .await?;
+        self.send(
+            "takes the lock",
+            format!(
+                "UPDATE {table}\nSET holder = {holder}, host = {host}, acquired_tstamp = {now}, expires_tstamp = {expires}\nWHERE holder IS NULL OR holder = {holder} OR expires_tstamp < {now}",
+                holder = dialect.text(&self.holder.id),
+                host = dialect.text(&self.holder.host),
+                now = dialect.now(),
+                expires = self.expiry(dialect),
+            ),
+        )
+        .await?;
+        let rows = look(self.warehouse, &self.table).await?;
+        let other = describe(&rows, Some(&self.holder.id));
+        if other.is_none() && rows.rows.is_empty() {
+            return Err(WarehouseError::new(WarehouseErrorKind::Missing, "the lock vanished while it was taken"));
+        }
+        if other.is_some() {
+            // Of two rows only one may be ours: leave it to the others.
+            self.send(
+                "gives up the lock's other row",
+                format!("UPDATE {table}\nSET holder = NULL\nWHERE holder = {}", dialect.text(&self.holder.id)),
+            )
+            .await?;
+        } else {
+            self.extend(sent);
+        }
+        Ok(other)
+    }
+
+    /// Renews the lease; `Ok(false)` if another run holds it now.
+    pub(crate) async fn renew(&self) -> Result<bool, WarehouseError> {
+        let dialect = self.warehouse.dialect();
+        let sent = Instant::now();
+        self.send(
+            "renews the lock",
+            format!(
+                "UPDATE {}\nSET expires_tstamp = {}\nWHERE holder = {}",
+                dialect.table(&self.table),
+                self.expiry(dialect),
+                dialect.text(&self.holder.id)
+            ),
+        )
+        .await?;
+        let rows = match look(self.warehouse, &self.table).await {
+            Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(false),
+            other => other?,
+        };
+        let held = !rows.rows.is_empty() && describe(&rows, Some(&self.holder.id)).is_none();
+        if held {
+            self.extend(sent);
+        }
+        Ok(held)
+    }
+
+    /// Whether the lease holds for sure, by our own clock.
+    pub(crate) fn is_valid(&self) -> bool {
+        Instant::now() < *self.valid_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// How long between two renewals.
+    pub(crate) fn renewal_interval(&self) -> Duration {
+        self.length / 3
+    }
+
+    /// Gives the lease up, if it is still ours.
+    pub(crate) async fn release(self) -> Result<(), WarehouseError> {
+        if self.renew().await? {
+            self.warehouse.execute(&self.warehouse.dialect().drop_table(&self.table)).await?;
+        }
+        Ok(())
+    }
+
+    fn extend(&self, sent: Instant) {
+        *self.valid_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = sent + self.length;
+    }
+
+    fn expiry(&self, dialect: &dyn Dialect) -> String {
+        dialect.plus_seconds(&dialect.now(), self.length.as_secs().max(1))
+    }
+
+    async fn send(&self, purpose: &str, sql: String) -> Result<(), WarehouseError> {
+        self.warehouse.execute(&Statement::new(purpose, sql)).await.map(|_| ())
+    }
+}
+
+/// Whether an error of a lock statement can pass by itself: the table vanished, or two runs met.
+fn passing(error: &WarehouseError) -> bool {
+    error.kind == WarehouseErrorKind::Missing || error.retry != crate::error::Retry::Never
+}

@@ -1,0 +1,205 @@
+//! A plan is what a phase will do, as plain data: steps of units of statements. It is made without a connection, a
+//! clock or an environment, and what it prints is what runs.
+
+use crate::dialect::Dialect;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// The phases of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Computes and commits the sessions.
+    Main,
+    /// Removes the consumed input and the scratch tables.
+    Complete,
+    /// Drops everything that this module owns.
+    Destroy,
+}
+
+impl Phase {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Complete => "complete",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// What a phase, or a custom module, will do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The phase's name, or the custom module's.
+    pub name: String,
+    /// The dialect its SQL is written in.
+    pub dialect: String,
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A named part of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// What it is for, in one line.
+    pub purpose: String,
+    /// What it runs, in order.
+    pub units: Vec<Unit>,
+}
+
+/// What the executor hands to the warehouse at once. Every unit but a script can run twice.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// One statement on its own.
+    Statement(Statement),
+    /// Changes of data that happen together or not at all. Never holds DDL or TRUNCATE: Snowflake and Redshift would
+    /// commit at these.
+    Block {
+        /// What it is for.
+        purpose: String,
+        /// Its statements, in order.
+        statements: Vec<Statement>,
+    },
+    /// A query whose few rows go into the report.
+    Observation(Observation),
+    /// A user's SQL, sent whole.
+    Script(Statement),
+}
+
+/// One SQL statement, without a closing semicolon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// What it is for.
+    pub purpose: String,
+    /// The exact text that is sent.
+    pub sql: String,
+}
+
+impl Statement {
+    /// A statement and what it is for.
+    pub fn new(purpose: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { purpose: purpose.into(), sql: sql.into() }
+    }
+}
+
+/// A query for the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Observation {
+    /// What it looks for.
+    pub finding: Finding,
+    /// What happens if it finds something.
+    pub on_found: OnFound,
+    /// The query.
+    pub statement: Statement,
+}
+
+/// What an observation looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// What this run computed: one row, never a problem.
+    Summary,
+    /// Sessions of the input that are not in the result.
+    DroppedSessions,
+    /// Sessions with more than one row.
+    MultipliedSessions,
+    /// Old rows that the upsert would leave beside new ones.
+    OldCopies,
+    /// Page views that stay in the input.
+    InputLeft,
+}
+
+/// What happens if an observation finds something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFound {
+    /// It stands in the report.
+    Report,
+    /// The run ends before its next unit.
+    Fail,
+}
+
+impl Unit {
+    /// What it is for.
+    pub fn purpose(&self) -> &str {
+        match self {
+            Self::Statement(statement) | Self::Script(statement) => &statement.purpose,
+            Self::Block { purpose, .. } => purpose,
+            Self::Observation(observation) => &observation.statement.purpose,
+        }
+    }
+
+    /// Its statements, in order.
+    pub fn statements(&self) -> &[Statement] {
+        match self {
+            Self::Statement(statement) | Self::Script(statement) => std::slice::from_ref(statement),
+            Self::Block { statements, .. } => statements,
+            Self::Observation(observation) => std::slice::from_ref(&observation.statement),
+        }
+    }
+
+    /// Whether it changes anything that stays.
+    pub fn writes(&self) -> bool {
+        !matches!(self, Self::Observation(_))
+    }
+
+    /// Its text as a script: the statements with semicolons, a block between its begin and commit.
+    pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
+        let mut text = String::new();
+        let is_block = matches!(self, Self::Block { .. });
+        if is_block {
+            let _ = writeln!(text, "{};\n", dialect.begin());
+        }
+        let statements: Vec<String> = self
+            .statements()
+            .iter()
+            .map(|statement| match self {
+                Self::Script(_) => format!("-- {}\n{}\n", statement.purpose, statement.sql.trim_end()),
+                _ => format!("-- {}\n{};\n", statement.purpose, statement.sql),
+            })
+            .collect();
+        text.push_str(&statements.join("\n"));
+        if is_block {
+            let _ = writeln!(text, "\n{};", dialect.commit());
+        }
+        text
+    }
+}
+
+impl Step {
+    /// Its text as a script.
+    pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
+        let units: Vec<String> = self.units.iter().map(|unit| unit.to_sql(dialect)).collect();
+        format!("-- step {}: {}\n\n{}", self.name, self.purpose, units.join("\n"))
+    }
+}
+
+impl Plan {
+    /// The whole plan as a script.
+    pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
+        let steps: Vec<String> = self.steps.iter().map(|step| step.to_sql(dialect)).collect();
+        format!("-- {} ({})\n\n{}", self.name, self.dialect, steps.join("\n"))
+    }
+
+    /// All units, in order.
+    pub fn units(&self) -> impl Iterator<Item = (&Step, &Unit)> {
+        self.steps.iter().flat_map(|step| step.units.iter().map(move |unit| (step, unit)))
+    }
+
+    /// A checksum (SHA-256, hexadecimal) of everything that would be sent.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for (_, unit) in self.units() {
+            for statement in unit.statements() {
+                hash.update(statement.sql.as_bytes());
+                hash.update([0]);
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

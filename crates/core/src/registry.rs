@@ -1,0 +1,148 @@
+//! Backends as data: what a backend is called, which settings it takes, and how it connects. A registry is a list that
+//! the program builds; nothing registers itself.
+
+use crate::dialect::Dialect;
+use crate::error::Error;
+use crate::identifier::unknown;
+use crate::warehouse::Warehouse;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One setting of a target of this backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its key in `[target.NAME]`.
+    pub name: &'static str,
+    /// What it is, in one line, units included.
+    pub meaning: &'static str,
+    /// Its value unless it is set; `None` if it may stay unset.
+    pub default: Option<&'static str>,
+    /// Whether a connection needs it.
+    pub required: bool,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// An optional setting.
+    pub const fn optional(name: &'static str, meaning: &'static str) -> Self {
+        Self { name, meaning, default: None, required: false, secret: false }
+    }
+
+    /// With a value for when it is not set.
+    #[must_use]
+    pub const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    /// That must be set.
+    #[must_use]
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// That is never shown.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+}
+
+/// The settings of a target, as text, by name. `Debug` shows the names only: values may be secret.
+#[derive(Clone, Default)]
+pub struct Settings(BTreeMap<String, String>);
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Settings {
+    /// Checks the names against what the backend takes, fills in defaults, and asks for what is required.
+    pub fn new(factory: &dyn BackendFactory, given: BTreeMap<String, String>) -> Result<Self, Error> {
+        let known = factory.settings();
+        for name in given.keys() {
+            if !known.iter().any(|setting| setting.name == name) {
+                let what = format!("{} setting", factory.name());
+                return Err(Error::configuration(unknown(&what, name, known.iter().map(|setting| setting.name))));
+            }
+        }
+        let mut settings = given;
+        for setting in known {
+            if let Some(default) = setting.default {
+                settings.entry(setting.name.to_owned()).or_insert_with(|| default.to_owned());
+            } else if setting.required && !settings.contains_key(setting.name) {
+                return Err(Error::configuration(format!(
+                    "a {} target needs {}: {}",
+                    factory.name(),
+                    setting.name,
+                    setting.meaning
+                )));
+            }
+        }
+        Ok(Self(settings))
+    }
+
+    /// A setting's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// A backend: makes dialects and connections.
+#[async_trait]
+pub trait BackendFactory: Send + Sync {
+    /// Its name, as in `type = "…"`; also its dialect's.
+    fn name(&self) -> &'static str;
+
+    /// What it is, in one line.
+    fn about(&self) -> &'static str;
+
+    /// The settings that a target of it takes.
+    fn settings(&self) -> &'static [Setting];
+
+    /// How it spells things.
+    fn dialect(&self) -> Arc<dyn Dialect>;
+
+    /// What it can do beyond the model, for `websessions backends`.
+    fn abilities(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Connects. Errors name what was refused and never show a secret.
+    async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error>;
+}
+
+/// The backends that a program has.
+#[derive(Clone, Default)]
+pub struct Registry(Vec<Arc<dyn BackendFactory>>);
+
+impl Registry {
+    /// With one more backend. One of the same name replaces the earlier one.
+    #[must_use]
+    pub fn with(mut self, factory: Arc<dyn BackendFactory>) -> Self {
+        self.0.retain(|known| known.name() != factory.name());
+        self.0.push(factory);
+        self
+    }
+
+    /// All of them, in the order in which they were added.
+    pub fn all(&self) -> &[Arc<dyn BackendFactory>] {
+        &self.0
+    }
+
+    /// The backend of that name.
+    pub fn get(&self, name: &str) -> Result<&dyn BackendFactory, Error> {
+        let names: Vec<&str> = self.0.iter().map(|factory| factory.name()).collect();
+        self.0
+            .iter()
+            .find(|factory| factory.name() == name)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| Error::configuration(unknown("backend", name, names.iter().copied())))
+    }
+}

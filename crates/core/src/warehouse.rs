@@ -1,0 +1,131 @@
+//! A connected warehouse: the one effectful seam. Small and object-safe, so that anyone can write one.
+
+use crate::dialect::{Dialect, TableName};
+use crate::error::{WarehouseError, WarehouseErrorKind};
+use crate::plan::Statement;
+use async_trait::async_trait;
+use serde::Serialize;
+use std::path::Path;
+
+/// A value that a query gives back.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// Text; timestamps come as `YYYY-MM-DD HH:MM:SS.ffffff`.
+    Text(String),
+}
+
+impl Value {
+    /// The whole number it holds; NULL is 0.
+    pub fn as_integer(&self) -> i64 {
+        match self {
+            Self::Integer(number) => *number,
+            Self::Float(number) => *number as i64,
+            Self::Text(text) => text.parse().unwrap_or(0),
+            Self::Boolean(truth) => i64::from(*truth),
+            Self::Null => 0,
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Boolean(truth) => write!(formatter, "{truth}"),
+            Self::Integer(number) => write!(formatter, "{number}"),
+            Self::Float(number) => write!(formatter, "{number}"),
+            Self::Text(text) => formatter.write_str(text),
+        }
+    }
+}
+
+/// The few rows that a query gives back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Rows {
+    /// Column names, in lower case.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    /// A row's value by column name; NULL if there is no such column.
+    pub fn get(&self, row: usize, column: &str) -> &Value {
+        const NULL: &Value = &Value::Null;
+        let Some(position) = self.columns.iter().position(|name| name == column) else { return NULL };
+        self.rows.get(row).and_then(|row| row.get(position)).unwrap_or(NULL)
+    }
+}
+
+/// What one statement did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Rows inserted, deleted or updated, where the warehouse says.
+    pub rows_affected: Option<u64>,
+    /// The warehouse's own id of the statement, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_id: Option<String>,
+}
+
+/// What loading a file did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Loaded {
+    /// The file.
+    pub file: String,
+    /// Rows appended.
+    pub rows: u64,
+    /// Columns of the file that the model doesn't have: left out.
+    pub ignored_columns: Vec<String>,
+    /// Columns that the file doesn't have: NULL.
+    pub missing_columns: Vec<String>,
+}
+
+/// A connected warehouse. Methods may be called at the same time: the executor renews its lease while a unit runs.
+#[async_trait]
+pub trait Warehouse: Send + Sync {
+    /// How it spells things.
+    fn dialect(&self) -> &dyn Dialect;
+
+    /// Where its tables are, for people: a file, a host and database. Never a secret.
+    fn location(&self) -> String;
+
+    /// Runs one statement on its own.
+    async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError>;
+
+    /// Runs statements as one transaction, and rolls back if one fails.
+    async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError>;
+
+    /// Runs a user's script, unsplit.
+    async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
+        self.execute(script).await
+    }
+
+    /// Runs a query whose result is small.
+    async fn query(&self, sql: &str) -> Result<Rows, WarehouseError>;
+
+    /// Asks the warehouse to stop what it is running for us. The interrupted call returns an error of kind `Cancelled`.
+    async fn cancel(&self) -> Result<(), WarehouseError> {
+        Ok(())
+    }
+
+    /// Appends files of page views to the staged table, all or none.
+    async fn load(&self, _files: &[&Path], _table: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+        Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend doesn't load files")
+            .with_hint("load page views with the warehouse's own tools"))
+    }
+
+    /// Writes a table to a CSV or Parquet file, by its ending; gives the number of rows.
+    async fn export(&self, _table: &TableName, _file: &Path) -> Result<u64, WarehouseError> {
+        Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend doesn't export files")
+            .with_hint("export tables with the warehouse's own tools"))
+    }
+}
