@@ -32,11 +32,6 @@ fn data_error(message: String) -> WarehouseError {
     WarehouseError::new(WarehouseErrorKind::Data, message)
 }
 
-/// A text literal of any text. <https://duckdb.org/docs/stable/sql/data_types/literal_types#string-literals>
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -49,7 +44,7 @@ pub(crate) fn load(connection: &Connection, file: &Path, table: &str) -> Result<
     if metadata.len() == 0 {
         return Err(data_error(format!("{name}: the file is empty")).with_hint("a CSV file has at least a line of column names"));
     }
-    let path = literal(&file.to_string_lossy());
+    let path = crate::DuckDbDialect.text(&file.to_string_lossy());
     let source = match format {
         // NULL is nothing between two commas, the empty string is "".
         // <https://duckdb.org/docs/stable/data/csv/overview#parameters>
@@ -184,5 +179,5 @@ pub(crate) fn export_statement(table: &str, file: &Path) -> Result<String, Wareh
         Format::Parquet => "FORMAT parquet",
         Format::Json => "FORMAT json",
     };
-    Ok(format!("COPY (SELECT * FROM {table}) TO {} ({options})", literal(&file.to_string_lossy())))
+    Ok(format!("COPY (SELECT * FROM {table}) TO {} ({options})", crate::DuckDbDialect.text(&file.to_string_lossy())))
 }

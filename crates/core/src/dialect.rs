@@ -35,9 +35,9 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("{}.{}", self.quote(table.schema.as_str()), self.quote(&table.name))
     }
 
-    /// A text literal. The text has been validated: it holds neither quotes nor backslashes.
+    /// A text literal of any text. A warehouse where a backslash escapes must override this.
     fn text(&self, text: &str) -> String {
-        format!("'{text}'")
+        format!("'{}'", text.replace('\'', "''"))
     }
 
     /// A column type.
@@ -45,6 +45,12 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// What a type that the warehouse reports for a column holds; `None` if the model has no use for it.
     fn type_family(&self, reported: &str) -> Option<TypeFamily>;
+
+    /// The value of a column of type [`ColumnType::Fixed`], as it compares: trailing spaces don't count, in a warehouse
+    /// that pads and in one that doesn't.
+    fn fixed_text(&self, column: &str) -> String {
+        format!("RTRIM({column})")
+    }
 
     /// The point in time now, in UTC, without a time zone.
     fn now(&self) -> String;
@@ -118,11 +124,17 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("(\n{}\n)", lines.join(",\n"))
     }
 
+    /// A view of the information schema that knows this schema.
+    fn information_schema(&self, _schema: &Identifier, view: &str) -> String {
+        format!("information_schema.{view}")
+    }
+
     /// A query for the columns of tables: `table_name, column_name, data_type`, in table and column order.
     fn columns_query(&self, schema: &Identifier, tables: &[&str]) -> String {
         let names: Vec<String> = tables.iter().map(|table| self.text(table)).collect();
         format!(
-            "SELECT table_name, column_name, data_type\nFROM information_schema.columns\nWHERE table_schema = {}\n  AND table_name IN ({})\nORDER BY table_name, ordinal_position",
+            "SELECT table_name, column_name, data_type\nFROM {}\nWHERE table_schema = {}\n  AND table_name IN ({})\nORDER BY table_name, ordinal_position",
+            self.information_schema(schema, "columns"),
             self.text(schema.as_str()),
             names.join(", ")
         )

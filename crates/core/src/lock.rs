@@ -119,9 +119,14 @@ impl<'a> Lease<'a> {
     async fn try_acquire(&self, variables: &Variables) -> Result<Option<String>, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = Instant::now();
-        self.warehouse.execute(&dialect.create_schema(&variables.scratch_schema)).await?;
         for statement in dialect.create_table(&SESSIONS_LOCK, &self.table) {
-            self.warehouse.execute(&statement).await?;
+            if let Err(error) = self.warehouse.execute(&statement).await {
+                if error.kind != WarehouseErrorKind::Missing {
+                    return Err(error);
+                }
+                self.warehouse.execute(&dialect.create_schema(&variables.scratch_schema)).await?;
+                self.warehouse.execute(&statement).await?;
+            }
         }
         let table = dialect.table(&self.table);
         self.send(

@@ -52,6 +52,7 @@ pub(super) fn render(name: &str, variables: &Variables, dialect: &dyn Dialect, c
         session_seconds => seconds,
         lower_limit => lower_limit,
         fingerprint => dialect.row_fingerprint(PAGE_VIEWS_STAGED.columns),
+        page_view_id => dialect.fixed_text("page_view_id"),
         model_version => dialect.text(&variables.model_version),
         consumed => consumed,
         type => context! {

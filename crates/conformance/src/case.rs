@@ -1,0 +1,216 @@
+//! One trial's place in a warehouse: schemas of its own, and the few things that trials do there.
+
+use crate::Harness;
+use crate::tables::{Cell, Contents, column_type, parse_csv};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use websessions_core::CancellationToken;
+use websessions_core::config::Variables;
+use websessions_core::dialect::TableName;
+use websessions_core::error::RunError;
+use websessions_core::identifier::Identifier;
+use websessions_core::model::tables::*;
+use websessions_core::model::{plan, table_name};
+use websessions_core::plan::{Phase, Statement};
+use websessions_core::run::{Event, Job, Listener, Options, Report, Runner};
+use websessions_core::warehouse::Warehouse;
+
+/// Schemas of a trial's own, with variables that name them.
+pub struct Case {
+    /// The connection.
+    pub warehouse: Arc<dyn Warehouse>,
+    /// The variables.
+    pub variables: Variables,
+}
+
+/// A listener that keeps nothing.
+pub struct Silence;
+
+impl Listener for Silence {
+    fn on(&self, _event: &Event) {}
+}
+
+impl Case {
+    /// New schemas, and variables by name beside their names.
+    pub async fn new(harness: &dyn Harness, variables: Value) -> Result<Self, String> {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let mut values: BTreeMap<String, Value> = BTreeMap::from([
+            ("scratch_schema".to_owned(), json!(format!("ws_scratch_{}", &id[..12]))),
+            ("output_schema".to_owned(), json!(format!("ws_derived_{}", &id[..12]))),
+        ]);
+        values.extend(variables.as_object().cloned().unwrap_or_default());
+        let (variables, _) = Variables::from_values(&values).map_err(|error| error.to_string())?;
+        Ok(Self { warehouse: harness.connect().await, variables })
+    }
+
+    /// The same schemas with some variables set anew, on the same connection.
+    pub fn with(&self, variables: Value) -> Result<Self, String> {
+        let mut values = self.variables.to_values();
+        values.extend(variables.as_object().cloned().unwrap_or_default());
+        let (variables, _) = Variables::from_values(&values).map_err(|error| error.to_string())?;
+        Ok(Self { warehouse: Arc::clone(&self.warehouse), variables })
+    }
+
+    /// The same schemas through another connection.
+    pub fn through(&self, warehouse: Arc<dyn Warehouse>) -> Self {
+        Self { warehouse, variables: self.variables.clone() }
+    }
+
+    /// Runs phases under one lock, as the command line does.
+    pub async fn phases(&self, phases: &[Phase]) -> Result<Report, RunError> {
+        self.phases_with(phases, CancellationToken::new(), Self::options()).await
+    }
+
+    /// The options of trials: the usual ones, with short delays.
+    pub fn options() -> Options {
+        Options { first_delay: Duration::from_millis(5), ..Options::new("conformance") }
+    }
+
+    /// Runs phases with a cancellation and options of the trial's own.
+    pub async fn phases_with(
+        &self,
+        phases: &[Phase],
+        cancellation: CancellationToken,
+        options: Options,
+    ) -> Result<Report, RunError> {
+        let jobs: Vec<Job> = phases
+            .iter()
+            .map(|phase| Job { plan: plan(*phase, &self.variables, self.warehouse.dialect()), phase: Some(*phase) })
+            .collect();
+        let runner =
+            Runner { warehouse: &*self.warehouse, variables: &self.variables, listener: &Silence, cancellation, options };
+        runner.run(&[], &jobs).await
+    }
+
+    /// main and complete.
+    pub async fn run(&self) -> Result<Report, String> {
+        self.phases(&[Phase::Main, Phase::Complete]).await.map_err(explain)
+    }
+
+    /// One phase.
+    pub async fn phase(&self, phase: Phase) -> Result<Report, String> {
+        self.phases(&[phase]).await.map_err(explain)
+    }
+
+    /// Appends page views from a CSV file of the fixtures.
+    pub async fn stage_file(&self, path: &Path) -> Result<(), String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut rows = parse_csv(&text).into_iter();
+        let columns: Vec<String> = rows.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+        self.stage(&columns, rows.collect()).await
+    }
+
+    /// Appends page views; columns that are not named are NULL.
+    pub async fn stage(&self, columns: &[String], rows: Vec<Vec<Cell>>) -> Result<(), String> {
+        let dialect = self.warehouse.dialect();
+        let table = self.name(&PAGE_VIEWS_STAGED);
+        self.send(dialect.create_schema(&self.variables.scratch_schema)).await?;
+        for statement in dialect.create_table(&PAGE_VIEWS_STAGED, &table) {
+            self.send(statement).await?;
+        }
+        for chunk in rows.chunks(50) {
+            let tuples: Vec<String> = chunk
+                .iter()
+                .map(|row| {
+                    let cells: Vec<String> =
+                        columns.iter().zip(row).map(|(column, cell)| self.literal(column, cell.as_deref())).collect();
+                    format!("({})", cells.join(", "))
+                })
+                .collect();
+            let sql = format!("INSERT INTO {} ({}) VALUES\n{}", dialect.table(&table), columns.join(", "), tuples.join(",\n"));
+            self.send(Statement::new("page views", sql)).await?;
+        }
+        Ok(())
+    }
+
+    fn literal(&self, column: &str, cell: Option<&str>) -> String {
+        let dialect = self.warehouse.dialect();
+        let column_type = column_type(column).unwrap_or(ColumnType::Text);
+        match (cell, column_type.family()) {
+            (None, _) => format!("CAST(NULL AS {})", dialect.column_type(column_type)),
+            (Some(text), TypeFamily::Text) => dialect.text(text),
+            (Some(number), TypeFamily::Integer) => number.to_owned(),
+            (Some("t" | "true"), TypeFamily::Boolean) => "TRUE".to_owned(),
+            (Some(_), TypeFamily::Boolean) => "FALSE".to_owned(),
+            (Some(text), _) => format!("CAST({} AS {})", dialect.text(text), dialect.column_type(column_type)),
+        }
+    }
+
+    /// What a table of the model holds.
+    pub async fn contents(&self, table: &Table) -> Result<Contents, String> {
+        let dialect = self.warehouse.dialect();
+        let text = dialect.column_type(ColumnType::Text);
+        let columns: Vec<String> =
+            table.columns.iter().map(|column| format!("CAST({0} AS {text}) AS {0}", column.name)).collect();
+        let sql = format!("SELECT {} FROM {}", columns.join(", "), dialect.table(&self.name(table)));
+        let rows = self.warehouse.query(&sql).await.map_err(|error| format!("{}: {error}", table.name))?;
+        let cells = |row: Vec<websessions_core::warehouse::Value>| {
+            row.into_iter()
+                .map(|value| match value {
+                    websessions_core::warehouse::Value::Null => None,
+                    other => Some(other.to_string()),
+                })
+                .collect()
+        };
+        let names = table.columns.iter().map(|column| column.name.to_owned()).collect();
+        Ok(Contents::new(names, rows.rows.into_iter().map(cells).collect()))
+    }
+
+    /// How many rows a table has.
+    pub async fn count(&self, table: &Table) -> Result<i64, String> {
+        let sql = format!("SELECT COUNT(*) AS row_count FROM {}", self.warehouse.dialect().table(&self.name(table)));
+        let rows = self.warehouse.query(&sql).await.map_err(|error| format!("{}: {error}", table.name))?;
+        Ok(rows.get(0, "row_count").as_integer())
+    }
+
+    /// The tables that exist in the trial's schemas, as `scratch.name` and `derived.name`, entropy included.
+    pub async fn tables(&self) -> Result<Vec<String>, String> {
+        let mut tables = Vec::new();
+        for (schema, shown) in [(&self.variables.scratch_schema, "scratch"), (&self.variables.output_schema, "derived")] {
+            let sql = format!(
+                "SELECT table_name FROM {} WHERE table_schema = {}",
+                self.warehouse.dialect().information_schema(schema, "tables"),
+                self.warehouse.dialect().text(schema.as_str())
+            );
+            let rows = self.warehouse.query(&sql).await.map_err(|error| error.to_string())?;
+            for row in 0..rows.rows.len() {
+                tables.push(format!("{shown}.{}", rows.get(row, "table_name")));
+            }
+        }
+        tables.sort();
+        Ok(tables)
+    }
+
+    /// A table's name.
+    pub fn name(&self, table: &Table) -> TableName {
+        table_name(table, &self.variables)
+    }
+
+    /// Sends SQL of the trial's own.
+    pub async fn sql(&self, sql: impl Into<String>) -> Result<(), String> {
+        self.send(Statement::new("trial", sql.into())).await
+    }
+
+    async fn send(&self, statement: Statement) -> Result<(), String> {
+        self.warehouse.execute(&statement).await.map(|_| ()).map_err(|error| format!("{}: {error}", statement.purpose))
+    }
+
+    /// Drops the trial's schemas.
+    pub async fn drop(self) -> Result<(), String> {
+        let schemas: [&Identifier; 2] = [&self.variables.scratch_schema, &self.variables.output_schema];
+        for schema in schemas {
+            let sql = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.warehouse.dialect().quote(schema.as_str()));
+            self.sql(sql).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A run's error with everything that is known of it.
+pub fn explain(error: RunError) -> String {
+    let source = std::error::Error::source(&error.error).map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{}{source}", error.error)
+}

@@ -1,0 +1,112 @@
+//! A warehouse that notes what it is sent, and breaks where a trial says.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use websessions_core::async_trait;
+use websessions_core::dialect::Dialect;
+use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind};
+use websessions_core::plan::Statement;
+use websessions_core::warehouse::{Done, Rows, Warehouse};
+use std::sync::Arc;
+
+/// What breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing; what is sent is only noted.
+    None,
+    /// The process dies before its call number so-and-so (from 0): that call and all after it fail.
+    DeadBefore(usize),
+    /// Call number so-and-so is applied, but its answer is lost; later calls work.
+    AnswerLost(usize),
+    /// Call number so-and-so is not applied; later calls work.
+    Refused(usize),
+}
+
+/// A warehouse with a fault. Statements about the lock are neither counted nor broken until the process is dead.
+pub struct Faulty {
+    inner: Arc<dyn Warehouse>,
+    fault: Fault,
+    calls: AtomicUsize,
+    sent: Mutex<Vec<String>>,
+}
+
+impl Faulty {
+    /// Around another warehouse.
+    pub fn new(inner: Arc<dyn Warehouse>, fault: Fault) -> Self {
+        Self { inner, fault, calls: AtomicUsize::new(0), sent: Mutex::default() }
+    }
+
+    /// How many calls there were.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The statements sent so far, the lock's and the column checks aside.
+    pub fn sent(&self) -> Vec<String> {
+        self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn is_housekeeping(sql: &str) -> bool {
+        sql.contains("sessions_lock") || sql.to_lowercase().contains("information_schema")
+    }
+
+    async fn call<T>(
+        &self,
+        statements: &[&str],
+        work: impl Future<Output = Result<T, WarehouseError>>,
+    ) -> Result<T, WarehouseError> {
+        let lost = |retry| WarehouseError::new(WarehouseErrorKind::Connection, "injected fault").with_retry(retry);
+        let dead = |number| matches!(self.fault, Fault::DeadBefore(limit) if number >= limit);
+        if statements.iter().all(|sql| Self::is_housekeeping(sql)) {
+            return if dead(self.calls()) { Err(lost(Retry::Never)) } else { work.await };
+        }
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        if dead(number) {
+            return Err(lost(Retry::Never));
+        }
+        if self.fault == Fault::Refused(number) {
+            return Err(lost(Retry::NotApplied));
+        }
+        self.sent
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .extend(statements.iter().map(|sql| (*sql).to_owned()));
+        let done = work.await?;
+        if self.fault == Fault::AnswerLost(number) {
+            return Err(lost(Retry::Unknown));
+        }
+        Ok(done)
+    }
+}
+
+#[async_trait]
+impl Warehouse for Faulty {
+    fn dialect(&self) -> &dyn Dialect {
+        self.inner.dialect()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
+        self.call(&[&statement.sql], self.inner.execute(statement)).await
+    }
+
+    async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
+        let texts: Vec<&str> = statements.iter().map(|statement| statement.sql.as_str()).collect();
+        self.call(&texts, self.inner.execute_block(statements)).await
+    }
+
+    async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
+        self.call(&[&script.sql], self.inner.execute_script(script)).await
+    }
+
+    async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
+        self.call(&[sql], self.inner.query(sql)).await
+    }
+
+    async fn cancel(&self) -> Result<(), WarehouseError> {
+        self.inner.cancel().await
+    }
+}

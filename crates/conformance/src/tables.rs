@@ -1,0 +1,192 @@
+//! What a table holds, in a form that compares: across backends, and with the CSV files of the fixtures.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use websessions_core::model::tables::{ColumnType, TABLES, TypeFamily};
+
+/// A cell; `None` is NULL.
+pub type Cell = Option<String>;
+
+/// A table's columns in order, and its rows in any order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// Rows, sorted.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Contents {
+    /// From raw cells: brings each to the one spelling of its column's type, and sorts the rows.
+    pub fn new(columns: Vec<String>, rows: Vec<Vec<Cell>>) -> Self {
+        let mut rows: Vec<Vec<Cell>> = rows
+            .into_iter()
+            .map(|row| {
+                columns.iter().zip(row).map(|(column, cell)| cell.map(|cell| canonical(column, cell))).collect()
+            })
+            .collect();
+        rows.sort();
+        Self { columns, rows }
+    }
+
+    /// From a CSV file of the fixtures.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut rows = parse_csv(&text).into_iter();
+        let columns = rows.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+        Ok(Self::new(columns, rows.collect()))
+    }
+
+    /// Without some columns.
+    #[must_use]
+    pub fn without(&self, left_out: &[&str]) -> Self {
+        let kept: Vec<usize> =
+            (0..self.columns.len()).filter(|&position| !left_out.contains(&self.columns[position].as_str())).collect();
+        let columns = kept.iter().map(|&position| self.columns[position].clone()).collect();
+        let mut rows: Vec<Vec<Cell>> =
+            self.rows.iter().map(|row| kept.iter().map(|&position| row[position].clone()).collect()).collect();
+        rows.sort();
+        Self { columns, rows }
+    }
+
+    /// One column's cells, sorted.
+    pub fn column(&self, name: &str) -> Vec<Cell> {
+        let position = self.columns.iter().position(|column| column == name);
+        let mut cells: Vec<Cell> =
+            self.rows.iter().map(|row| position.and_then(|position| row[position].clone())).collect();
+        cells.sort();
+        cells
+    }
+
+    /// Says how this differs from what was expected; `Ok` if it doesn't.
+    pub fn expect(&self, expected: &Self, what: &str) -> Result<(), String> {
+        if self.columns != expected.columns {
+            return Err(format!("{what}: columns are {:?}, expected {:?}", self.columns, expected.columns));
+        }
+        let mut counts: BTreeMap<&[Cell], i64> = BTreeMap::new();
+        for row in &expected.rows {
+            *counts.entry(row).or_default() += 1;
+        }
+        for row in &self.rows {
+            *counts.entry(row).or_default() -= 1;
+        }
+        let of = |sign: i64| counts.iter().filter(move |(_, count)| **count * sign > 0).map(|(row, _)| *row);
+        let (Some(missing), unexpected) = (of(1).next(), of(-1).next()) else {
+            return match of(-1).next() {
+                None => Ok(()),
+                Some(row) => Err(format!("{what}: {} rows too many, such as {row:?}", of(-1).count())),
+            };
+        };
+        let nearest = unexpected.map(|_| {
+            let same = |row: &[Cell]| row.iter().zip(missing).filter(|(left, right)| left == right).count();
+            let nearest = of(-1).max_by_key(|row| same(row)).unwrap_or_default();
+            let cells = self.columns.iter().zip(missing.iter().zip(nearest));
+            let differing = cells.filter(|(_, (left, right))| left != right);
+            differing.map(|(column, (want, got))| format!("{column}: expected {want:?}, got {got:?}")).collect::<Vec<_>>()
+        });
+        Err(format!(
+            "{what}: {} rows missing and {} unexpected of {}; first missing {:?}; nearest differs in {nearest:?}",
+            of(1).count(),
+            of(-1).count(),
+            expected.rows.len(),
+            &missing[..missing.len().min(4)],
+        ))
+    }
+}
+
+/// The type of a column of that name, wherever it stands in the model.
+pub fn column_type(name: &str) -> Option<ColumnType> {
+    TABLES.iter().find_map(|table| table.column(name)).map(|column| column.column_type)
+}
+
+fn canonical(column: &str, cell: String) -> String {
+    let Some(column_type) = column_type(column) else { return cell };
+    match (column_type, column_type.family()) {
+        (ColumnType::Fixed(_), _) => cell.trim_end_matches(' ').to_owned(),
+        (_, TypeFamily::Float) => cell.parse::<f64>().map_or(cell, |number| format!("{number:?}")),
+        (_, TypeFamily::Boolean) => cell.to_lowercase().chars().take(1).collect(),
+        (_, TypeFamily::Timestamp) => timestamp(&cell).unwrap_or(cell),
+        _ => cell,
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:SS.ffffff`, of the spellings that warehouses give a timestamp in UTC.
+fn timestamp(cell: &str) -> Option<String> {
+    let cell = ["Z", " UTC", "+00:00", "+0000", "+00"].iter().find_map(|zone| cell.strip_suffix(zone)).unwrap_or(cell);
+    let (date, time) = cell.split_once([' ', 'T'])?;
+    let (seconds, fraction) = time.split_once('.').unwrap_or((time, ""));
+    Some(format!("{date} {seconds}.{:0<6.6}", fraction))
+}
+
+/// Reads CSV where NULL is nothing between two commas and the empty string is `""`, a difference that CSV libraries
+/// don't tell.
+pub fn parse_csv(text: &str) -> Vec<Vec<Cell>> {
+    let mut rows = Vec::new();
+    let mut row = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (cell, after) = match rest.strip_prefix('"') {
+            Some(mut quoted) => {
+                let mut cell = String::new();
+                loop {
+                    let end = quoted.find('"').unwrap_or(quoted.len());
+                    cell.push_str(&quoted[..end]);
+                    quoted = quoted.get(end + 1..).unwrap_or_default();
+                    match quoted.strip_prefix('"') {
+                        Some(more) => {
+                            cell.push('"');
+                            quoted = more;
+                        }
+                        None => break,
+                    }
+                }
+                (Some(cell), quoted)
+            }
+            None => {
+                let end = rest.find([',', '\r', '\n']).unwrap_or(rest.len());
+                ((end > 0).then(|| rest[..end].to_owned()), &rest[end..])
+            }
+        };
+        row.push(cell);
+        match after.strip_prefix(',') {
+            Some(next) => {
+                if next.is_empty() || next.starts_with(['\r', '\n']) {
+                    row.push(None);
+                    rest = next;
+                } else {
+                    rest = next;
+                    continue;
+                }
+            }
+            None => rest = after,
+        }
+        rest = rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix(['\r', '\n'])).unwrap_or(rest);
+        rows.push(std::mem::take(&mut row));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_tells_null_from_the_empty_string() {
+        let cell = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            parse_csv("a,b,c\r\n1,,\"\"\n\"x\"\"y\n,\",2,\n"),
+            vec![
+                vec![cell("a"), cell("b"), cell("c")],
+                vec![cell("1"), None, cell("")],
+                vec![cell("x\"y\n,"), cell("2"), None],
+            ]
+        );
+    }
+
+    #[test]
+    fn timestamps_compare_by_instant() {
+        for spelling in ["2021-03-01T04:25:48.1", "2021-03-01 04:25:48.100000+00", "2021-03-01 04:25:48.1 UTC"] {
+            assert_eq!(timestamp(spelling).as_deref(), Some("2021-03-01 04:25:48.100000"));
+        }
+    }
+}
