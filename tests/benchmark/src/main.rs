@@ -1,0 +1,154 @@
+//! Measures `main` on DuckDB beside a plain formulation and a floor, in one run: each in a process of its own on a copy
+//! of the same database, in turn, so that a machine whose speed drifts slows all of them. Prints medians and ratios.
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+use clap::{Parser, Subcommand};
+use duckdb::{Config, Connection};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use wait4::Wait4;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Measure,
+}
+
+#[derive(Debug, Subcommand)]
+enum Measure {
+    /// The embedded backend at several sizes
+    Duckdb {
+        /// Page views
+        #[arg(long, num_args = 1.., default_values_t = [100_000, 1_000_000, 10_000_000])]
+        sizes: Vec<u64>,
+        /// Rounds of each size; the medians are printed
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// The engine's memory limit, for all alike
+        #[arg(long, default_value = "2GiB")]
+        memory_limit: String,
+    },
+    /// Runs a SQL file in a process of its own (used by the measurements)
+    #[command(hide = true)]
+    Script { database: PathBuf, memory_limit: String, name: String },
+}
+
+fn main() -> Outcome<()> {
+    match Arguments::parse().command {
+        Measure::Duckdb { sizes, rounds, memory_limit } => {
+            for size in sizes {
+                duckdb(size, rounds, &memory_limit)?;
+            }
+            Ok(())
+        }
+        Measure::Script { database, memory_limit, name } => {
+            let config = Config::default().with("memory_limit", memory_limit)?;
+            let connection = Connection::open_with_flags(database, config)?;
+            let sql = match name.as_str() {
+                "plain" => include_str!("../sql/plain.sql"),
+                _ => include_str!("../sql/floor.sql"),
+            };
+            Ok(connection.execute_batch(sql)?)
+        }
+    }
+}
+
+/// One process's figures.
+struct Figures {
+    seconds: f64,
+    peak_mebibytes: f64,
+    stderr: String,
+}
+
+fn measure(command: &mut Command) -> Outcome<Figures> {
+    let stderr = tempfile::NamedTempFile::new()?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.reopen()?);
+    let started = Instant::now();
+    let done = command.spawn()?.wait4()?;
+    let seconds = started.elapsed().as_secs_f64();
+    let text = std::fs::read_to_string(stderr.path())?;
+    if !done.status.success() {
+        return Err(format!("{command:?}: {}\n{text}", done.status).into());
+    }
+    Ok(Figures { seconds, peak_mebibytes: done.rusage.maxrss as f64 / 1024.0 / 1024.0, stderr: text })
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn duckdb(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
+    let binaries = std::env::current_exe()?.parent().ok_or("no folder")?.to_owned();
+    let folder = tempfile::tempdir_in(std::env::var("BENCHMARK_FOLDER").unwrap_or_else(|_| std::env::temp_dir().display().to_string()))?;
+    let file = folder.path().join("page_views.parquet");
+    let staged = folder.path().join("staged.duckdb");
+    let websessions = |database: &Path| {
+        let mut command = Command::new(binaries.join("websessions"));
+        command.env("WEBSESSIONS_DATABASE", database).env("WEBSESSIONS_TARGET_MEMORY_LIMIT", memory_limit);
+        command.args(["--log-format", "json"]);
+        command
+    };
+    let generated = measure(
+        Command::new(binaries.join("websessions-fixtures")).args(["--page-views", &size.to_string(), "--to"]).arg(&file),
+    )?;
+    let loaded = measure(websessions(&staged).arg("load").arg(&file))?;
+    std::fs::remove_file(&file)?;
+    println!("\n## {size} page views, memory_limit {memory_limit}, {rounds} rounds\n");
+    println!("generated in {:.1} s; loaded in {:.1} s, peak {:.0} MiB", generated.seconds, loaded.seconds, loaded.peak_mebibytes);
+    let mut seconds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut peaks: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut steps: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for _ in 0..rounds {
+        for what in ["main", "plain", "floor"] {
+            let database = folder.path().join("run.duckdb");
+            std::fs::copy(&staged, &database)?;
+            let figures = if what == "main" {
+                let main = measure(websessions(&database).arg("main"))?;
+                for (step, taken) in step_seconds(&main.stderr) {
+                    steps.entry(step).or_default().push(taken);
+                }
+                let complete = measure(websessions(&database).arg("complete"))?;
+                seconds.entry("complete").or_default().push(complete.seconds);
+                peaks.entry("complete").or_default().push(complete.peak_mebibytes);
+                main
+            } else {
+                measure(Command::new(std::env::current_exe()?).arg("script").arg(&database).args([memory_limit, what]))?
+            };
+            seconds.entry(what).or_default().push(figures.seconds);
+            peaks.entry(what).or_default().push(figures.peak_mebibytes);
+            std::fs::remove_file(&database)?;
+        }
+    }
+    let ratios = |other: &str| {
+        let pairs = seconds["main"].iter().zip(&seconds[other]);
+        let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
+        ratios.sort_by(f64::total_cmp);
+        format!("{:.2} ({:.2} to {:.2})", median(ratios.clone()), ratios[0], ratios[ratios.len() - 1])
+    };
+    println!("\n| | seconds, median | peak MiB, median | main's seconds / this, median (min to max) |\n|---|---|---|---|");
+    for what in ["main", "plain", "floor", "complete"] {
+        let ratio = if ["plain", "floor"].contains(&what) { ratios(what) } else { String::new() };
+        println!("| {what} | {:.2} | {:.0} | {ratio} |", median(seconds[what].clone()), median(peaks[what].clone()));
+    }
+    println!("\n| step of main | seconds, median |\n|---|---|");
+    for (step, taken) in steps {
+        println!("| {step} | {:.3} |", median(taken));
+    }
+    Ok(())
+}
+
+/// The seconds of each step, of the events that `--log-format json` writes.
+fn step_seconds(log: &str) -> Vec<(String, f64)> {
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|event| event["event"] == "step_finished")
+        .filter_map(|event| Some((event["step"].as_str()?.to_owned(), event["seconds"].as_f64()?)))
+        .collect()
+}
