@@ -2,6 +2,7 @@
 
 use websessions_core::dialect::Dialect;
 use websessions_core::model::tables::{Column, ColumnType, TypeFamily};
+use websessions_core::plan::{Phase, Statement};
 
 /// DuckDB's SQL.
 #[derive(Clone, Copy, Debug)]
@@ -62,5 +63,16 @@ impl Dialect for DuckDbDialect {
     fn row_fingerprint(&self, columns: &[Column]) -> String {
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
         format!("CAST(hash({}) >> 1 AS BIGINT)", names.join(", "))
+    }
+
+    // A checkpoint merges the small row groups that writing in parallel leaves. For the scratch tables of main that
+    // would be work for nothing, so production waits for complete, when they are gone.
+    // <https://duckdb.org/docs/stable/configuration/overview>
+    fn hints(&self, phase: Phase) -> Vec<Statement> {
+        match phase {
+            Phase::Main => vec![Statement::new("no compaction of scratch tables", "SET max_vacuum_tasks = 0")],
+            Phase::Complete => vec![Statement::new("compaction as usual again", "RESET max_vacuum_tasks")],
+            Phase::Destroy => Vec::new(),
+        }
     }
 }

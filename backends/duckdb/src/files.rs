@@ -20,8 +20,13 @@ enum Format {
 fn format_of(file: &Path) -> Result<Format, WarehouseError> {
     let name = file.to_string_lossy().to_lowercase();
     let name = name.trim_end_matches(".gz");
-    let endings =
-        [(".csv", Format::Csv), (".parquet", Format::Parquet), (".ndjson", Format::Json), (".jsonl", Format::Json), (".json", Format::Json)];
+    let endings = [
+        (".csv", Format::Csv),
+        (".parquet", Format::Parquet),
+        (".ndjson", Format::Json),
+        (".jsonl", Format::Json),
+        (".json", Format::Json),
+    ];
     endings.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| *format).ok_or_else(|| {
         data_error(format!("{}: unknown kind of file", file.display()))
             .with_hint("known endings: .parquet, .csv, .csv.gz, .ndjson, .jsonl, .json (newline-delimited)")
@@ -42,7 +47,8 @@ pub(crate) fn load(connection: &Connection, file: &Path, table: &str) -> Result<
     let format = format_of(file)?;
     let metadata = std::fs::metadata(file).map_err(|error| data_error(format!("{name}: {error}")))?;
     if metadata.len() == 0 {
-        return Err(data_error(format!("{name}: the file is empty")).with_hint("a CSV file has at least a line of column names"));
+        return Err(data_error(format!("{name}: the file is empty"))
+            .with_hint("a CSV file has at least a line of column names"));
     }
     let path = crate::DuckDbDialect.text(&file.to_string_lossy());
     let source = match format {
@@ -54,7 +60,9 @@ pub(crate) fn load(connection: &Connection, file: &Path, table: &str) -> Result<
         Format::Parquet => format!("read_parquet({path}, binary_as_string = true)"),
         // Every value stays JSON until its column's type reads it.
         // <https://duckdb.org/docs/stable/data/json/loading_json#parameters>
-        Format::Json => format!("read_json({path}, format = 'newline_delimited', records = true, maximum_depth = 1, sample_size = -1)"),
+        Format::Json => format!(
+            "read_json({path}, format = 'newline_delimited', records = true, maximum_depth = 1, sample_size = -1)"
+        ),
     };
     let failed = |error: WarehouseError| WarehouseError { message: format!("{name}: {}", error.message), ..error };
     let described = query(connection, &format!("DESCRIBE SELECT * FROM {source}")).map_err(failed)?;
@@ -155,7 +163,8 @@ fn check(connection: &Connection, source: &str, columns: &[SourceColumn], file: 
         .map(|(value, (column, _))| (value.as_integer(), *column))
         .min_by_key(|(number, _)| *number);
     let Some((number, column)) = first else { return Ok(()) };
-    let value = query(connection, &format!("SELECT {} AS value FROM {numbered} WHERE row_number = {number}", column.text))?;
+    let value =
+        query(connection, &format!("SELECT {} AS value FROM {numbered} WHERE row_number = {number}", column.text))?;
     let value = match value.get(0, "value") {
         Value::Null => "NULL".to_owned(),
         other => format!("{:?}", other.to_string().chars().take(80).collect::<String>()),
@@ -168,7 +177,9 @@ fn check(connection: &Connection, source: &str, columns: &[SourceColumn], file: 
             family => format!("a {family} value"),
         }
     ))
-    .with_hint(format!("nothing was loaded; rows are counted from 1 after the line of column names; mend {file} and load it again")))
+    .with_hint(format!(
+        "nothing was loaded; rows are counted from 1 after the line of column names; mend {file} and load it again"
+    )))
 }
 
 /// The statement that writes a table to a file.

@@ -20,9 +20,15 @@ use websessions_core::warehouse::{Done, Loaded, Rows, Value, Warehouse};
 
 const SETTINGS: &[Setting] = &[
     Setting::optional("database", "path of the database file; made if missing").or("websessions.duckdb"),
-    Setting::optional("memory_limit", "most memory that the engine may use, such as 2GiB; DuckDB's default is 80 % of the machine's"),
+    Setting::optional(
+        "memory_limit",
+        "most memory that the engine may use, such as 2GiB; DuckDB's default is 80 % of the machine's",
+    ),
     Setting::optional("threads", "how many threads the engine may use; DuckDB's default is one a core"),
-    Setting::optional("temp_directory", "where the engine spills what doesn't fit in memory; DuckDB's default is beside the database"),
+    Setting::optional(
+        "temp_directory",
+        "where the engine spills what doesn't fit in memory; DuckDB's default is beside the database",
+    ),
 ];
 
 /// The factory of the embedded backend.
@@ -164,7 +170,8 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
         return WarehouseError::new(Kind::Resources, message)
             .with_hint("raise the target's memory_limit, or set temp_directory to a disk with room");
     }
-    if begins("IO Error") || begins("FATAL Error") {
+    // A commit that could not be written comes as a transaction's error.
+    if begins("IO Error") || begins("FATAL Error") || message.contains("Could not write file") {
         let hint = "check that the disk has room, and that the path can be read and written";
         return WarehouseError::new(Kind::Resources, message).with_hint(hint);
     }
@@ -225,15 +232,11 @@ fn value(value: duckdb::types::Value) -> Value {
         Duck::SmallInt(number) => Value::Integer(number.into()),
         Duck::Int(number) => Value::Integer(number.into()),
         Duck::BigInt(number) => Value::Integer(number),
-        Duck::HugeInt(number) => {
-            i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer)
-        }
+        Duck::HugeInt(number) => i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer),
         Duck::UTinyInt(number) => Value::Integer(number.into()),
         Duck::USmallInt(number) => Value::Integer(number.into()),
         Duck::UInt(number) => Value::Integer(number.into()),
-        Duck::UBigInt(number) => {
-            i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer)
-        }
+        Duck::UBigInt(number) => i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer),
         Duck::Float(number) => Value::Float(number.into()),
         Duck::Double(number) => Value::Float(number),
         Duck::Text(text) | Duck::Enum(text) => Value::Text(text),
@@ -273,7 +276,9 @@ impl Warehouse for DuckDbWarehouse {
     async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
         let statements = statements.to_vec();
         self.with(move |connection| {
-            in_transaction(connection, || statements.iter().map(|statement| execute(connection, &statement.sql)).collect())
+            in_transaction(connection, || {
+                statements.iter().map(|statement| execute(connection, &statement.sql)).collect()
+            })
         })
         .await
     }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 /// The standard web sessions model, on any warehouse: page views in, one row a session out.
 #[derive(Debug, Parser)]
 #[command(name = "websessions", version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 locked by another run, 4 checks failed, 130 cancelled.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 locked by another run, 4 checks failed, 130 cancelled."
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -52,7 +52,10 @@ impl From<RunError> for Failed {
 async fn command(registry: &Registry, global: &Global, command: &Command) -> Result<(), Failed> {
     match command {
         Command::Init { force } => return Ok(init(registry, global, *force)?),
-        Command::Backends => return Ok(backends(registry, global)),
+        Command::Backends => {
+            backends(registry, global);
+            return Ok(());
+        }
         _ => {}
     }
     let configuration = Configuration::read(global, registry)?;
@@ -70,7 +73,10 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Plan { phase, dialect, split } => {
             Ok(session.plan(registry, *phase, dialect.as_deref(), split.as_deref())?)
         }
-        Command::Config { command: ConfigCommand::Show } => Ok(session.show()),
+        Command::Config { command: ConfigCommand::Show } => {
+            session.show();
+            Ok(())
+        }
         Command::Unlock { yes } => Ok(session.unlock(*yes).await?),
         Command::Doctor => Ok(session.doctor().await?),
         Command::Init { .. } | Command::Backends | Command::Completions { .. } => Ok(()),
@@ -85,7 +91,8 @@ fn init(registry: &Registry, global: &Global, force: bool) -> Result<(), Error> 
             hint: Some("--force overwrites it".to_owned()),
         });
     }
-    std::fs::write(&path, starter(registry)).map_err(|source| Error::File { path: path.display().to_string(), source })?;
+    std::fs::write(&path, starter(registry))
+        .map_err(|source| Error::File { path: path.display().to_string(), source })?;
     match global.output {
         OutputFormat::Json => output::json(&json!({ "written": path })),
         OutputFormat::Text => output::data(&format!("wrote {}\n", path.display())),
@@ -341,15 +348,18 @@ impl Session<'_> {
         if self.global.output == OutputFormat::Json {
             return output::json(&self.configuration.shown);
         }
-        let rows =
-            self.configuration.shown.iter().map(|shown| [shown.name.clone(), shown.value.clone(), shown.origin.clone()]);
+        let rows = self
+            .configuration
+            .shown
+            .iter()
+            .map(|shown| [shown.name.clone(), shown.value.clone(), shown.origin.clone()]);
         output::data(&output::table(["name", "value", "origin"], rows));
     }
 
     async fn unlock(&self, yes: bool) -> Result<(), Error> {
         let warehouse = self.connect().await?;
         let failed = |source| Error::Warehouse { context: "can't look at the lock".into(), source };
-        let holder = lock::holder(&*warehouse, self.variables()).await.map_err(failed)?;
+        let holder = lock::holder(&*warehouse, self.variables()).await.map_err(failed)?.map(|holder| holder.in_words);
         let cleared = match &holder {
             None => false,
             Some(holder) => {
@@ -377,7 +387,9 @@ impl Session<'_> {
         }
         for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED] {
             let name = table_name(table, self.variables());
-            if let Ok(rows) = warehouse.query(&format!("SELECT COUNT(*) AS row_count FROM {}", dialect.table(&name))).await {
+            if let Ok(rows) =
+                warehouse.query(&format!("SELECT COUNT(*) AS row_count FROM {}", dialect.table(&name))).await
+            {
                 output::talk(&format!("  {name} has {} rows", rows.get(0, "row_count")));
             }
         }
@@ -418,11 +430,16 @@ impl Session<'_> {
                 checks.push(Check::ok(&format!("schema {schema}"), "is missing; main makes it"));
                 continue;
             }
-            let probe = TableName { schema: schema.clone(), name: format!("sessions_doctor{}", variables.entropy.as_str()) };
+            let probe =
+                TableName { schema: schema.clone(), name: format!("sessions_doctor{}", variables.entropy.as_str()) };
             let mut statements = vec![dialect.drop_table(&probe)];
             statements.push(Statement::new(
                 "probe",
-                format!("CREATE TABLE {} (probe {})", dialect.table(&probe), dialect.column_type(model::tables::ColumnType::Integer)),
+                format!(
+                    "CREATE TABLE {} (probe {})",
+                    dialect.table(&probe),
+                    dialect.column_type(model::tables::ColumnType::Integer)
+                ),
             ));
             statements.push(dialect.drop_table(&probe));
             let mut result = Ok(());
@@ -438,7 +455,10 @@ impl Session<'_> {
             });
         }
         let holder = lock::holder(&*warehouse, variables).await.map_err(failed)?;
-        checks.push(Check::ok("lock", holder.map_or_else(|| "nobody holds it".to_owned(), |holder| format!("held by {holder}"))));
+        checks.push(Check::ok(
+            "lock",
+            holder.map_or_else(|| "nobody holds it".to_owned(), |holder| format!("held by {}", holder.in_words)),
+        ));
         let problems = checks.iter().filter(|check| !check.ok).count();
         match self.global.output {
             OutputFormat::Json => output::json(&checks),
@@ -451,7 +471,10 @@ impl Session<'_> {
         if problems == 0 {
             return Ok(());
         }
-        Err(Error::Check { message: format!("{problems} checks failed"), hint: "mend what the table lists as PROBLEM".to_owned() })
+        Err(Error::Check {
+            message: format!("{problems} checks failed"),
+            hint: "mend what the table lists as PROBLEM".to_owned(),
+        })
     }
 }
 
@@ -518,13 +541,22 @@ fn confirm(question: &str, yes: bool) -> Result<(), Error> {
     }
 }
 
-/// The first Ctrl-C ends the run in order; the second leaves at once.
+/// The first Ctrl-C (or SIGTERM) ends the run in order; the second leaves at once.
 async fn cancel_on_interrupt(cancellation: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        cancellation.cancel();
+    interrupted().await;
+    cancellation.cancel();
+    interrupted().await;
+    #[expect(clippy::exit, reason = "the second Ctrl-C asks for just that")]
+    std::process::exit(130);
+}
+
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = tokio::signal::ctrl_c() => return,
+        }
     }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        #[expect(clippy::exit, reason = "the second Ctrl-C asks for just that")]
-        std::process::exit(130);
-    }
+    let _ = tokio::signal::ctrl_c().await;
 }

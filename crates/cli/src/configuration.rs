@@ -76,7 +76,9 @@ impl<'a> Configuration<'a> {
             let value = match value {
                 SettingValue::Plain(text) => text.clone(),
                 SettingValue::Environment(variable) => std::env::var(variable).map_err(|_| {
-                    Error::configuration(format!("the target's {name} is to come from the environment variable {variable}, which is not set"))
+                    Error::configuration(format!(
+                        "the target's {name} is to come from the environment variable {variable}, which is not set"
+                    ))
                 })?,
             };
             values.insert(name.clone(), value);
@@ -125,7 +127,10 @@ fn read_variables(
     }
     let (variables, more_warnings) = Variables::from_values(&values).map_err(|error| {
         let text = error.to_string();
-        let origin = origins.iter().find(|(name, _)| text.contains(&format!("variable {name}:"))).map(|(_, origin)| origin.clone());
+        let origin = origins
+            .iter()
+            .find(|(name, _)| text.contains(&format!("variable {name}:")))
+            .map(|(_, origin)| origin.clone());
         match origin {
             Some(origin) if !origin.starts_with("flag") => Error::configuration(format!("{origin}: {text}")),
             _ => error,
@@ -177,7 +182,9 @@ fn read_target<'a>(
         Some((name, _)) => {
             let target = file.targets.get(name).ok_or_else(|| {
                 if names.is_empty() {
-                    Error::configuration(format!("there is no target {name:?}: there is no [target.{name}] in a {FILE_NAME}"))
+                    Error::configuration(format!(
+                        "there is no target {name:?}: there is no [target.{name}] in a {FILE_NAME}"
+                    ))
                 } else {
                     Error::configuration(unknown("target", name, names.iter().copied()))
                 }
@@ -189,7 +196,10 @@ fn read_target<'a>(
                 table.get("type").and_then(toml::Value::as_str).ok_or_else(|| in_target("needs a type".into()))?;
             let backend = registry.get(backend_name).map_err(|error| in_target(error.to_string()))?;
             for (key, value) in table.iter().filter(|(key, _)| *key != "type") {
-                settings.insert(key.clone(), (setting_value(value).map_err(|problem| in_target(format!("{key} {problem}")))?, path.clone()));
+                settings.insert(
+                    key.clone(),
+                    (setting_value(value).map_err(|problem| in_target(format!("{key} {problem}")))?, path.clone()),
+                );
             }
             // Unknown keys are refused before anything connects. What is required may still come from elsewhere.
             let known = backend.settings();
@@ -205,18 +215,22 @@ fn read_target<'a>(
         if backend.settings().iter().any(|setting| setting.name == name) {
             settings.insert(name, (SettingValue::Plain(value), format!("environment ({key})")));
         } else {
-            warnings.push(format!("the environment variable {key} is ignored: a {} target has no {name}", backend.name()));
+            warnings
+                .push(format!("the environment variable {key} is ignored: a {} target has no {name}", backend.name()));
         }
     }
     if let Some(database) = &global.database {
-        settings.insert("database".to_owned(), (SettingValue::Plain(database.clone()), "flag or environment".to_owned()));
+        settings
+            .insert("database".to_owned(), (SettingValue::Plain(database.clone()), "flag or environment".to_owned()));
     }
     let (target, origin) = chosen.unwrap_or_else(|| ("(none)".to_owned(), "default"));
     shown.push(Shown { name: "target".into(), value: target, origin: origin.into() });
     shown.push(Shown { name: "target.type".into(), value: backend.name().into(), origin: "target".into() });
     for setting in backend.settings() {
         let (value, origin) = match settings.get(setting.name) {
-            Some((SettingValue::Environment(variable), origin)) => (format!("{{ env = {variable:?} }}"), origin.clone()),
+            Some((SettingValue::Environment(variable), origin)) => {
+                (format!("{{ env = {variable:?} }}"), origin.clone())
+            }
             Some((SettingValue::Plain(_), origin)) if setting.secret => ("(secret)".to_owned(), origin.clone()),
             Some((SettingValue::Plain(value), origin)) => (format!("{value:?}"), origin.clone()),
             None => match setting.default {
@@ -250,12 +264,16 @@ impl File {
             Ok(text) => text,
             Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => {
-                return Err(Error::configuration(format!("can't read the configuration file {}: {error}", path.display())));
+                return Err(Error::configuration(format!(
+                    "can't read the configuration file {}: {error}",
+                    path.display()
+                )));
             }
         };
         let shown = path.display();
-        let table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| Error::configuration(format!("{shown}: {}", error.to_string().trim_end())))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            Error::configuration(format!("{shown}: {}", error.to_string().trim_end()))
+        })?;
         let mut file = Self { path: path.to_owned(), ..Self::default() };
         for (key, value) in table {
             let wrong = |must: &str| Error::configuration(format!("{shown}: {key} must be {must}"));
@@ -305,7 +323,11 @@ impl File {
                         .collect(),
                     Some(_) => return Err(wrong("variables must be a table")),
                 };
-                Ok(CustomModule { name: name.to_owned(), files: files.iter().map(|file| folder.join(file)).collect(), variables })
+                Ok(CustomModule {
+                    name: name.to_owned(),
+                    files: files.iter().map(|file| folder.join(file)).collect(),
+                    variables,
+                })
             })
             .collect()
     }
@@ -314,13 +336,20 @@ impl File {
 /// The starter configuration, with every variable and every compiled-in backend's settings.
 pub(crate) fn starter(registry: &Registry) -> String {
     use std::fmt::Write;
-    let mut text = String::from("# Configuration of websessions. What is commented out is the default.\n\n[variables]\n");
+    let mut text =
+        String::from("# Configuration of websessions. What is commented out is the default.\n\n[variables]\n");
     for variable in VARIABLES {
         let _ = writeln!(text, "# {}\n# {} = {}", variable.meaning, variable.name, variable.default);
     }
     for (position, backend) in registry.all().iter().enumerate() {
         let comment = if position == 0 { "" } else { "# " };
-        let _ = writeln!(text, "\n# {}\n{comment}[target.{}]\n{comment}type = {:?}", backend.about(), backend.name(), backend.name());
+        let _ = writeln!(
+            text,
+            "\n# {}\n{comment}[target.{}]\n{comment}type = {:?}",
+            backend.about(),
+            backend.name(),
+            backend.name()
+        );
         for setting in backend.settings() {
             let value = match (setting.secret, setting.default) {
                 (true, _) => "{ env = \"NAME\" }".to_owned(),

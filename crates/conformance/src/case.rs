@@ -80,8 +80,13 @@ impl Case {
             .iter()
             .map(|phase| Job { plan: plan(*phase, &self.variables, self.warehouse.dialect()), phase: Some(*phase) })
             .collect();
-        let runner =
-            Runner { warehouse: &*self.warehouse, variables: &self.variables, listener: &Silence, cancellation, options };
+        let runner = Runner {
+            warehouse: &*self.warehouse,
+            variables: &self.variables,
+            listener: &Silence,
+            cancellation,
+            options,
+        };
         runner.run(&[], &jobs).await
     }
 
@@ -120,7 +125,12 @@ impl Case {
                     format!("({})", cells.join(", "))
                 })
                 .collect();
-            let sql = format!("INSERT INTO {} ({}) VALUES\n{}", dialect.table(&table), columns.join(", "), tuples.join(",\n"));
+            let sql = format!(
+                "INSERT INTO {} ({}) VALUES\n{}",
+                dialect.table(&table),
+                columns.join(", "),
+                tuples.join(",\n")
+            );
             self.send(Statement::new("page views", sql)).await?;
         }
         Ok(())
@@ -169,7 +179,8 @@ impl Case {
     /// The tables that exist in the trial's schemas, as `scratch.name` and `derived.name`, entropy included.
     pub async fn tables(&self) -> Result<Vec<String>, String> {
         let mut tables = Vec::new();
-        for (schema, shown) in [(&self.variables.scratch_schema, "scratch"), (&self.variables.output_schema, "derived")] {
+        for (schema, shown) in [(&self.variables.scratch_schema, "scratch"), (&self.variables.output_schema, "derived")]
+        {
             let sql = format!(
                 "SELECT table_name FROM {} WHERE table_schema = {}",
                 self.warehouse.dialect().information_schema(schema, "tables"),

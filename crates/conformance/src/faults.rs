@@ -1,5 +1,6 @@
 //! A warehouse that notes what it is sent, and breaks where a trial says.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use websessions_core::async_trait;
@@ -7,7 +8,6 @@ use websessions_core::dialect::Dialect;
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
 use websessions_core::warehouse::{Done, Rows, Warehouse};
-use std::sync::Arc;
 
 /// What breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

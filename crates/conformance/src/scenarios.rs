@@ -19,7 +19,8 @@ pub struct Scenario {
 }
 
 /// Tables of the original's that a plan may do without.
-const OPTIONAL: &[&str] = &["sessions_aggregates", "sessions_lasts", "sessions_run_metadata_temp", "sessions_upsert_limit"];
+const OPTIONAL: &[&str] =
+    &["sessions_aggregates", "sessions_lasts", "sessions_run_metadata_temp", "sessions_upsert_limit"];
 /// Tables that only this project has.
 const OURS: &[&str] = &["sessions_input_this_run", "sessions_input_kept", "sessions_lock"];
 /// Columns that differ from run to run.
@@ -94,12 +95,13 @@ impl Scenario {
         let path = self.folder.join(format!("expected/{list}.txt"));
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
         let entropy = self.runs[0].0["entropy"].as_str().unwrap_or_default();
-        let is_one_of = |table: &str, names: &[&str]| {
-            names.iter().any(|name| table.ends_with(&format!(".{name}{entropy}")))
-        };
+        let is_one_of =
+            |table: &str, names: &[&str]| names.iter().any(|name| table.ends_with(&format!(".{name}{entropy}")));
         let relevant = |tables: &mut dyn Iterator<Item = &str>| -> Vec<String> {
-            let mut kept: Vec<String> =
-                tables.filter(|table| !is_one_of(table, OPTIONAL) && !is_one_of(table, OURS)).map(str::to_owned).collect();
+            let mut kept: Vec<String> = tables
+                .filter(|table| !is_one_of(table, OPTIONAL) && !is_one_of(table, OURS))
+                .map(str::to_owned)
+                .collect();
             kept.sort();
             kept
         };

@@ -21,9 +21,7 @@ impl Contents {
     pub fn new(columns: Vec<String>, rows: Vec<Vec<Cell>>) -> Self {
         let mut rows: Vec<Vec<Cell>> = rows
             .into_iter()
-            .map(|row| {
-                columns.iter().zip(row).map(|(column, cell)| cell.map(|cell| canonical(column, cell))).collect()
-            })
+            .map(|row| columns.iter().zip(row).map(|(column, cell)| cell.map(|cell| canonical(column, cell))).collect())
             .collect();
         rows.sort();
         Self { columns, rows }
@@ -82,7 +80,9 @@ impl Contents {
             let nearest = of(-1).max_by_key(|row| same(row)).unwrap_or_default();
             let cells = self.columns.iter().zip(missing.iter().zip(nearest));
             let differing = cells.filter(|(_, (left, right))| left != right);
-            differing.map(|(column, (want, got))| format!("{column}: expected {want:?}, got {got:?}")).collect::<Vec<_>>()
+            differing
+                .map(|(column, (want, got))| format!("{column}: expected {want:?}, got {got:?}"))
+                .collect::<Vec<_>>()
         });
         Err(format!(
             "{what}: {} rows missing and {} unexpected of {}; first missing {:?}; nearest differs in {nearest:?}",

@@ -121,7 +121,8 @@ async fn staged(case: &Case) -> Result<Vec<String>, String> {
 /// adds a row there, equal to the first or with no rows if the input was consumed by then. So each distinct row with
 /// rows counts once.
 async fn lasting(case: &Case) -> Result<Vec<Contents>, String> {
-    let mut metadata = case.contents(&DATAMODEL_METADATA).await?.without(&["run_id", "run_start_tstamp", "run_end_tstamp"]);
+    let mut metadata =
+        case.contents(&DATAMODEL_METADATA).await?.without(&["run_id", "run_start_tstamp", "run_end_tstamp"]);
     metadata.rows.dedup();
     let count = metadata.columns.iter().position(|column| column == "rows_this_run").unwrap_or_default();
     metadata.rows.retain(|row| row[count] != Some("0".to_owned()));
@@ -155,7 +156,8 @@ async fn entropy_keeps_tables_apart(harness: &dyn Harness) -> Result<(), String>
     test.run().await?;
     expect("staged without entropy", case.count(&PAGE_VIEWS_STAGED).await?, 4)?;
     expect("test sessions", sessions(&test).await?, vec!["c: 1, page 1".to_owned()])?;
-    let all_suffixed = case.tables().await?.iter().filter(|table| !table.ends_with("_test")).cloned().collect::<Vec<_>>();
+    let all_suffixed =
+        case.tables().await?.iter().filter(|table| !table.ends_with("_test")).cloned().collect::<Vec<_>>();
     expect("tables without entropy", all_suffixed, vec!["scratch.page_views_staged".to_owned()])?;
     case.run().await?;
     expect("test sessions afterwards", test.count(&SESSIONS).await?, 1)?;
@@ -180,7 +182,9 @@ async fn destroy_drops_what_is_ours_and_nothing_else(harness: &dyn Harness) -> R
     expect(
         "tables",
         case.tables().await?,
-        ["derived.datamodel_metadata", "derived.sessions_of_their_own", "scratch.page_views_staged"].map(str::to_owned).to_vec(),
+        ["derived.datamodel_metadata", "derived.sessions_of_their_own", "scratch.page_views_staged"]
+            .map(str::to_owned)
+            .to_vec(),
     )?;
     expect("staged", case.count(&PAGE_VIEWS_STAGED).await?, 1)?;
     case.phase(Phase::Destroy).await?;
@@ -191,14 +195,17 @@ async fn no_variable_carries_sql(harness: &dyn Harness) -> Result<(), String> {
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, two_sessions()).await?;
     for (name, _) in case.variables.to_values() {
-        for attack in ["_x; drop table", "x\"; drop schema scratch; --", "x'); --", "`x`", "x\\", "$$", "1; select 1", "\u{2028}"] {
+        for attack in
+            ["_x; drop table", "x\"; drop schema scratch; --", "x'); --", "`x`", "x\\", "$$", "1; select 1", "\u{2028}"]
+        {
             let values = [(name.clone(), json!(attack))].into_iter().collect();
             match Variables::from_values(&values) {
                 Err(Error::Configuration { .. }) => {}
                 Err(error) => return Err(format!("{name} = {attack:?}: {error}")),
                 // An unknown cleanup mode acts as all; the text goes no further.
                 Ok((variables, _)) if name == "cleanup_mode" => {
-                    let sql = plan(Phase::Complete, &variables, case.warehouse.dialect()).to_sql(case.warehouse.dialect());
+                    let sql =
+                        plan(Phase::Complete, &variables, case.warehouse.dialect()).to_sql(case.warehouse.dialect());
                     expect("cleanup_mode in the plan", sql.contains(attack), false)?;
                 }
                 Ok(_) => return Err(format!("{name} = {attack:?} was accepted")),
@@ -210,9 +217,21 @@ async fn no_variable_carries_sql(harness: &dyn Harness) -> Result<(), String> {
 }
 
 async fn text_survives_whatever_it_holds(harness: &dyn Harness) -> Result<(), String> {
-    let titles = ["it's \"quoted\"", "back\\slash \\' \\n", "line\nbreak\ttab", "ü 製品 📈", "", "'; DROP TABLE sessions; --", "{{ title }} $$ %s ? :x @y"];
+    let titles = [
+        "it's \"quoted\"",
+        "back\\slash \\' \\n",
+        "line\nbreak\ttab",
+        "ü 製品 📈",
+        "",
+        "'; DROP TABLE sessions; --",
+        "{{ title }} $$ %s ? :x @y",
+    ];
     let case = Case::new(harness, Value::Null).await?;
-    let rows = titles.iter().enumerate().map(|(number, title)| view_titled(&format!("s{number}"), 1, 10, number, title)).collect();
+    let rows = titles
+        .iter()
+        .enumerate()
+        .map(|(number, title)| view_titled(&format!("s{number}"), 1, 10, number, title))
+        .collect();
     stage(&case, rows).await?;
     case.run().await?;
     let mut expected: Vec<Cell> = titles.iter().map(|title| Some((*title).to_owned())).collect();
@@ -244,10 +263,18 @@ async fn seconds_are_boundaries_crossed(harness: &dyn Harness) -> Result<(), Str
     case.run().await?;
     let contents = case.contents(&SESSIONS).await?;
     let only = contents.without(
-        &contents.columns.iter().map(String::as_str).filter(|name| !["domain_sessionid", "absolute_time_in_s"].contains(name)).collect::<Vec<_>>(),
+        &contents
+            .columns
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !["domain_sessionid", "absolute_time_in_s"].contains(name))
+            .collect::<Vec<_>>(),
     );
-    let expected =
-        cases.iter().enumerate().map(|(number, (_, _, seconds))| vec![Some(format!("s{number}")), Some((*seconds).to_owned())]).collect();
+    let expected = cases
+        .iter()
+        .enumerate()
+        .map(|(number, (_, _, seconds))| vec![Some(format!("s{number}")), Some((*seconds).to_owned())])
+        .collect();
     expect("seconds", only.rows, expected)?;
     case.drop().await
 }
@@ -267,7 +294,9 @@ async fn new_sessions_between_main_and_complete_stay_staged(harness: &dyn Harnes
     case.drop().await
 }
 
-async fn a_session_that_got_page_views_between_main_and_complete_stays_whole(harness: &dyn Harness) -> Result<(), String> {
+async fn a_session_that_got_page_views_between_main_and_complete_stays_whole(
+    harness: &dyn Harness,
+) -> Result<(), String> {
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, two_sessions()).await?;
     case.phase(Phase::Main).await?;
@@ -280,7 +309,9 @@ async fn a_session_that_got_page_views_between_main_and_complete_stays_whole(har
     case.drop().await
 }
 
-async fn a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_form(harness: &dyn Harness) -> Result<(), String> {
+async fn a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_form(
+    harness: &dyn Harness,
+) -> Result<(), String> {
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, two_sessions()).await?;
     case.phase(Phase::Main).await?;
@@ -290,7 +321,8 @@ async fn a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_
     case.phase(Phase::Complete).await?;
     expect("staged", staged(&case).await?, ["a-1", "a-2", "a-3"].map(str::to_owned).to_vec())?;
     let report = case.run().await?;
-    let multiplied = report.findings.get(&Finding::MultipliedSessions).map(|rows| rows.get(0, "session_count").as_integer());
+    let multiplied =
+        report.findings.get(&Finding::MultipliedSessions).map(|rows| rows.get(0, "session_count").as_integer());
     expect("multiplied", multiplied, Some(0))?;
     expect("sessions", sessions(&case).await?, ["a: 3, last", "b: 2, page 2"].map(str::to_owned).to_vec())?;
     let engaged = case.contents(&SESSIONS).await?.column("engaged_time_in_s");
@@ -339,7 +371,9 @@ async fn dropped_sessions_are_reported_with_samples(harness: &dyn Harness) -> Re
     let report = case.run().await?;
     let rows = report.findings.get(&Finding::DroppedSessions).ok_or("no finding")?;
     let found: Vec<String> = (0..rows.rows.len())
-        .map(|row| format!("{} {} {}", rows.get(row, "session_count"), rows.get(row, "first_sample"), rows.get(row, "reason")))
+        .map(|row| {
+            format!("{} {} {}", rows.get(row, "session_count"), rows.get(row, "first_sample"), rows.get(row, "reason"))
+        })
         .collect();
     expect(
         "dropped",
@@ -374,7 +408,11 @@ async fn dropped_sessions_can_keep_their_input(harness: &dyn Harness) -> Result<
     stage(&case, with_dropped_sessions()).await?;
     case.run().await?;
     expect("sessions", case.count(&SESSIONS).await?, 2)?;
-    expect("staged", staged(&case).await?, ["no first-2", "no key-1", "no last-1", "no last-3"].map(str::to_owned).to_vec())?;
+    expect(
+        "staged",
+        staged(&case).await?,
+        ["no first-2", "no key-1", "no last-1", "no last-3"].map(str::to_owned).to_vec(),
+    )?;
     stage(&case, vec![view("no first", 1, 12, 0), view("no last", 2, 12, 1)]).await?;
     case.run().await?;
     expect("sessions with what was missing", case.count(&SESSIONS).await?, 4)?;
@@ -422,7 +460,11 @@ async fn old_copies_before_the_lookback_can_fail_the_run(harness: &dyn Harness) 
 async fn old_copies_before_the_lookback_stay_when_the_guard_is_off(harness: &dyn Harness) -> Result<(), String> {
     let case = with_an_old_copy(harness, "off").await?;
     case.run().await?;
-    expect("sessions", sessions(&case).await?, ["a: 1, new", "a: 1, page 1", "b: 1, page 1"].map(str::to_owned).to_vec())?;
+    expect(
+        "sessions",
+        sessions(&case).await?,
+        ["a: 1, new", "a: 1, page 1", "b: 1, page 1"].map(str::to_owned).to_vec(),
+    )?;
     case.drop().await
 }
 
@@ -446,8 +488,10 @@ async fn a_drifted_table_stops_the_run_before_anything_changes(harness: &dyn Har
         }
         case.sql(sql).await?;
         let before = case.tables().await?;
-        let error = case.phases(&[Phase::Main, Phase::Complete]).await.err().ok_or(format!("{alteration}: it did not fail"))?;
-        expect("says the difference", error.error.to_string().contains(expected), true).map_err(|problem| format!("{problem}: {}", error.error))?;
+        let error =
+            case.phases(&[Phase::Main, Phase::Complete]).await.err().ok_or(format!("{alteration}: it did not fail"))?;
+        expect("says the difference", error.error.to_string().contains(expected), true)
+            .map_err(|problem| format!("{problem}: {}", error.error))?;
         expect("names the table", error.error.to_string().contains(table.name), true)?;
         expect("done", error.report.done(), Vec::<String>::new())?;
         expect("tables", case.tables().await?, before)?;
@@ -469,7 +513,8 @@ async fn a_drifted_table_stops_the_run_before_anything_changes(harness: &dyn Har
         .collect();
     case.sql(format!("CREATE TABLE {name} ({})", columns.join(", "))).await?;
     let error = case.phase(Phase::Main).await.err().ok_or("another type: it did not fail")?;
-    expect("says the type", error.contains("page_views is") && error.contains("not integer"), true).map_err(|problem| format!("{problem}: {error}"))?;
+    expect("says the type", error.contains("page_views is") && error.contains("not integer"), true)
+        .map_err(|problem| format!("{problem}: {error}"))?;
     case.drop().await
 }
 
@@ -485,7 +530,9 @@ async fn a_block_that_fails_changes_nothing(harness: &dyn Harness) -> Result<(),
     let mut block = None;
     for (_, unit) in commit.units() {
         match unit {
-            Unit::Statement(statement) => drop(case.warehouse.execute(statement).await.map_err(|error| error.to_string())?),
+            Unit::Statement(statement) => {
+                drop(case.warehouse.execute(statement).await.map_err(|error| error.to_string())?)
+            }
             Unit::Block { statements, .. } => block = Some(statements.clone()),
             _ => {}
         }
@@ -555,8 +602,10 @@ async fn expire_the_lock(case: &Case) -> Result<(), String> {
         return Ok(());
     }
     let dialect = case.warehouse.dialect();
-    let past = format!("CAST({} AS {})", dialect.text("2000-01-01 00:00:00"), dialect.column_type(ColumnType::Timestamp));
-    case.sql(format!("UPDATE {} SET expires_tstamp = {past} WHERE 1 = 1", dialect.table(&case.name(&SESSIONS_LOCK)))).await
+    let past =
+        format!("CAST({} AS {})", dialect.text("2000-01-01 00:00:00"), dialect.column_type(ColumnType::Timestamp));
+    case.sql(format!("UPDATE {} SET expires_tstamp = {past} WHERE 1 = 1", dialect.table(&case.name(&SESSIONS_LOCK))))
+        .await
 }
 
 async fn a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace(harness: &dyn Harness) -> Result<(), String> {
@@ -572,7 +621,10 @@ async fn a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace(harness
             let case = Case::new(harness, variables.clone()).await?;
             stage(&case, two_sessions()).await?;
             let faulty = Arc::new(Faulty::new(Arc::clone(&case.warehouse), fault));
-            case.through(Arc::clone(&faulty) as Arc<_>).phases(&phases).await.map_err(|error| format!("{fault:?}: {}", explain(error)))?;
+            case.through(Arc::clone(&faulty) as Arc<_>)
+                .phases(&phases)
+                .await
+                .map_err(|error| format!("{fault:?}: {}", explain(error)))?;
             // Here the metadata must not hold a row more, either.
             expect(&format!("metadata rows after {fault:?}"), case.count(&DATAMODEL_METADATA).await?, 1)?;
             let tables = lasting(&case).await?;
@@ -603,7 +655,8 @@ async fn two_racing_runs_do_not_interleave(harness: &dyn Harness) -> Result<(), 
         for result in [first, second] {
             match result {
                 Ok(_) => won += 1,
-                Err(error) => expect("the loser's exit code", error.error.exit_code(), 3).map_err(|problem| format!("{problem}: {}", explain(error)))?,
+                Err(error) => expect("the loser's exit code", error.error.exit_code(), 3)
+                    .map_err(|problem| format!("{problem}: {}", explain(error)))?,
             }
         }
         if won == 0 {
@@ -649,14 +702,19 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harn
         let _ = noticed.recv().await;
         let dialect = thief.warehouse.dialect();
         thief
-            .sql(format!("UPDATE {} SET holder = {} WHERE 1 = 1", dialect.table(&thief.name(&SESSIONS_LOCK)), dialect.text("thief")))
+            .sql(format!(
+                "UPDATE {} SET holder = {} WHERE 1 = 1",
+                dialect.table(&thief.name(&SESSIONS_LOCK)),
+                dialect.text("thief")
+            ))
             .await
     };
     // The run goes on while the lock is stolen; it must notice before its commit.
     let (result, stolen) = tokio::join!(runner.run(&[], &jobs), steal);
     stolen?;
     let error = result.err().ok_or("the run did not notice that its lock was stolen")?;
-    expect("error", matches!(error.error, Error::LeaseLost { .. }), true).map_err(|problem| format!("{problem}: {}", error.error))?;
+    expect("error", matches!(error.error, Error::LeaseLost { .. }), true)
+        .map_err(|problem| format!("{problem}: {}", error.error))?;
     expect("sessions", case.count(&SESSIONS).await?, 0)?;
     // The thief holds it; when its lease has run out, anyone may take it.
     let refused = case.phases(&[Phase::Main]).await.err().ok_or("a held lock was taken")?;

@@ -30,7 +30,11 @@ pub const VARIABLES: &[VariableInfo] = &[
         default: "\"scratch\"",
         meaning: "schema of the input and of the tables of a run",
     },
-    VariableInfo { name: "output_schema", default: "\"derived\"", meaning: "schema of sessions and datamodel_metadata" },
+    VariableInfo {
+        name: "output_schema",
+        default: "\"derived\"",
+        meaning: "schema of sessions and datamodel_metadata",
+    },
     VariableInfo {
         name: "entropy",
         default: "\"\"",
@@ -179,7 +183,9 @@ impl Variables {
                     "upsert_lookback_days" | OLD_LOOKBACK => {
                         let days = lookback_days(value)?;
                         if let Some((other, other_days)) = lookback.filter(|(_, other)| *other != days) {
-                            return Err(format!("is {days}, but {other} is {other_days}: set upsert_lookback_days alone"));
+                            return Err(format!(
+                                "is {days}, but {other} is {other_days}: set upsert_lookback_days alone"
+                            ));
                         }
                         lookback = Some((name, days));
                         variables.upsert_lookback_days = days;
@@ -206,7 +212,11 @@ impl Variables {
                     "lookback_guard" => {
                         variables.lookback_guard = one_of(
                             text(value)?,
-                            &[("off", LookbackGuard::Off), ("fail", LookbackGuard::Fail), ("widen", LookbackGuard::Widen)],
+                            &[
+                                ("off", LookbackGuard::Off),
+                                ("fail", LookbackGuard::Fail),
+                                ("widen", LookbackGuard::Widen),
+                            ],
                         )?;
                     }
                     "on_dropped_sessions" => {
@@ -315,7 +325,8 @@ mod tests {
     #[test]
     fn text_from_a_command_line_gets_the_type_of_its_variable() {
         let (variables, warnings) =
-            parse(json!({"stage_next": "true", "upsert_lookback_days": "7", "skip_derived": null, "ends_run": "null"})).expect("valid");
+            parse(json!({"stage_next": "true", "upsert_lookback_days": "7", "skip_derived": null, "ends_run": "null"}))
+                .expect("valid");
         assert!(variables.stage_next && !variables.skip_derived && !variables.ends_run);
         assert_eq!(variables.upsert_lookback_days, 7);
         assert!(warnings.is_empty());

@@ -3,7 +3,7 @@
 
 use crate::identifier::Identifier;
 use crate::model::tables::{Column, ColumnType, Table, TypeFamily};
-use crate::plan::Statement;
+use crate::plan::{Phase, Statement};
 
 /// A table's full name in a warehouse: schema, and name with entropy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -67,6 +67,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// A whole number that identifies a row of a table by its content (or by its physical identity, where the warehouse
     /// has one that no other row ever takes), for the columns named.
     fn row_fingerprint(&self, columns: &[Column]) -> String;
+
+    /// What a phase begins with: settings of the engine that make it cheaper. Nothing may depend on them.
+    fn hints(&self, _phase: Phase) -> Vec<Statement> {
+        Vec::new()
+    }
 
     /// Creates a schema if it is missing.
     fn create_schema(&self, schema: &Identifier) -> Statement {

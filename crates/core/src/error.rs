@@ -192,7 +192,8 @@ impl Error {
             Self::Warehouse { source, .. } | Self::Unit { source, .. } => source.hint.clone(),
             Self::Drift { hint, .. } | Self::Check { hint, .. } => Some(hint.clone()),
             Self::Locked { .. } => Some(
-                "wait for it to end; a dead run's lock expires by itself, and 'websessions unlock' clears it at once".into(),
+                "wait for it to end; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
+                    .into(),
             ),
             Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),

@@ -9,8 +9,8 @@
 use crate::config::Variables;
 use crate::dialect::{Dialect, TableName};
 use crate::error::{Error, WarehouseError, WarehouseErrorKind};
-use crate::model::tables::SESSIONS_LOCK;
 use crate::model::table_name;
+use crate::model::tables::SESSIONS_LOCK;
 use crate::plan::Statement;
 use crate::warehouse::{Rows, Warehouse};
 use std::time::{Duration, Instant};
@@ -46,8 +46,17 @@ pub(crate) struct Lease<'a> {
     valid_until: std::sync::Mutex<Instant>,
 }
 
-/// Who holds the lock, in words; `None` if nobody does.
-pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<String>, WarehouseError> {
+/// A holder of the lock, as others see it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Who, since when, until when.
+    pub in_words: String,
+    /// Whether its lease has run out: then anyone may take the lock.
+    pub expired: bool,
+}
+
+/// Who holds the lock; `None` if nobody does.
+pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<Held>, WarehouseError> {
     let table = table_name(&SESSIONS_LOCK, variables);
     let dialect = warehouse.dialect();
     let found = warehouse.query(&dialect.columns_query(&table.schema, &[&table.name])).await?;
@@ -65,26 +74,31 @@ pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<(
 
 async fn look(warehouse: &dyn Warehouse, table: &TableName) -> Result<Rows, WarehouseError> {
     let sql = format!(
-        "SELECT holder, host, CAST(acquired_tstamp AS {text}) AS acquired, CAST(expires_tstamp AS {text}) AS expires\nFROM {}",
-        warehouse.dialect().table(table),
+        "SELECT holder, host, CAST(acquired_tstamp AS {text}) AS acquired, CAST(expires_tstamp AS {text}) AS expires,\n  CASE WHEN expires_tstamp < {now} THEN 1 ELSE 0 END AS expired\nFROM {table}",
+        table = warehouse.dialect().table(table),
+        now = warehouse.dialect().now(),
         text = warehouse.dialect().column_type(crate::model::tables::ColumnType::Varying(64)),
     );
     warehouse.query(&sql).await
 }
 
-/// The first holder that is not `own`, in words.
-fn describe(rows: &Rows, own: Option<&str>) -> Option<String> {
+/// The first holder that is not `own`.
+fn describe(rows: &Rows, own: Option<&str>) -> Option<Held> {
     (0..rows.rows.len()).find_map(|row| {
         let holder = rows.get(row, "holder").to_string();
         if holder.is_empty() || Some(holder.as_str()) == own {
             return None;
         }
-        Some(format!(
-            "{} (run {holder}), since {}, until {} UTC unless renewed",
+        let expired = rows.get(row, "expired").as_integer() != 0;
+        let in_words = format!(
+            "{} (run {holder}), since {}, {} {} UTC{}",
             rows.get(row, "host"),
             rows.get(row, "acquired"),
-            rows.get(row, "expires")
-        ))
+            if expired { "expired" } else { "until" },
+            rows.get(row, "expires"),
+            if expired { "" } else { " unless renewed" },
+        );
+        Some(Held { in_words, expired })
     })
 }
 
@@ -101,12 +115,17 @@ impl<'a> Lease<'a> {
         let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
         // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
         let mut attempts = backon::BackoffBuilder::build(
-            backon::ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(6).with_jitter(),
+            backon::ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(20))
+                .with_max_times(6)
+                .with_jitter(),
         );
         loop {
             match lease.try_acquire(variables).await {
                 Ok(None) => return Ok(lease),
-                Ok(Some(other)) => return Err(Error::Locked { table: lease.table.to_string(), holder: other }),
+                Ok(Some(other)) => {
+                    return Err(Error::Locked { table: lease.table.to_string(), holder: other.in_words });
+                }
                 Err(error) if passing(&error) => match attempts.next() {
                     Some(delay) => tokio::time::sleep(delay).await,
                     None => return Err(failed(error)),
@@ -116,7 +135,7 @@ impl<'a> Lease<'a> {
         }
     }
 
-    async fn try_acquire(&self, variables: &Variables) -> Result<Option<String>, WarehouseError> {
+    async fn try_acquire(&self, variables: &Variables) -> Result<Option<Held>, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = Instant::now();
         for statement in dialect.create_table(&SESSIONS_LOCK, &self.table) {

@@ -17,11 +17,8 @@ pub async fn reported_columns(
 ) -> Result<BTreeMap<&'static str, Reported>, WarehouseError> {
     let mut found: BTreeMap<&'static str, Reported> = BTreeMap::new();
     for role in [SchemaRole::Scratch, SchemaRole::Output] {
-        let tables: Vec<&Table> = TABLES
-            .iter()
-            .copied()
-            .filter(|table| table.schema == role && table.lifetime != Lifetime::Module)
-            .collect();
+        let tables: Vec<&Table> =
+            TABLES.iter().copied().filter(|table| table.schema == role && table.lifetime != Lifetime::Module).collect();
         let names: Vec<String> = tables.iter().map(|table| table_name(table, variables).name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let schema = match role {
@@ -75,7 +72,9 @@ pub async fn check_tables(warehouse: &dyn Warehouse, variables: &Variables) -> R
     for table in TABLES {
         if let Some(reported) = reported.get(table.name) {
             let name = table_name(table, variables);
-            problems.extend(differences(warehouse, table, reported).iter().map(|difference| format!("{name}: {difference}")));
+            problems.extend(
+                differences(warehouse, table, reported).iter().map(|difference| format!("{name}: {difference}")),
+            );
         }
     }
     if problems.is_empty() {
@@ -94,6 +93,8 @@ pub async fn check_input(warehouse: &dyn Warehouse, variables: &Variables) -> Re
     }
     Err(Error::Drift {
         problems: vec![format!("there is no input table {}", table_name(&PAGE_VIEWS_STAGED, variables))],
-        hint: "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy".into(),
+        hint:
+            "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy"
+                .into(),
     })
 }

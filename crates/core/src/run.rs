@@ -3,11 +3,11 @@
 
 use crate::config::Variables;
 use crate::error::{Error, Place, Retry, RunError, WarehouseError, WarehouseErrorKind};
-use crate::lock::{Holder, Lease};
+use crate::lock::{self, Holder, Lease};
+use crate::model::table_name;
+use crate::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK};
 use crate::plan::{Finding, Observation, OnFound, Phase, Plan, Step, Unit};
 use crate::preflight;
-use crate::model::table_name;
-use crate::model::tables::PAGE_VIEWS_STAGED;
 use crate::warehouse::{Done, Loaded, Rows, Warehouse};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -151,7 +151,8 @@ impl Report {
     /// Whether main's commit is done: production has this run.
     pub fn committed(&self) -> bool {
         self.plans.iter().any(|plan| {
-            plan.plan == Phase::Main.name() && plan.steps.iter().any(|step| step.step == "commit" && !step.units.is_empty())
+            plan.plan == Phase::Main.name()
+                && plan.steps.iter().any(|step| step.step == "commit" && !step.units.is_empty())
         })
     }
 }
@@ -205,16 +206,40 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Loads files of page views, if any, and runs the jobs in order, all under one lock.
+    /// Loads files of page views, if any, and runs the jobs in order under one lock.
     pub async fn run(&self, page_views: &[&Path], jobs: &[Job]) -> Result<Report, RunError> {
         let mut report = Report::default();
-        match self.locked(page_views, jobs, &mut report).await {
+        let result = async {
+            if !page_views.is_empty() {
+                report.loaded = self.load(page_views).await?;
+            }
+            self.locked(jobs, &mut report).await
+        }
+        .await;
+        match result {
             Ok(()) => Ok(report),
             Err(error) => Err(RunError { error, report: Box::new(report) }),
         }
     }
 
-    async fn locked(&self, page_views: &[&Path], jobs: &[Job], report: &mut Report) -> Result<(), Error> {
+    /// Loading adds to the input, as any writer may at any time, and needs no lock. But if another run holds the lock,
+    /// the jobs could not follow: then nothing is loaded.
+    async fn load(&self, page_views: &[&Path]) -> Result<Vec<Loaded>, Error> {
+        let failed = |source| Error::Warehouse { context: "can't look at the lock".into(), source };
+        if let Some(held) =
+            lock::holder(self.warehouse, self.variables).await.map_err(failed)?.filter(|held| !held.expired)
+        {
+            let table = table_name(&SESSIONS_LOCK, self.variables).to_string();
+            return Err(Error::Locked { table, holder: held.in_words });
+        }
+        preflight::check_tables(self.warehouse, self.variables).await?;
+        let table = table_name(&PAGE_VIEWS_STAGED, self.variables);
+        self.cancellable(self.warehouse.load(page_views, &table))
+            .await
+            .map_err(|source| Error::Warehouse { context: "can't load the page views".into(), source })
+    }
+
+    async fn locked(&self, jobs: &[Job], report: &mut Report) -> Result<(), Error> {
         let lease =
             Lease::acquire(self.warehouse, self.variables, self.options.holder.clone(), self.options.lease).await?;
         self.listener.on(&Event::Locked);
@@ -229,7 +254,7 @@ impl Runner<'_> {
             }
         };
         let result = tokio::select! {
-            result = self.work(page_views, jobs, &lease, report) => result,
+            result = self.work(jobs, &lease, report) => result,
             () = heartbeat => unreachable!("the heartbeat beats until the work is done"),
         };
         if let Err(error) = lease.release().await {
@@ -238,21 +263,7 @@ impl Runner<'_> {
         result
     }
 
-    async fn work(
-        &self,
-        page_views: &[&Path],
-        jobs: &[Job],
-        lease: &Lease<'_>,
-        report: &mut Report,
-    ) -> Result<(), Error> {
-        if !page_views.is_empty() {
-            preflight::check_tables(self.warehouse, self.variables).await?;
-            let table = table_name(&PAGE_VIEWS_STAGED, self.variables);
-            report.loaded = self
-                .cancellable(self.warehouse.load(page_views, &table))
-                .await
-                .map_err(|source| Error::Warehouse { context: "can't load the page views".into(), source })?;
-        }
+    async fn work(&self, jobs: &[Job], lease: &Lease<'_>, report: &mut Report) -> Result<(), Error> {
         for job in jobs {
             match job.phase {
                 Some(Phase::Main | Phase::Complete) => preflight::check_input(self.warehouse, self.variables).await?,
@@ -362,7 +373,12 @@ impl Runner<'_> {
                     }
                 }
                 None => {
-                    let sql = unit.statements().iter().map(|statement| statement.sql.as_str()).collect::<Vec<_>>().join(";\n");
+                    let sql = unit
+                        .statements()
+                        .iter()
+                        .map(|statement| statement.sql.as_str())
+                        .collect::<Vec<_>>()
+                        .join(";\n");
                     let place = Box::new(Place {
                         phase: plan.name.clone(),
                         step: step.name.clone(),

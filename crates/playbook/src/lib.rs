@@ -89,11 +89,16 @@ mod tests {
     use serde_json::json;
 
     fn rendered(template: &str) -> Result<String, String> {
-        let variables: BTreeMap<String, Value> =
-            [("schema", json!("scratch")), ("days", json!(7)), ("debug", json!(false)), ("mode", json!("trace")), ("none", Value::Null)]
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect();
+        let variables: BTreeMap<String, Value> = [
+            ("schema", json!("scratch")),
+            ("days", json!(7)),
+            ("debug", json!(false)),
+            ("mode", json!("trace")),
+            ("none", Value::Null),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
         render(Path::new("custom.sql"), template, &variables).map_err(|error| error.to_string())
     }
 

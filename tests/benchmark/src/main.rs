@@ -48,10 +48,13 @@ fn main() -> Outcome<()> {
             Ok(())
         }
         Measure::Script { database, memory_limit, name } => {
-            let config = Config::default().with("memory_limit", memory_limit)?;
+            let mut config = Config::default().with("memory_limit", memory_limit)?;
+            if name == "plain_without_compaction" {
+                config = config.with("max_vacuum_tasks", "0")?;
+            }
             let connection = Connection::open_with_flags(database, config)?;
             let sql = match name.as_str() {
-                "plain" => include_str!("../sql/plain.sql"),
+                "plain" | "plain_without_compaction" => include_str!("../sql/plain.sql"),
                 _ => include_str!("../sql/floor.sql"),
             };
             Ok(connection.execute_batch(sql)?)
@@ -86,7 +89,9 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 
 fn duckdb(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
     let binaries = std::env::current_exe()?.parent().ok_or("no folder")?.to_owned();
-    let folder = tempfile::tempdir_in(std::env::var("BENCHMARK_FOLDER").unwrap_or_else(|_| std::env::temp_dir().display().to_string()))?;
+    let folder = tempfile::tempdir_in(
+        std::env::var("BENCHMARK_FOLDER").unwrap_or_else(|_| std::env::temp_dir().display().to_string()),
+    )?;
     let file = folder.path().join("page_views.parquet");
     let staged = folder.path().join("staged.duckdb");
     let websessions = |database: &Path| {
@@ -96,17 +101,22 @@ fn duckdb(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
         command
     };
     let generated = measure(
-        Command::new(binaries.join("websessions-fixtures")).args(["--page-views", &size.to_string(), "--to"]).arg(&file),
+        Command::new(binaries.join("websessions-fixtures"))
+            .args(["--page-views", &size.to_string(), "--to"])
+            .arg(&file),
     )?;
     let loaded = measure(websessions(&staged).arg("load").arg(&file))?;
     std::fs::remove_file(&file)?;
     println!("\n## {size} page views, memory_limit {memory_limit}, {rounds} rounds\n");
-    println!("generated in {:.1} s; loaded in {:.1} s, peak {:.0} MiB", generated.seconds, loaded.seconds, loaded.peak_mebibytes);
+    println!(
+        "generated in {:.1} s; loaded in {:.1} s, peak {:.0} MiB",
+        generated.seconds, loaded.seconds, loaded.peak_mebibytes
+    );
     let mut seconds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut peaks: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut steps: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for _ in 0..rounds {
-        for what in ["main", "plain", "floor"] {
+        for what in ["main", "plain", "plain_without_compaction", "floor"] {
             let database = folder.path().join("run.duckdb");
             std::fs::copy(&staged, &database)?;
             let figures = if what == "main" {
@@ -132,9 +142,11 @@ fn duckdb(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
         ratios.sort_by(f64::total_cmp);
         format!("{:.2} ({:.2} to {:.2})", median(ratios.clone()), ratios[0], ratios[ratios.len() - 1])
     };
-    println!("\n| | seconds, median | peak MiB, median | main's seconds / this, median (min to max) |\n|---|---|---|---|");
-    for what in ["main", "plain", "floor", "complete"] {
-        let ratio = if ["plain", "floor"].contains(&what) { ratios(what) } else { String::new() };
+    println!(
+        "\n| | seconds, median | peak MiB, median | main's seconds / this, median (min to max) |\n|---|---|---|---|"
+    );
+    for what in ["main", "plain", "plain_without_compaction", "floor", "complete"] {
+        let ratio = if ["main", "complete"].contains(&what) { String::new() } else { ratios(what) };
         println!("| {what} | {:.2} | {:.0} | {ratio} |", median(seconds[what].clone()), median(peaks[what].clone()));
     }
     println!("\n| step of main | seconds, median |\n|---|---|");

@@ -5,7 +5,7 @@ use super::table_name;
 use super::tables::{ColumnType, PAGE_VIEWS_STAGED, TABLES, Table};
 use crate::config::Variables;
 use crate::dialect::Dialect;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, UndefinedBehavior, context};
 use std::collections::BTreeMap;
 
 const SOURCES: &[(&str, &str)] = &[
@@ -62,7 +62,7 @@ pub(super) fn render(name: &str, variables: &Variables, dialect: &dyn Dialect, c
         },
     };
     let source = SOURCES.iter().find(|(known, _)| *known == name).map_or("", |(_, source)| *source);
-    let rendered = environment.render_str(source, Value::from(values));
+    let rendered = environment.render_str(source, values);
     match rendered {
         Ok(sql) => sql.trim_end().to_owned(),
         Err(error) => unreachable!("sql/{name}.sql: {error}"),

@@ -5,7 +5,7 @@ use super::table_name;
 use super::tables::*;
 use crate::config::{CleanupMode, LookbackGuard, OnDroppedSessions, Variables};
 use crate::dialect::{Dialect, TableName};
-use crate::plan::{Finding, Observation, OnFound, Statement, Step, Unit};
+use crate::plan::{Finding, Observation, OnFound, Phase, Statement, Step, Unit};
 
 pub(super) struct Steps<'a> {
     variables: &'a Variables,
@@ -40,8 +40,8 @@ impl<'a> Steps<'a> {
 
     fn setup(&self) -> Step {
         let schemas = [&self.variables.scratch_schema, &self.variables.output_schema];
-        let mut units: Vec<Unit> =
-            schemas.iter().map(|schema| Unit::Statement(self.dialect.create_schema(schema))).collect();
+        let mut units = self.hints(Phase::Main);
+        units.extend(schemas.iter().map(|schema| Unit::Statement(self.dialect.create_schema(schema))));
         units.dedup_by(|left, right| left.statements() == right.statements());
         units.extend(self.create(&METADATA_RUN_ID));
         units.push(self.statement(
@@ -56,11 +56,19 @@ impl<'a> Steps<'a> {
     }
 
     fn input(&self) -> Step {
-        step("input", "what this run reads, so that complete removes that and no more", self.replace(&SESSIONS_INPUT_THIS_RUN))
+        step(
+            "input",
+            "what this run reads, so that complete removes that and no more",
+            self.replace(&SESSIONS_INPUT_THIS_RUN),
+        )
     }
 
     fn aggregates(&self) -> Step {
-        step("aggregates", "start, end, page views and engaged time of each session", self.replace(&SESSIONS_AGGREGATES))
+        step(
+            "aggregates",
+            "start, end, page views and engaged time of each session",
+            self.replace(&SESSIONS_AGGREGATES),
+        )
     }
 
     fn sessions(&self) -> Step {
@@ -127,8 +135,10 @@ impl<'a> Steps<'a> {
             statements.push(self.insert(&SESSIONS, "this run's sessions", &self.select_all(&SESSIONS_THIS_RUN)));
         }
         if self.variables.stage_next {
-            let users =
-                format!("domain_userid IN (SELECT domain_userid FROM {})", self.table(&SESSIONS_USERID_MANIFEST_THIS_RUN));
+            let users = format!(
+                "domain_userid IN (SELECT domain_userid FROM {})",
+                self.table(&SESSIONS_USERID_MANIFEST_THIS_RUN)
+            );
             statements.push(self.delete(&SESSIONS_USERID_MANIFEST_STAGED, "old rows of this run's users", &users));
             statements.push(self.insert(
                 &SESSIONS_USERID_MANIFEST_STAGED,
@@ -156,13 +166,16 @@ impl<'a> Steps<'a> {
     }
 
     fn consume(&self) -> Step {
-        let mut units = Vec::new();
+        let mut units = self.hints(Phase::Complete);
         // They are missing if main has not run: then nothing was consumed, and nothing is removed.
         for table in [&SESSIONS_METADATA_THIS_RUN, &SESSIONS_INPUT_THIS_RUN, &SESSIONS_THIS_RUN] {
             units.extend(self.create(table));
         }
         units.extend(
-            self.dialect.replace_table(&SESSIONS_INPUT_KEPT, &self.name(&SESSIONS_INPUT_KEPT)).into_iter().map(Unit::Statement),
+            self.dialect
+                .replace_table(&SESSIONS_INPUT_KEPT, &self.name(&SESSIONS_INPUT_KEPT))
+                .into_iter()
+                .map(Unit::Statement),
         );
         let consumed = self.select(match self.variables.on_dropped_sessions {
             OnDroppedSessions::KeepInput => "consumed_and_kept_sessions_only",
@@ -181,7 +194,12 @@ impl<'a> Steps<'a> {
                 ),
             ],
         });
-        units.push(self.observe(Finding::InputLeft, OnFound::Report, "page views that stay for the next run", "input_left"));
+        units.push(self.observe(
+            Finding::InputLeft,
+            OnFound::Report,
+            "page views that stay for the next run",
+            "input_left",
+        ));
         step("input", "removes the consumed page views", units)
     }
 
@@ -205,6 +223,10 @@ impl<'a> Steps<'a> {
             "drops the tables that this module owns",
             vec![self.drop(&SESSIONS), self.drop(&SESSIONS_USERID_MANIFEST_STAGED)],
         )
+    }
+
+    fn hints(&self, phase: Phase) -> Vec<Unit> {
+        self.dialect.hints(phase).into_iter().map(Unit::Statement).collect()
     }
 
     fn name(&self, table: &Table) -> TableName {

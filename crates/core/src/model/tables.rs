@@ -539,11 +539,7 @@ const SESSIONS_METADATA_THIS_RUN_COLUMNS: &[Column] = &[
     column("distinct_keys_removed", Integer),
 ];
 
-const METADATA_RUN_ID_COLUMNS: &[Column] = &[
-    column("run_id", Timestamp),
-];
+const METADATA_RUN_ID_COLUMNS: &[Column] = &[column("run_id", Timestamp)];
 
-const SESSIONS_USERID_MANIFEST_STAGED_COLUMNS: &[Column] = &[
-    column("domain_userid", Varying(128)),
-    column("start_tstamp", Timestamp),
-];
+const SESSIONS_USERID_MANIFEST_STAGED_COLUMNS: &[Column] =
+    &[column("domain_userid", Varying(128)), column("start_tstamp", Timestamp)];

@@ -1,0 +1,26 @@
+# What developers run. Each recipe is also plain shell: just is a convenience, nothing needs it.
+
+# Run the main job on the committed sample
+run *arguments:
+    ./fixtures/run {{arguments}}
+
+# Install and start what the tests need, and run them
+test *arguments:
+    ./tests/run {{arguments}}
+
+# Measure main beside a plain formulation (just bench duckdb --sizes 1000000)
+bench *arguments="duckdb":
+    ./tests/bench {{arguments}}
+
+# Rewrite the golden SQL and the snapshots, and show what changed
+golden:
+    bash -c 'source tests/duckdb && UPDATE_GOLDEN=1 INSTA_UPDATE=always cargo test --locked --package websessions --test golden --test command_line'
+    git diff --stat -- fixtures/golden tests/snapshots
+
+# Format and lint as CI does
+lint:
+    bash -c 'source tests/duckdb && cargo fmt --all && cargo clippy --locked --workspace --all-targets -- --deny warnings'
+
+# Build the documentation
+doc:
+    bash -c 'source tests/duckdb && cargo doc --locked --workspace --no-deps'

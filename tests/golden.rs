@@ -1,0 +1,83 @@
+//! The SQL of every phase and option, per dialect, as `websessions plan` prints it. `just golden` rewrites the files;
+//! the diff is the review.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use support::{Folder, fixtures};
+
+const PLANS: &[(&str, &str, &[&str])] = &[
+    ("main", "main", &[]),
+    ("main-stage_next", "main", &["stage_next=true"]),
+    ("main-skip_derived", "main", &["skip_derived=true"]),
+    ("main-lookback_guard-off", "main", &["lookback_guard=off", "upsert_lookback_days=7"]),
+    ("main-lookback_guard-fail", "main", &["lookback_guard=fail"]),
+    ("main-on_dropped_sessions-fail", "main", &["on_dropped_sessions=fail"]),
+    ("main-names", "main", &["scratch_schema=s", "output_schema=s", "entropy=_test", "model_version=a/b 1.0"]),
+    ("complete", "complete", &[]),
+    ("complete-ends_run", "complete", &["ends_run=true"]),
+    ("complete-debug", "complete", &["cleanup_mode=debug"]),
+    ("complete-trace", "complete", &["cleanup_mode=trace"]),
+    ("complete-keep_input", "complete", &["on_dropped_sessions=keep_input"]),
+    ("destroy", "destroy", &["entropy=_test"]),
+];
+
+fn dialects(folder: &Folder) -> Vec<String> {
+    let listed = folder.run(&["backends", "--output", "json"]);
+    let backends: serde_json::Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    let names = backends.as_array().into_iter().flatten().filter_map(|backend| backend["name"].as_str());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_phase_and_option_of_every_dialect_is_as_reviewed() {
+    let folder = Folder::new();
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let dialects = dialects(&folder);
+    assert!(!dialects.is_empty());
+    for dialect in dialects {
+        let golden = fixtures().join("golden").join(&dialect);
+        let mut known = BTreeSet::new();
+        for (name, phase, variables) in PLANS {
+            let mut arguments = vec!["plan", phase, "--dialect", &dialect];
+            for variable in *variables {
+                arguments.extend(["--var", variable]);
+            }
+            let printed = folder.run(&arguments).done("plan").expect("a plan").stdout;
+            let file = golden.join(format!("{name}.sql"));
+            known.insert(file.clone());
+            if update {
+                std::fs::create_dir_all(&golden).expect("a folder of golden files");
+                std::fs::write(&file, &printed).expect("a golden file");
+            }
+            let reviewed = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(
+                printed == reviewed,
+                "{} differs from what is planned now: 'just golden' shows how",
+                file.display()
+            );
+        }
+        for entry in std::fs::read_dir(&golden).expect("golden files").filter_map(Result::ok) {
+            assert!(known.contains(&entry.path()), "{} belongs to no plan", entry.path().display());
+        }
+    }
+}
+
+#[test]
+fn split_writes_the_same_sql_a_file_a_step() {
+    let folder = Folder::new();
+    let printed = folder.run(&["plan", "run"]).done("plan").expect("a plan").stdout;
+    folder.run(&["plan", "run", "--split", "steps"]).done("plan --split").expect("a plan");
+    let mut files: Vec<_> = std::fs::read_dir(folder.path().join("steps"))
+        .expect("a folder")
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    assert!(files.len() > 8, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a file");
+        assert!(printed.contains(&text), "{} is not in the plan", file.display());
+    }
+}

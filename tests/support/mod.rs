@@ -1,0 +1,109 @@
+//! The real binary, in a folder of its own with a database of its own.
+
+#![allow(dead_code, reason = "each test crate uses a part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use websessions_conformance::tables::Contents;
+
+pub struct Folder(tempfile::TempDir);
+
+/// What a command said and did.
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Said {
+    pub fn done(self, what: &str) -> Result<Self, String> {
+        if self.code == 0 {
+            Ok(self)
+        } else {
+            Err(format!("{what}: exit code {}\n{}\n{}", self.code, self.stdout, self.stderr))
+        }
+    }
+}
+
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::write(&path, text).expect("a file in the temporary folder");
+        path
+    }
+
+    /// The binary, without the environment's own settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_websessions"));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEBSESSIONS_")) {
+            command.env_remove(name);
+        }
+        command.env("COLUMNS", "100").env("NO_COLOR", "1");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        self.command(arguments).output().expect("the binary starts").into()
+    }
+
+    /// What a table holds, through `export`.
+    pub fn contents(&self, table: &str, options: &[&str]) -> Result<Contents, String> {
+        let file = self.path().join(format!("{table}.exported.csv"));
+        let to = file.to_string_lossy().into_owned();
+        let arguments: Vec<&str> = options.iter().copied().chain(["export", table, "--to", &to]).collect();
+        self.run(&arguments).done(&format!("export {table}"))?;
+        Contents::read(&file)
+    }
+
+    /// Everything in the database, as text: to see that nothing changed.
+    pub fn dump(&self) -> String {
+        let database = self.path().join("websessions.duckdb");
+        if !database.exists() {
+            return "no database".to_owned();
+        }
+        let connection = duckdb::Connection::open(&database).expect("the database opens");
+        let mut tables = connection
+            .prepare("SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1")
+            .expect("tables can be listed");
+        let names: Vec<String> =
+            tables.query_map([], |row| row.get(0)).and_then(Iterator::collect).expect("names are text");
+        let mut schemas = connection
+            .prepare("SELECT schema_name FROM duckdb_schemas() WHERE NOT internal AND schema_name <> 'main' ORDER BY 1")
+            .expect("schemas can be listed");
+        let schemas: Vec<String> =
+            schemas.query_map([], |row| row.get(0)).and_then(Iterator::collect).expect("names are text");
+        let mut dump = format!("schemas {schemas:?}\n");
+        for name in names {
+            let sum: (i64, Option<i128>) = connection
+                .query_row(&format!("SELECT COUNT(*), SUM(hash(t)) FROM {name} AS t"), [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .expect("a table can be read");
+            dump.push_str(&format!("{name}: {sum:?}\n"));
+        }
+        dump
+    }
+}
