@@ -1,6 +1,6 @@
 //! DuckDB's spelling. Source: <https://duckdb.org/docs/stable/sql/introduction>.
 
-use websessions_core::dialect::Dialect;
+use websessions_core::dialect::{Dialect, TableName};
 use websessions_core::model::tables::{Column, ColumnType, TypeFamily};
 use websessions_core::plan::{Phase, Statement};
 
@@ -17,7 +17,7 @@ impl Dialect for DuckDbDialect {
     fn column_type(&self, column_type: ColumnType) -> String {
         match column_type {
             ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "VARCHAR",
-            ColumnType::Integer => "BIGINT",
+            ColumnType::Integer | ColumnType::BigInteger => "BIGINT",
             ColumnType::Float => "DOUBLE",
             ColumnType::Boolean => "BOOLEAN",
             ColumnType::Timestamp => "TIMESTAMP",
@@ -68,7 +68,7 @@ impl Dialect for DuckDbDialect {
     // A checkpoint merges the small row groups that writing in parallel leaves. For the scratch tables of main that
     // would be work for nothing, so production waits for complete, when they are gone.
     // <https://duckdb.org/docs/stable/configuration/overview>
-    fn hints(&self, phase: Phase) -> Vec<Statement> {
+    fn hints(&self, phase: Phase, _input: &TableName) -> Vec<Statement> {
         match phase {
             Phase::Main => vec![Statement::new("no compaction of scratch tables", "SET max_vacuum_tasks = 0")],
             Phase::Complete => vec![Statement::new("compaction as usual again", "RESET max_vacuum_tasks")],

@@ -670,16 +670,20 @@ async fn two_racing_runs_do_not_interleave(harness: &dyn Harness) -> Result<(), 
     Ok(())
 }
 
-/// Tells when a step begins.
-struct Thief {
+/// Lets another task act as soon as a step begins, and waits until it has.
+struct Interrupter {
     step: &'static str,
-    notify: tokio::sync::mpsc::UnboundedSender<()>,
+    begun: std::sync::mpsc::Sender<()>,
+    acted: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
-impl Listener for Thief {
+impl Listener for Interrupter {
     fn on(&self, event: &Event) {
         if matches!(event, Event::StepStarted { step, .. } if step == self.step) {
-            let _ = self.notify.send(());
+            let _ = self.begun.send(());
+            tokio::task::block_in_place(|| {
+                let _ = self.acted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+            });
         }
     }
 }
@@ -688,8 +692,8 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harn
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, two_sessions()).await?;
     let thief = case.through(harness.connect().await);
-    let (notify, mut noticed) = tokio::sync::mpsc::unbounded_channel();
-    let listener = Thief { step: "manifest", notify };
+    let ((begun, begins), (act, acted)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let listener = Interrupter { step: "manifest", begun, acted: acted.into() };
     let jobs = [Job { plan: plan(Phase::Main, &case.variables, case.warehouse.dialect()), phase: Some(Phase::Main) }];
     let runner = Runner {
         warehouse: &*case.warehouse,
@@ -698,20 +702,16 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harn
         cancellation: CancellationToken::new(),
         options: Case::options(),
     };
-    let steal = async {
-        let _ = noticed.recv().await;
+    let steal = tokio::spawn(async move {
+        tokio::task::block_in_place(|| begins.recv()).map_err(|error| error.to_string())?;
         let dialect = thief.warehouse.dialect();
-        thief
-            .sql(format!(
-                "UPDATE {} SET holder = {} WHERE 1 = 1",
-                dialect.table(&thief.name(&SESSIONS_LOCK)),
-                dialect.text("thief")
-            ))
-            .await
-    };
-    // The run goes on while the lock is stolen; it must notice before its commit.
-    let (result, stolen) = tokio::join!(runner.run(&[], &jobs), steal);
-    stolen?;
+        let table = dialect.table(&thief.name(&SESSIONS_LOCK));
+        let stolen = thief.sql(format!("UPDATE {table} SET holder = {} WHERE 1 = 1", dialect.text("thief"))).await;
+        let _ = act.send(());
+        stolen
+    });
+    let result = runner.run(&[], &jobs).await;
+    steal.await.map_err(|error| error.to_string())??;
     let error = result.err().ok_or("the run did not notice that its lock was stolen")?;
     expect("error", matches!(error.error, Error::LeaseLost { .. }), true)
         .map_err(|problem| format!("{problem}: {}", error.error))?;

@@ -3,7 +3,7 @@
 
 use crate::identifier::Identifier;
 use crate::model::tables::{Column, ColumnType, Table, TypeFamily};
-use crate::plan::{Phase, Statement};
+use crate::plan::{Phase, Statement, Unit};
 
 /// A table's full name in a warehouse: schema, and name with entropy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -68,8 +68,14 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// has one that no other row ever takes), for the columns named.
     fn row_fingerprint(&self, columns: &[Column]) -> String;
 
-    /// What a phase begins with: settings of the engine that make it cheaper. Nothing may depend on them.
-    fn hints(&self, _phase: Phase) -> Vec<Statement> {
+    /// What a phase begins with to be cheaper: settings of the engine, statistics of the input. No result may depend on
+    /// them.
+    fn hints(&self, _phase: Phase, _input: &TableName) -> Vec<Statement> {
+        Vec::new()
+    }
+
+    /// What a warehouse needs after most rows of a table were deleted, to be as fast as before.
+    fn after_delete(&self, _name: &TableName) -> Vec<Statement> {
         Vec::new()
     }
 
@@ -97,9 +103,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         )]
     }
 
-    /// Makes a table anew from a SELECT.
-    fn replace_table_as(&self, _table: &Table, name: &TableName, select: &str) -> Vec<Statement> {
-        vec![Statement::new(name.to_string(), format!("CREATE OR REPLACE TABLE {} AS\n{select}", self.table(name)))]
+    /// Makes a table anew from a SELECT. Each unit must do the same when it runs twice: where a table can't be replaced
+    /// by one statement, the one after a `DROP TABLE IF EXISTS` must bear that its first attempt has made the table.
+    fn replace_table_as(&self, _table: &Table, name: &TableName, select: &str) -> Vec<Unit> {
+        let sql = format!("CREATE OR REPLACE TABLE {} AS\n{select}", self.table(name));
+        vec![Unit::Statement(Statement::new(name.to_string(), sql))]
     }
 
     /// Drops a table if it is there.

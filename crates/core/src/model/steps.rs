@@ -194,6 +194,7 @@ impl<'a> Steps<'a> {
                 ),
             ],
         });
+        units.extend(self.dialect.after_delete(&self.name(&PAGE_VIEWS_STAGED)).into_iter().map(Unit::Statement));
         units.push(self.observe(
             Finding::InputLeft,
             OnFound::Report,
@@ -226,7 +227,7 @@ impl<'a> Steps<'a> {
     }
 
     fn hints(&self, phase: Phase) -> Vec<Unit> {
-        self.dialect.hints(phase).into_iter().map(Unit::Statement).collect()
+        self.dialect.hints(phase, &self.name(&PAGE_VIEWS_STAGED)).into_iter().map(Unit::Statement).collect()
     }
 
     fn name(&self, table: &Table) -> TableName {
@@ -259,7 +260,7 @@ impl<'a> Steps<'a> {
     }
 
     fn replace_as(&self, table: &Table, select: &str) -> Vec<Unit> {
-        self.dialect.replace_table_as(table, &self.name(table), select).into_iter().map(Unit::Statement).collect()
+        self.dialect.replace_table_as(table, &self.name(table), select)
     }
 
     fn drop(&self, table: &Table) -> Unit {

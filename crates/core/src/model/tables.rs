@@ -12,8 +12,10 @@ pub enum ColumnType {
     Varying(u16),
     /// Text of exactly so many bytes, padded where the warehouse pads.
     Fixed(u16),
-    /// A whole number.
+    /// A whole number of at least 32 bits.
     Integer,
+    /// A whole number of 64 bits.
+    BigInteger,
     /// A double-precision number.
     Float,
     /// True or false.
@@ -42,7 +44,7 @@ impl ColumnType {
     pub fn family(self) -> TypeFamily {
         match self {
             Text | Varying(_) | Fixed(_) => TypeFamily::Text,
-            Integer => TypeFamily::Integer,
+            Integer | BigInteger => TypeFamily::Integer,
             Float => TypeFamily::Float,
             Boolean => TypeFamily::Boolean,
             Timestamp => TypeFamily::Timestamp,
@@ -236,7 +238,7 @@ pub const SESSIONS_INPUT_THIS_RUN: Table = Table {
     name: "sessions_input_this_run",
     schema: SchemaRole::Scratch,
     lifetime: Lifetime::Module,
-    columns: &[column("fingerprint", Integer), column("row_count", Integer)],
+    columns: &[column("fingerprint", BigInteger), column("row_count", BigInteger)],
     layout: NO_LAYOUT,
 };
 

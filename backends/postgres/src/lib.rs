@@ -1,0 +1,115 @@
+//! Postgres and Amazon Redshift, over one protocol by sqlx: two backends with a dialect each. Statements go by the simple
+//! protocol, as Redshift lacks parts of the extended one.
+
+mod connection;
+mod copy;
+mod dialect;
+mod errors;
+
+pub use connection::PostgresWarehouse;
+pub use dialect::{PostgresDialect, RedshiftDialect};
+
+use std::sync::Arc;
+use websessions_core::async_trait;
+use websessions_core::dialect::Dialect;
+use websessions_core::error::Error;
+use websessions_core::registry::{BackendFactory, Setting, Settings};
+use websessions_core::warehouse::Warehouse;
+
+const SETTINGS: &[Setting] = &[
+    Setting::optional("url", "postgres://user@host:port/database; the other settings come before its parts").secret(),
+    Setting::optional("host", "host name, address, or folder of a Unix socket; else PGHOST"),
+    Setting::optional("port", "port; else PGPORT"),
+    Setting::optional("user", "user name; else PGUSER"),
+    Setting::optional("password", "password; else PGPASSWORD, or the file ~/.pgpass").secret(),
+    Setting::optional("database", "database; else PGDATABASE"),
+    Setting::optional(
+        "sslmode",
+        "disable, allow, prefer, require, verify-ca or verify-full, as libpq's; else PGSSLMODE, else verify-full (prefer on this machine)",
+    ),
+    Setting::optional("sslrootcert", "file of the authorities to trust; else PGSSLROOTCERT, else the system's"),
+    Setting::optional("connect_timeout", "seconds until a connection is given up").or("10"),
+    Setting::optional("statement_timeout", "the longest that a statement may take, such as 30min; else the server's"),
+    Setting::optional(
+        "lock_timeout",
+        "the longest that a statement may wait for a lock, such as 1min; else the server's",
+    ),
+];
+
+/// Which of the two a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    Postgres,
+    Redshift,
+}
+
+impl Flavor {
+    pub(crate) fn dialect(self) -> &'static dyn Dialect {
+        match self {
+            Self::Postgres => &PostgresDialect,
+            Self::Redshift => &RedshiftDialect,
+        }
+    }
+}
+
+/// The factory of the Postgres backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Postgres;
+
+/// The factory of the Redshift backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Redshift;
+
+#[async_trait]
+impl BackendFactory for Postgres {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn about(&self) -> &'static str {
+        "PostgreSQL, from version 12 on"
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        SETTINGS
+    }
+
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(PostgresDialect)
+    }
+
+    fn abilities(&self) -> &'static [&'static str] {
+        &["load (CSV)", "export (CSV)", "cancel"]
+    }
+
+    async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
+        Ok(Arc::new(PostgresWarehouse::connect(settings, Flavor::Postgres).await?))
+    }
+}
+
+#[async_trait]
+impl BackendFactory for Redshift {
+    fn name(&self) -> &'static str {
+        "redshift"
+    }
+
+    fn about(&self) -> &'static str {
+        "Amazon Redshift"
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        SETTINGS
+    }
+
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(RedshiftDialect)
+    }
+
+    fn abilities(&self) -> &'static [&'static str] {
+        &["cancel"]
+    }
+
+    async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
+        Ok(Arc::new(PostgresWarehouse::connect(settings, Flavor::Redshift).await?))
+    }
+}
