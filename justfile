@@ -14,12 +14,12 @@ bench *arguments="duckdb":
 
 # Rewrite the golden SQL and the snapshots, and show what changed
 golden:
-    bash -c 'source tests/duckdb && UPDATE_GOLDEN=1 INSTA_UPDATE=always cargo test --locked --package websessions --test golden --test command_line'
+    bash -c 'source tests/duckdb && UPDATE_GOLDEN=1 INSTA_UPDATE=always cargo test --locked --package websessions --features all --test golden --test command_line'
     git diff --stat -- fixtures/golden tests/snapshots
 
 # Format and lint as CI does
 lint:
-    bash -c 'source tests/duckdb && cargo fmt --all && cargo clippy --locked --workspace --all-targets -- --deny warnings'
+    bash -c 'source tests/duckdb && cargo fmt --all && cargo clippy --locked --workspace --all-targets --features websessions/all -- --deny warnings'
 
 # Build the documentation
 doc:

@@ -41,6 +41,8 @@ enum SettingValue {
     Plain(String),
     /// Read when a connection is made, never before, never shown.
     Environment(String),
+    /// A command whose output is the value, such as one that asks for a passing token. Run like the above.
+    Command(String),
 }
 
 #[derive(Default)]
@@ -75,6 +77,7 @@ impl<'a> Configuration<'a> {
         for (name, value) in &self.settings {
             let value = match value {
                 SettingValue::Plain(text) => text.clone(),
+                SettingValue::Command(command) => output_of(name, command)?,
                 SettingValue::Environment(variable) => std::env::var(variable).map_err(|_| {
                     Error::configuration(format!(
                         "the target's {name} is to come from the environment variable {variable}, which is not set"
@@ -231,6 +234,7 @@ fn read_target<'a>(
             Some((SettingValue::Environment(variable), origin)) => {
                 (format!("{{ env = {variable:?} }}"), origin.clone())
             }
+            Some((SettingValue::Command(_), origin)) => ("{ command = … }".to_owned(), origin.clone()),
             Some((SettingValue::Plain(_), origin)) if setting.secret => ("(secret)".to_owned(), origin.clone()),
             Some((SettingValue::Plain(value), origin)) => (format!("{value:?}"), origin.clone()),
             None => match setting.default {
@@ -243,17 +247,43 @@ fn read_target<'a>(
     Ok((backend, settings.into_iter().map(|(name, (value, _))| (name, value)).collect()))
 }
 
+const SETTING_FORMS: &str = "must be text, a number, true or false, { env = \"NAME\" } or { command = \"…\" }";
+
+/// The first line that a shell command prints. What it says on stderr goes to the user's terminal.
+fn output_of(name: &str, command: &str) -> Result<String, Error> {
+    let failed = |problem: String| {
+        Error::configuration(format!("the target's {name} is to come from a command, which {problem}"))
+    };
+    let output = std::process::Command::new("sh")
+        .args(["-c", command])
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| failed(format!("did not start: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(format!("failed: {}", output.status)));
+    }
+    let text = String::from_utf8(output.stdout).map_err(|_| failed("printed no text".to_owned()))?;
+    match text.lines().next().map(str::trim) {
+        Some(value) if !value.is_empty() => Ok(value.to_owned()),
+        _ => Err(failed("printed nothing".to_owned())),
+    }
+}
+
 fn setting_value(value: &toml::Value) -> Result<SettingValue, String> {
     match value {
         toml::Value::String(text) => Ok(SettingValue::Plain(text.clone())),
         toml::Value::Integer(number) => Ok(SettingValue::Plain(number.to_string())),
         toml::Value::Float(number) => Ok(SettingValue::Plain(number.to_string())),
         toml::Value::Boolean(truth) => Ok(SettingValue::Plain(truth.to_string())),
-        toml::Value::Table(table) => match (table.len(), table.get("env").and_then(toml::Value::as_str)) {
-            (1, Some(variable)) => Ok(SettingValue::Environment(variable.to_owned())),
-            _ => Err("must be text, a number, true or false, or { env = \"NAME\" }".to_owned()),
-        },
-        _ => Err("must be text, a number, true or false, or { env = \"NAME\" }".to_owned()),
+        toml::Value::Table(table) if table.len() == 1 => {
+            let text = |key: &str| table.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+            text("env")
+                .map(SettingValue::Environment)
+                .or_else(|| text("command").map(SettingValue::Command))
+                .ok_or_else(|| SETTING_FORMS.to_owned())
+        }
+        _ => Err(SETTING_FORMS.to_owned()),
     }
 }
 

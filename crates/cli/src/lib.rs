@@ -30,6 +30,10 @@ pub fn bundled() -> Backends {
     Backends(vec![
         #[cfg(feature = "duckdb")]
         Arc::new(websessions_duckdb::DuckDb),
+        #[cfg(feature = "postgres")]
+        Arc::new(websessions_postgres::Postgres),
+        #[cfg(feature = "redshift")]
+        Arc::new(websessions_postgres::Redshift),
     ])
 }
 
