@@ -2,8 +2,9 @@
 //!
 //! The lease is a row of `sessions_lock` with holder, host and expiry by the warehouse's clock. Taking it is one
 //! `UPDATE` of rows that are free, expired or ours, and then a look at who holds them. Two runs that race for it both
-//! end their `UPDATE` before they look, so at least one of them sees the other's and gives up: never do two hold it.
-//! (Two rows can exist if two runs created the table at once; a run holds the lease only if it holds all rows.)
+//! end their `UPDATE` before they look, so at least one of them sees the other's and gives way: never do two hold it.
+//! (Two rows can exist if two runs created the table at once; a run holds the lease only if it holds all rows, and gives
+//! its row back and tries again if it holds some.)
 //! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, or died holding it.
 
 use crate::config::Variables;
@@ -173,12 +174,20 @@ impl<'a> Lease<'a> {
             return Err(WarehouseError::new(WarehouseErrorKind::Missing, "the lock vanished while it was taken"));
         }
         if other.is_some() {
-            // Of two rows only one may be ours: leave it to the others.
-            self.send(
-                "gives up the lock's other row",
-                format!("UPDATE {table}\nSET holder = NULL\nWHERE holder = {}", dialect.text(&self.holder.id)),
-            )
-            .await?;
+            let ours = (0..rows.rows.len()).any(|row| rows.get(row, "holder").to_string() == self.holder.id);
+            if ours {
+                // Two runs made a row each and hold one each: both give way and try again, each after its own time.
+                self.send(
+                    "gives way to another run",
+                    format!("UPDATE {table}\nSET holder = NULL\nWHERE holder = {}", dialect.text(&self.holder.id)),
+                )
+                .await?;
+                return Err(WarehouseError::new(
+                    WarehouseErrorKind::Locked,
+                    "another run takes the lock at the same time",
+                )
+                .with_retry(crate::error::Retry::NotApplied));
+            }
         } else {
             self.extend(sent);
         }
