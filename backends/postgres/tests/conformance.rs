@@ -1,4 +1,4 @@
-//! The conformance kit on a real Postgres server, in both dialects. `tests/run` starts the server and says where it is.
+//! The conformance kit on a real Postgres server, in both dialects.
 //!
 //! Redshift's SQL runs there with its physical clauses taken out and its functions provided: see `Stripped`.
 
@@ -13,12 +13,7 @@ use websessions_core::plan::Statement;
 use websessions_core::registry::{BackendFactory, Settings};
 use websessions_core::warehouse::{Done, Rows, Warehouse};
 use websessions_postgres::{Postgres, Redshift};
-
-/// Where the server is: a URL of a superuser.
-fn url() -> String {
-    std::env::var("WEBSESSIONS_TEST_POSTGRES")
-        .expect("WEBSESSIONS_TEST_POSTGRES is the URL of a server: ./tests/run starts one")
-}
+use websessions_postgres_cluster::Cluster;
 
 async fn connect(factory: &dyn BackendFactory, url: String) -> Arc<dyn Warehouse> {
     let settings = Settings::new(factory, BTreeMap::from([("url".to_owned(), url)])).expect("settings");
@@ -28,21 +23,21 @@ async fn connect(factory: &dyn BackendFactory, url: String) -> Arc<dyn Warehouse
     }
 }
 
-struct OnPostgres;
+struct OnPostgres(String);
 
 #[async_trait]
 impl Harness for OnPostgres {
     async fn connect(&self) -> Arc<dyn Warehouse> {
-        connect(&Postgres, url()).await
+        connect(&Postgres, self.0.clone()).await
     }
 }
 
-struct OnRedshiftDialect;
+struct OnRedshiftDialect(String);
 
 #[async_trait]
 impl Harness for OnRedshiftDialect {
     async fn connect(&self) -> Arc<dyn Warehouse> {
-        Arc::new(Stripped(connect(&Redshift, url()).await))
+        Arc::new(Stripped(connect(&Redshift, self.0.clone()).await))
     }
 }
 
@@ -109,14 +104,17 @@ const FUNCTIONS: &[&str] = &[
 
 fn main() {
     let arguments = Arguments::from_args();
+    let cluster = Cluster::start("").expect("a server");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let warehouse = connect(&Postgres, url()).await;
+        let warehouse = connect(&Postgres, cluster.url()).await;
         for function in FUNCTIONS {
             warehouse.execute(&Statement::new("function", *function)).await.expect("a function");
         }
     });
-    let mut all = trials("postgres", OnPostgres);
-    all.extend(trials("redshift", OnRedshiftDialect));
-    libtest_mimic::run(&arguments, all).exit();
+    let mut all = trials("postgres", OnPostgres(cluster.url()));
+    all.extend(trials("redshift", OnRedshiftDialect(cluster.url())));
+    let conclusion = libtest_mimic::run(&arguments, all);
+    drop(cluster);
+    conclusion.exit();
 }

@@ -421,7 +421,8 @@ impl Session<'_> {
         for schema in [&variables.scratch_schema, &variables.output_schema] {
             let found = warehouse
                 .query(&format!(
-                    "SELECT COUNT(*) AS found FROM information_schema.schemata WHERE schema_name = {}",
+                    "SELECT COUNT(*) AS found FROM {} WHERE schema_name = {}",
+                    dialect.information_schema(schema, "schemata"),
                     dialect.text(schema.as_str())
                 ))
                 .await

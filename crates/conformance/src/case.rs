@@ -11,7 +11,6 @@ use websessions_core::CancellationToken;
 use websessions_core::config::Variables;
 use websessions_core::dialect::TableName;
 use websessions_core::error::RunError;
-use websessions_core::identifier::Identifier;
 use websessions_core::model::tables::*;
 use websessions_core::model::{plan, table_name};
 use websessions_core::plan::{Phase, Statement};
@@ -153,8 +152,12 @@ impl Case {
     pub async fn contents(&self, table: &Table) -> Result<Contents, String> {
         let dialect = self.warehouse.dialect();
         let text = dialect.column_type(ColumnType::Text);
-        let columns: Vec<String> =
-            table.columns.iter().map(|column| format!("CAST({0} AS {text}) AS {0}", column.name)).collect();
+        // Not every warehouse's text of a float has all its digits.
+        let shown = |column: &Column| match column.column_type.family() {
+            TypeFamily::Float => column.name.to_owned(),
+            _ => format!("CAST({0} AS {text}) AS {0}", column.name),
+        };
+        let columns: Vec<String> = table.columns.iter().map(shown).collect();
         let sql = format!("SELECT {} FROM {}", columns.join(", "), dialect.table(&self.name(table)));
         let rows = self.warehouse.query(&sql).await.map_err(|error| format!("{}: {error}", table.name))?;
         let cells = |row: Vec<websessions_core::warehouse::Value>| {
@@ -211,10 +214,8 @@ impl Case {
 
     /// Drops the trial's schemas.
     pub async fn drop(self) -> Result<(), String> {
-        let schemas: [&Identifier; 2] = [&self.variables.scratch_schema, &self.variables.output_schema];
-        for schema in schemas {
-            let sql = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.warehouse.dialect().quote(schema.as_str()));
-            self.sql(sql).await?;
+        for schema in [&self.variables.scratch_schema, &self.variables.output_schema] {
+            self.send(self.warehouse.dialect().drop_schema(schema)).await?;
         }
         Ok(())
     }

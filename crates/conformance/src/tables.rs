@@ -103,8 +103,11 @@ fn canonical(column: &str, cell: String) -> String {
     let Some(column_type) = column_type(column) else { return cell };
     match (column_type, column_type.family()) {
         (ColumnType::Fixed(_), _) => cell.trim_end_matches(' ').to_owned(),
-        (_, TypeFamily::Float) => cell.parse::<f64>().map_or(cell, |number| format!("{number:?}")),
-        (_, TypeFamily::Boolean) => cell.to_lowercase().chars().take(1).collect(),
+        (_, TypeFamily::Float) => cell.parse::<f64>().map_or(cell, |number| format!("{:?}", number + 0.0)),
+        (_, TypeFamily::Boolean) => match cell.to_lowercase().as_str() {
+            "t" | "true" | "1" => "t".to_owned(),
+            _ => "f".to_owned(),
+        },
         (_, TypeFamily::Timestamp) => timestamp(&cell).unwrap_or(cell),
         _ => cell,
     }

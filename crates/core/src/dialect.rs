@@ -87,6 +87,14 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         )
     }
 
+    /// Drops a schema with all that is in it, if it is there. The model never does; tests do.
+    fn drop_schema(&self, schema: &Identifier) -> Statement {
+        Statement::new(
+            format!("drop schema {schema}"),
+            format!("DROP SCHEMA IF EXISTS {} CASCADE", self.quote(schema.as_str())),
+        )
+    }
+
     /// Creates a table if it is missing, laid out as the model says.
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         vec![Statement::new(

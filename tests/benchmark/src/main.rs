@@ -25,7 +25,7 @@ enum Measure {
     /// The embedded backend at several sizes
     Duckdb {
         /// Page views
-        #[arg(long, num_args = 1.., default_values_t = [100_000, 1_000_000, 10_000_000])]
+        #[arg(long, num_args = 0.., default_values_t = [100_000, 1_000_000, 10_000_000])]
         sizes: Vec<u64>,
         /// Rounds of each size; the medians are printed
         #[arg(long, default_value_t = 5)]
@@ -45,7 +45,7 @@ fn main() -> Outcome<()> {
             for size in sizes {
                 duckdb(size, rounds, &memory_limit)?;
             }
-            Ok(())
+            overhead(&memory_limit)
         }
         Measure::Script { database, memory_limit, name } => {
             let mut config = Config::default().with("memory_limit", memory_limit)?;
@@ -54,10 +54,11 @@ fn main() -> Outcome<()> {
             }
             let connection = Connection::open_with_flags(database, config)?;
             let sql = match name.as_str() {
-                "plain" | "plain_without_compaction" => include_str!("../sql/plain.sql"),
-                _ => include_str!("../sql/floor.sql"),
+                "plain" | "plain_without_compaction" => include_str!("../sql/plain.sql").to_owned(),
+                "floor" => include_str!("../sql/floor.sql").to_owned(),
+                file => std::fs::read_to_string(file)?,
             };
-            Ok(connection.execute_batch(sql)?)
+            Ok(connection.execute_batch(&sql)?)
         }
     }
 }
@@ -152,6 +153,43 @@ fn duckdb(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
     println!("\n| step of main | seconds, median |\n|---|---|");
     for (step, taken) in steps {
         println!("| {step} | {:.3} |", median(taken));
+    }
+    Ok(())
+}
+
+/// What the runner adds to the engine: `main` on a few page views, less a bare process of the engine that runs the very
+/// SQL of the plan.
+fn overhead(memory_limit: &str) -> Outcome<()> {
+    const ROUNDS: usize = 15;
+    let binaries = std::env::current_exe()?.parent().ok_or("no folder")?.to_owned();
+    let folder = tempfile::tempdir()?;
+    let (file, staged, plan) =
+        (folder.path().join("few.parquet"), folder.path().join("staged.duckdb"), folder.path().join("main.sql"));
+    let binary = binaries.join("websessions");
+    let websessions = || {
+        let mut command = Command::new(&binary);
+        command.env("WEBSESSIONS_TARGET_MEMORY_LIMIT", memory_limit).args(["--quiet", "--database"]);
+        command
+    };
+    measure(Command::new(binaries.join("websessions-fixtures")).args(["--page-views", "1000", "--to"]).arg(&file))?;
+    measure(websessions().arg(&staged).arg("load").arg(&file))?;
+    std::fs::write(&plan, Command::new(&binary).args(["plan", "main"]).output()?.stdout)?;
+    let (mut ours, mut bare, mut extra) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let database = folder.path().join("run.duckdb");
+        std::fs::copy(&staged, &database)?;
+        let main = measure(websessions().arg(&database).arg("main"))?.seconds;
+        std::fs::copy(&staged, &database)?;
+        let script =
+            measure(Command::new(std::env::current_exe()?).arg("script").arg(&database).arg(memory_limit).arg(&plan))?
+                .seconds;
+        ours.push(main);
+        bare.push(script);
+        extra.push(main - script);
+    }
+    println!("\n## Overhead of the runner, 1,000 page views, {ROUNDS} pairs\n\n| | milliseconds, median |\n|---|---|");
+    for (what, seconds) in [("main", ours), ("the same SQL in a bare process", bare), ("difference", extra)] {
+        println!("| {what} | {:.0} |", median(seconds) * 1000.0);
     }
     Ok(())
 }

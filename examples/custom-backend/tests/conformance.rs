@@ -1,0 +1,26 @@
+//! The conformance kit on the example's backend: what every backend of one's own should have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use websessions_conformance::Harness;
+use websessions_core::async_trait;
+use websessions_core::registry::{BackendFactory, Settings};
+use websessions_core::warehouse::Warehouse;
+use websessions_sqlite_example::Sqlite;
+
+struct OnSqlite(tempfile::TempDir);
+
+#[async_trait]
+impl Harness for OnSqlite {
+    async fn connect(&self) -> Arc<dyn Warehouse> {
+        // A trial has a file of its own by the name of its thread, so that trials don't wait for each other's writes.
+        let thread = format!("{:?}.sqlite", std::thread::current().id());
+        let database = self.0.path().join(thread).display().to_string();
+        let settings = Settings::new(&Sqlite, BTreeMap::from([("database".to_owned(), database)])).expect("settings");
+        Sqlite.connect(&settings).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+fn main() {
+    websessions_conformance::main("sqlite", OnSqlite(tempfile::tempdir().expect("a temporary folder")));
+}
