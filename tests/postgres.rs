@@ -1,0 +1,167 @@
+//! The binary against a real Postgres server: load by COPY, run, export, errors, cancellation.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+use std::time::Instant;
+use support::{Folder, Said, fixtures};
+use websessions_postgres_cluster::Cluster;
+
+/// A folder whose configuration's targets are on a server.
+fn folder(cluster: &Cluster) -> Folder {
+    let folder = Folder::new();
+    let url = cluster.url();
+    folder.write(
+        "websessions.toml",
+        &format!(
+            "default_target = \"server\"\n[variables]\nends_run = true\n[target.server]\ntype = \"postgres\"\nurl = {url:?}\n[target.laptop]\ntype = \"duckdb\"\n"
+        ),
+    );
+    folder
+}
+
+fn sample() -> String {
+    fixtures().join("page_views.csv.gz").to_string_lossy().into_owned()
+}
+
+fn refused(said: &Said, code: i32, words: &[&str]) {
+    assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.stderr.matches("error:").count(), 1, "{}", said.stderr);
+    for word in words {
+        assert!(said.stderr.contains(word), "{word:?} is not said: {}", said.stderr);
+    }
+}
+
+#[test]
+fn the_binary_on_a_server() {
+    let cluster = Cluster::start("").expect("a server");
+    the_same_file_gives_the_same_sessions_as_on_the_embedded_engine(&cluster);
+    files_with_other_columns_and_broken_files(&cluster);
+    what_cannot_be_reached_or_is_refused_says_so_at_once(&cluster);
+    ctrl_c_stops_the_server_s_work(&cluster);
+}
+
+fn the_same_file_gives_the_same_sessions_as_on_the_embedded_engine(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let said = folder.run(&["run", "--page-views", &sample()]).done("run").expect("a run");
+    assert!(said.stdout.contains("postgres at 127.0.0.1"), "{}", said.stdout);
+    folder.run(&["--target", "laptop", "run", "--page-views", &sample()]).done("run").expect("a run");
+    for table in ["sessions", "datamodel_metadata"] {
+        let times = ["run_id", "run_start_tstamp", "run_end_tstamp"];
+        let found = folder.contents(table, &[]).expect("exported").without(&times);
+        let expected = folder.contents(table, &["--target", "laptop"]).expect("exported").without(&times);
+        found.expect(&expected, table).expect("the same on both");
+    }
+    let said = folder.run(&["doctor"]).done("doctor").expect("all is well");
+    assert!(!said.stdout.contains("PROBLEM"), "{}", said.stdout);
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
+}
+
+fn files_with_other_columns_and_broken_files(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let header =
+        "page_view_id,of_their_own,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp,page_title";
+    folder.write("few.csv", &format!("{header}\np1,x,s1,1,2024-01-01 00:00:00,2024-01-01 00:00:10,\"\"\n"));
+    let said = folder.run(&["--var", "entropy=_few", "load", "few.csv"]).done("load").expect("loaded");
+    assert!(
+        said.stdout.contains("of_their_own") && said.stdout.contains("92 columns are not in the file"),
+        "{}",
+        said.stdout
+    );
+    let staged = folder.contents("page_views_staged", &["--var", "entropy=_few"]).expect("exported");
+    assert_eq!(staged.column("page_title"), vec![Some(String::new())]);
+    assert_eq!(staged.column("page_url"), vec![None]);
+    folder.write(
+        "wrong.csv",
+        &format!("{header}\np1,x,s1,1,2024-01-01,2024-01-01,\np2,x,s1,two,2024-01-01,2024-01-01,\n"),
+    );
+    folder.write("no_session.csv", "page_view_id,page_view_in_session_index,start_tstamp,end_tstamp\n");
+    folder.write("empty.csv", "");
+    folder.write("page_views.parquet", "PAR1");
+    for (file, words) in [
+        ("wrong.csv", &["wrong.csv", "line 2", "page_view_in_session_index", "two"] as &[&str]),
+        ("no_session.csv", &["no_session.csv", "domain_sessionid is missing"]),
+        ("empty.csv", &["empty.csv", "the file is empty"]),
+        ("page_views.parquet", &["page_views.parquet", "CSV"]),
+        ("missing.csv", &["missing.csv"]),
+    ] {
+        refused(&folder.run(&["--var", "entropy=_few", "load", "few.csv", file]), 1, words);
+        let rows = folder.contents("page_views_staged", &["--var", "entropy=_few"]).expect("exported").rows.len();
+        assert_eq!(rows, 1, "{file} left something behind");
+    }
+}
+
+fn what_cannot_be_reached_or_is_refused_says_so_at_once(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let port =
+        cluster.url().rsplit(':').next().and_then(|rest| rest.split('/').next().map(str::to_owned)).expect("a port");
+    let target = |settings: &str| {
+        format!("[target.server]\ntype = \"postgres\"\nhost = \"127.0.0.1\"\nuser = \"websessions\"\n{settings}\n")
+    };
+    let at = format!("port = {port}\n");
+    for (settings, code, words) in [
+        (format!("{at}database = \"nowhere\""), 1, &["nowhere", "database"] as &[&str]),
+        (format!("{at}database = \"postgres\"\nsslmode = \"verify-full\""), 1, &["sslmode"]),
+        (format!("{at}database = \"postgres\"\nsslmode = \"verfy-full\""), 2, &["verfy-full", "verify-full"]),
+        (format!("{at}database = \"postgres\"\npasswrd = \"s3cret\""), 2, &["did you mean \"password\""]),
+        (format!("{at}database = \"postgres\"\nstatement_timeout = \"1; drop table\""), 2, &["statement_timeout"]),
+        (
+            "port = 1\ndatabase = \"postgres\"\npassword = \"s3cret\"".to_owned(),
+            1,
+            &["can't connect to postgres at 127.0.0.1:1", "host and port"],
+        ),
+        (
+            format!("{at}database = \"postgres\"\npassword = {{ command = \"exit 7\" }}"),
+            2,
+            &["password", "exit status: 7"],
+        ),
+        (format!("{at}database = \"postgres\"\npassword = {{ env = \"NO_SUCH_PASSWORD\" }}"), 2, &["NO_SUCH_PASSWORD"]),
+    ] {
+        folder.write("bad.toml", &target(&settings));
+        let started = Instant::now();
+        let said = folder.run(&["--config", "bad.toml", "main"]);
+        assert!(started.elapsed().as_secs_f64() < 5.0, "{settings}: {:?}", started.elapsed());
+        refused(&said, code, words);
+        assert!(!format!("{}{}", said.stdout, said.stderr).contains("s3cret"), "a secret is shown: {}", said.stderr);
+    }
+    folder.write(
+        "good.toml",
+        &target(&format!("{at}database = \"postgres\"\npassword = {{ command = \"echo s3cret\" }}")),
+    );
+    folder.run(&["--config", "good.toml", "--var", "entropy=_few", "run"]).done("run").expect("a run");
+    let shown = folder.run(&["--config", "good.toml", "config", "show"]).done("config show").expect("shown").stdout;
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+fn ctrl_c_stops_the_server_s_work(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
+    folder.write("websessions.toml", &format!("{config}[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n"));
+    folder.write("slow.sql", "BEGIN; CREATE TABLE derived.slow (number int); SELECT pg_sleep(600); COMMIT;");
+    folder.run(&["load", &sample()]).done("load").expect("loaded");
+    let mut child = folder
+        .command(&["--log-format", "json", "run"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    while lines.read_line(&mut line).expect("a line") > 0 && !line.contains("\"unit_started\",\"plan\":\"slow\"") {
+        line.clear();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("kill starts").success());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
+    // The script's transaction is gone with it, and nobody sleeps on the server.
+    refused(&folder.run(&["export", "derived.slow", "--to", "slow.csv"]), 1, &["derived.slow"]);
+    folder.write("websessions.toml", &config);
+    folder.run(&["complete"]).done("complete").expect("completed");
+    assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 0);
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
+}
