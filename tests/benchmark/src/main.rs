@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use wait4::Wait4;
 
+mod postgres;
+
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 #[derive(Debug, Parser)]
@@ -34,6 +36,15 @@ enum Measure {
         #[arg(long, default_value = "2GiB")]
         memory_limit: String,
     },
+    /// A private Postgres server: an empty production table, one with history, and one with ten times that
+    Postgres {
+        /// Page views
+        #[arg(long, default_value_t = 1_000_000)]
+        size: u64,
+        /// Pairs of runs for each history; the medians are printed
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
     /// Runs a SQL file in a process of its own (used by the measurements)
     #[command(hide = true)]
     Script { database: PathBuf, memory_limit: String, name: String },
@@ -47,6 +58,7 @@ fn main() -> Outcome<()> {
             }
             overhead(&memory_limit)
         }
+        Measure::Postgres { size, rounds } => postgres::measure_all(size, rounds),
         Measure::Script { database, memory_limit, name } => {
             let mut config = Config::default().with("memory_limit", memory_limit)?;
             if name == "plain_without_compaction" {
