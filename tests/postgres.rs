@@ -165,3 +165,46 @@ fn ctrl_c_stops_the_server_s_work(cluster: &Cluster) {
     assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 0);
     folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
 }
+
+#[test]
+fn tls_verifies_the_server_by_default() {
+    let certificates = tempfile::tempdir().expect("a temporary folder");
+    let shell = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=authority -days 2
+        openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost
+        printf 'subjectAltName=DNS:localhost' > names
+        openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt
+        chmod 755 . && chmod 600 server.key";
+    let made = std::process::Command::new("sh")
+        .args(["-ec", shell])
+        .current_dir(certificates.path())
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl starts").success());
+    if websessions_postgres_cluster::is_root() {
+        let key = certificates.path().join("server.key");
+        assert!(std::process::Command::new("chown").arg("postgres").arg(key).status().expect("chown starts").success());
+    }
+    let at = certificates.path().display();
+    let cluster =
+        Cluster::start(&format!("listen_addresses = '127.0.0.1, 127.0.0.2'\nssl = on\nssl_cert_file = '{at}/server.crt'\nssl_key_file = '{at}/server.key'"))
+            .expect("a server");
+    let folder = Folder::new();
+    let port =
+        cluster.url().rsplit(':').next().and_then(|rest| rest.split('/').next().map(str::to_owned)).expect("a port");
+    let write = |host: &str, more: &str| {
+        folder.write(
+            "websessions.toml",
+            &format!("[target.server]\ntype = \"postgres\"\nhost = \"{host}\"\nport = {port}\nuser = \"websessions\"\ndatabase = \"postgres\"\n{more}"),
+        );
+    };
+    let authority = format!("sslrootcert = \"{at}/ca.crt\"\n");
+    write("localhost", &format!("{authority}sslmode = \"verify-full\"\n"));
+    folder.run(&["load", &sample()]).done("load").expect("a trusted connection");
+    write("localhost", "sslmode = \"verify-full\"\n");
+    refused(&folder.run(&["main"]), 1, &["sslrootcert"]);
+    // The certificate is for another name; and a machine that is not this one is verified without being asked for.
+    write("127.0.0.2", &authority);
+    refused(&folder.run(&["main"]), 1, &["sslrootcert"]);
+    write("127.0.0.2", &format!("{authority}sslmode = \"require\"\n"));
+    folder.run(&["main"]).done("main").expect("an encrypted connection");
+}

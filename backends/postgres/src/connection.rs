@@ -198,7 +198,7 @@ fn connect_options(settings: &Settings, flavor: Flavor) -> Result<PgConnectOptio
 fn connect_error(error: sqlx::Error) -> WarehouseError {
     let refused = matches!(&error, sqlx::Error::Io(_));
     let error = warehouse_error(error);
-    if refused {
+    if refused && error.hint.is_none() {
         return WarehouseError { retry: Retry::NotApplied, ..error }
             .with_hint("check the target's host and port, and that the server runs");
     }

@@ -58,12 +58,17 @@ pub(crate) fn warehouse_error(error: sqlx::Error) -> WarehouseError {
 
 /// The connection broke, or was never there.
 fn transport_error(error: &sqlx::Error) -> WarehouseError {
+    let text = error.to_string();
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-            WarehouseError::new(Kind::Connection, format!("the connection broke: {error}")).with_retry(Retry::Unknown)
+        // A certificate that is not trusted comes as a failed read.
+        sqlx::Error::Tls(_) | sqlx::Error::Io(_) if matches!(error, sqlx::Error::Tls(_)) || text.contains("certificate") => {
+            WarehouseError::new(Kind::Connection, format!("no trusted connection: {text}")).with_hint(
+                "set the target's sslrootcert to the server's authority and host to the certificate's name, or sslmode to what your network needs",
+            )
         }
-        sqlx::Error::Tls(error) => WarehouseError::new(Kind::Connection, format!("no trusted connection: {error}"))
-            .with_hint("set the target's sslrootcert to the server's authority, or sslmode to what your network needs"),
-        other => WarehouseError::new(Kind::Other, other.to_string()),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            WarehouseError::new(Kind::Connection, format!("the connection broke: {text}")).with_retry(Retry::Unknown)
+        }
+        _ => WarehouseError::new(Kind::Other, text),
     }
 }

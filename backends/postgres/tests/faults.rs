@@ -29,6 +29,8 @@ const PHASES: [Phase; 2] = [Phase::Main, Phase::Complete];
 
 struct Server(Arc<Mutex<Cluster>>);
 
+type Outcome<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
 async fn connect(settings: &[(&str, String)]) -> Result<Arc<dyn Warehouse>, websessions_core::error::Error> {
     let settings: BTreeMap<String, String> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
@@ -450,14 +452,13 @@ fn main() {
     // The server is one, and the faults are its.
     arguments.test_threads = Some(1);
     let cluster = Arc::new(Mutex::new(Cluster::start("").expect("a server")));
-    let trial =
-        |name: &str, prove: fn(&Server) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>| {
-            let server = Server(Arc::clone(&cluster));
-            Trial::test(format!("postgres::faults::{name}"), move || {
-                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-                runtime.block_on(prove(&server)).map_err(Failed::from)
-            })
-        };
+    let trial = |name: &str, prove: fn(&Server) -> Outcome<'_>| {
+        let server = Server(Arc::clone(&cluster));
+        Trial::test(format!("postgres::faults::{name}"), move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            runtime.block_on(prove(&server)).map_err(Failed::from)
+        })
+    };
     let trials = vec![
         trial("the_server_is_killed_at_every_unit", |server| Box::pin(at_every_unit(server, Fault::Kill))),
         trial("the_server_is_killed_in_the_middle_of_the_commit", |server| {

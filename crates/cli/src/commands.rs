@@ -212,7 +212,7 @@ impl Session<'_> {
             };
             let rows = [
                 ["sessions".to_owned(), summary.get(0, "session_rows").to_string()],
-                ["page views".to_owned(), summary.get(0, "page_views").as_integer().to_string()],
+                ["page views read".to_owned(), summary.get(0, "page_views").as_integer().to_string()],
                 ["users".to_owned(), summary.get(0, "users").to_string()],
                 ["first start (UTC)".to_owned(), summary.get(0, "first_start").to_string()],
                 ["last start (UTC)".to_owned(), summary.get(0, "last_start").to_string()],

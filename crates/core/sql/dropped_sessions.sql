@@ -1,4 +1,23 @@
--- Sessions of the input that are not in this run's result, by the first reason that applies.
+-- Sessions of the input that are not in this run's result, by the first reason that applies. Where the counts agree
+-- there are none, and nothing is read.
+WITH dropped AS (
+  SELECT domain_sessionid, start_tstamp
+  FROM {{ table.sessions_aggregates }} AS aggregates
+  WHERE (SELECT COUNT(*) FROM {{ table.sessions_aggregates }}) > (SELECT distinct_key_count FROM {{ table.sessions_metadata_this_run }})
+    AND NOT EXISTS (
+      SELECT 1
+      FROM {{ table.sessions_this_run }} AS sessions_this_run
+      WHERE sessions_this_run.domain_sessionid = aggregates.domain_sessionid
+    )
+),
+first_views AS (
+  SELECT DISTINCT page_views_staged.domain_sessionid
+  FROM {{ table.page_views_staged }} AS page_views_staged
+  INNER JOIN dropped
+    ON page_views_staged.domain_sessionid = dropped.domain_sessionid
+    AND page_views_staged.start_tstamp = dropped.start_tstamp
+  WHERE page_views_staged.page_view_in_session_index = 1
+)
 SELECT
   reason,
   COUNT(*) AS session_count,
@@ -6,24 +25,14 @@ SELECT
   MAX(domain_sessionid) AS last_sample
 FROM (
   SELECT
-    aggregates.domain_sessionid,
+    dropped.domain_sessionid,
     CASE
-      WHEN aggregates.domain_sessionid IS NULL THEN 'domain_sessionid is NULL'
+      WHEN dropped.domain_sessionid IS NULL THEN 'domain_sessionid is NULL'
       WHEN first_views.domain_sessionid IS NULL THEN 'no page view with index 1 at the start of the session'
       ELSE 'no page view whose index is the number of page views'
     END AS reason
-  FROM {{ table.sessions_aggregates }} AS aggregates
-  LEFT JOIN (SELECT DISTINCT domain_sessionid FROM {{ table.sessions_this_run }}) AS kept
-    ON kept.domain_sessionid = aggregates.domain_sessionid
-  LEFT JOIN (
-    SELECT domain_sessionid, start_tstamp
-    FROM {{ table.page_views_staged }}
-    WHERE page_view_in_session_index = 1
-    GROUP BY domain_sessionid, start_tstamp
-  ) AS first_views
-    ON first_views.domain_sessionid = aggregates.domain_sessionid
-    AND first_views.start_tstamp = aggregates.start_tstamp
-  WHERE kept.domain_sessionid IS NULL
-) AS dropped
+  FROM dropped
+  LEFT JOIN first_views ON first_views.domain_sessionid = dropped.domain_sessionid
+) AS reasons
 GROUP BY reason
 ORDER BY reason

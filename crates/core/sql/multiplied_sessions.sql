@@ -1,4 +1,5 @@
--- Sessions with more than one row: their first or last page view stands in the input more than once.
+-- Sessions with more than one row: their first or last page view stands in the input more than once. Where the counts
+-- agree there are none, and nothing is read.
 SELECT
   COUNT(*) AS session_count,
   MIN(domain_sessionid) AS first_sample,
@@ -6,6 +7,7 @@ SELECT
 FROM (
   SELECT domain_sessionid
   FROM {{ table.sessions_this_run }}
+  WHERE EXISTS (SELECT 1 FROM {{ table.sessions_metadata_this_run }} WHERE rows_this_run > distinct_key_count)
   GROUP BY domain_sessionid
   HAVING COUNT(*) > 1
 ) AS multiplied

@@ -72,25 +72,7 @@ impl<'a> Steps<'a> {
     }
 
     fn sessions(&self) -> Step {
-        let mut units = self.replace(&SESSIONS_THIS_RUN);
-        let on_dropped = match self.variables.on_dropped_sessions {
-            OnDroppedSessions::Fail => OnFound::Fail,
-            OnDroppedSessions::Report | OnDroppedSessions::KeepInput => OnFound::Report,
-        };
-        units.push(self.observe(Finding::Summary, OnFound::Report, "what this run computed", "run_summary"));
-        units.push(self.observe(
-            Finding::DroppedSessions,
-            on_dropped,
-            "sessions of the input that are not in the result",
-            "dropped_sessions",
-        ));
-        units.push(self.observe(
-            Finding::MultipliedSessions,
-            OnFound::Report,
-            "sessions with more than one row",
-            "multiplied_sessions",
-        ));
-        step("sessions", "one row a session, with its first and last page view", units)
+        step("sessions", "one row a session, with its first and last page view", self.replace(&SESSIONS_THIS_RUN))
     }
 
     fn metadata(&self) -> Step {
@@ -99,11 +81,32 @@ impl<'a> Steps<'a> {
             self.table(&SESSIONS_METADATA_THIS_RUN),
             self.select("run_metadata"),
         );
-        step("metadata", "counts and time range of this run", vec![self.statement("counts and time range", update)])
+        let on_dropped = match self.variables.on_dropped_sessions {
+            OnDroppedSessions::Fail => OnFound::Fail,
+            OnDroppedSessions::Report | OnDroppedSessions::KeepInput => OnFound::Report,
+        };
+        let units = vec![
+            self.statement("counts and time range", update),
+            self.observe(
+                Finding::DroppedSessions,
+                on_dropped,
+                "sessions of the input that are not in the result",
+                "dropped_sessions",
+            ),
+            self.observe(
+                Finding::MultipliedSessions,
+                OnFound::Report,
+                "sessions with more than one row",
+                "multiplied_sessions",
+            ),
+        ];
+        step("metadata", "counts and time range of this run, and what is odd about it", units)
     }
 
     fn manifest(&self) -> Step {
-        step("manifest", "the users of this run", self.replace(&SESSIONS_USERID_MANIFEST_THIS_RUN))
+        let mut units = self.replace(&SESSIONS_USERID_MANIFEST_THIS_RUN);
+        units.push(self.observe(Finding::Summary, OnFound::Report, "what this run computed", "run_summary"));
+        step("manifest", "the users of this run", units)
     }
 
     fn upsert_limit(&self) -> Step {
