@@ -157,6 +157,7 @@ fn a_missing_input_says_what_to_do() {
     let folder = Folder::new();
     let said = folder.run(&["main"]);
     check(&said, &["main"], 1, &["there is no input table scratch.page_views_staged", "websessions load"]);
+    assert_eq!(folder.dump(), "schemas []\n");
 }
 
 #[test]
@@ -228,7 +229,6 @@ fn a_disk_that_is_full() {
     let staged =
         |dump: &str| dump.lines().find(|line| line.starts_with("scratch.page_views_staged")).map(str::to_owned);
     assert_eq!(staged(&folder.dump()), staged(&before));
-    folder.run(&["unlock", "--yes"]).done("unlock").expect("unlocked");
     folder.run(&["run"]).done("run").expect("a run with room");
     assert!(folder.contents("sessions", &[]).expect("sessions").rows.len() > 200);
 }

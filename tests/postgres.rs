@@ -41,6 +41,7 @@ fn the_binary_on_a_server() {
     files_with_other_columns_and_broken_files(&cluster);
     what_cannot_be_reached_or_is_refused_says_so_at_once(&cluster);
     ctrl_c_stops_the_server_s_work(&cluster);
+    a_dead_run_s_lock_is_shown_and_cleared(&cluster);
 }
 
 fn the_same_file_gives_the_same_sessions_as_on_the_embedded_engine(cluster: &Cluster) {
@@ -135,14 +136,14 @@ fn what_cannot_be_reached_or_is_refused_says_so_at_once(cluster: &Cluster) {
     assert!(!shown.contains("s3cret"), "{shown}");
 }
 
-fn ctrl_c_stops_the_server_s_work(cluster: &Cluster) {
-    let folder = folder(cluster);
+/// Starts a run whose custom module sleeps on the server, and waits until it does.
+fn sleeping_run(folder: &Folder) -> (std::process::Child, BufReader<std::process::ChildStderr>) {
     let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
-    folder.write("websessions.toml", &format!("{config}[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n"));
+    let slow = folder.write("slow.toml", &format!("{config}[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n"));
     folder.write("slow.sql", "BEGIN; CREATE TABLE derived.slow (number int); SELECT pg_sleep(600); COMMIT;");
     folder.run(&["load", &sample()]).done("load").expect("loaded");
     let mut child = folder
-        .command(&["--log-format", "json", "run"])
+        .command(&["--config", &slow.to_string_lossy(), "--log-format", "json", "run"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -153,6 +154,28 @@ fn ctrl_c_stops_the_server_s_work(cluster: &Cluster) {
         line.clear();
     }
     std::thread::sleep(std::time::Duration::from_millis(300));
+    (child, lines)
+}
+
+fn a_dead_run_s_lock_is_shown_and_cleared(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let (mut child, _lines) = sleeping_run(&folder);
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    refused(&folder.run(&["complete"]), 3, &["another run holds scratch.sessions_lock", "websessions unlock"]);
+    // Loading would be for nothing while the run can't follow.
+    refused(&folder.run(&["run", "--page-views", &sample()]), 3, &["another run holds"]);
+    assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 1043);
+    refused(&folder.run(&["unlock"]), 2, &["--yes"]);
+    let said = folder.run(&["unlock", "--yes"]).done("unlock").expect("cleared");
+    assert!(said.stderr.contains("the lock is held by"), "{}", said.stderr);
+    folder.run(&["complete"]).done("complete").expect("completed");
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
+}
+
+fn ctrl_c_stops_the_server_s_work(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let (mut child, mut lines) = sleeping_run(&folder);
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.expect("kill starts").success());
     let mut rest = String::new();
@@ -160,7 +183,6 @@ fn ctrl_c_stops_the_server_s_work(cluster: &Cluster) {
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
     // The script's transaction is gone with it, and nobody sleeps on the server.
     refused(&folder.run(&["export", "derived.slow", "--to", "slow.csv"]), 1, &["derived.slow"]);
-    folder.write("websessions.toml", &config);
     folder.run(&["complete"]).done("complete").expect("completed");
     assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 0);
     folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use websessions_core::async_trait;
 use websessions_core::dialect::{Dialect, TableName};
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
+use websessions_core::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK};
 use websessions_core::plan::Statement;
 use websessions_core::registry::{BackendFactory, Setting, Settings};
 use websessions_core::warehouse::{Done, Loaded, Rows, Value, Warehouse};
@@ -97,6 +98,7 @@ impl DuckDbWarehouse {
             })?;
         }
         let root = Connection::open_with_flags(path, config).map_err(|error| (context(), warehouse_error(&error)))?;
+        drop_dead_locks(&root).map_err(|error| (context(), error))?;
         let inner = Inner { root: Mutex::new(root), idle: Mutex::default(), busy: Mutex::default() };
         Ok(Self { path: path.to_owned(), inner: Arc::new(inner) })
     }
@@ -185,6 +187,22 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
         Kind::Other
     };
     WarehouseError::new(kind, message)
+}
+
+/// While this process has the file open no other can: whoever left a lock in it is dead.
+fn drop_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
+    let dead = query(
+        connection,
+        &format!(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE starts_with(table_name, '{}')",
+            SESSIONS_LOCK.name
+        ),
+    )?;
+    for row in 0..dead.rows.len() {
+        let quoted = |column| format!("\"{}\"", dead.get(row, column).to_string().replace('"', "\"\""));
+        execute(connection, &format!("DROP TABLE {}.{}", quoted("schema_name"), quoted("table_name")))?;
+    }
+    Ok(())
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<Done, WarehouseError> {
@@ -315,7 +333,7 @@ impl Warehouse for DuckDbWarehouse {
             in_transaction(connection, || {
                 let dialect = DuckDbDialect;
                 execute(connection, &dialect.create_schema(&table.schema).sql)?;
-                for statement in dialect.create_table(&websessions_core::model::tables::PAGE_VIEWS_STAGED, &table) {
+                for statement in dialect.create_table(&PAGE_VIEWS_STAGED, &table) {
                     execute(connection, &statement.sql)?;
                 }
                 files.iter().map(|file| files::load(connection, file, &dialect.table(&table))).collect()

@@ -39,6 +39,10 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     table.add_rows(rows);
+    // A terminal that doesn't know its width, or a sliver, breaks lines better than we would.
+    if table.width().is_some_and(|width| width < 40) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     format!("{table}\n")
 }
 

@@ -162,7 +162,7 @@ impl Report {
 pub struct Job {
     /// The plan.
     pub plan: Plan,
-    /// The phase whose tables are checked first; none for custom modules.
+    /// The phase, whose tables are checked before the run; none for custom modules.
     pub phase: Option<Phase>,
 }
 
@@ -240,6 +240,10 @@ impl Runner<'_> {
     }
 
     async fn locked(&self, jobs: &[Job], report: &mut Report) -> Result<(), Error> {
+        // Before the lock, which would be the first thing to make a schema.
+        if jobs.iter().any(|job| matches!(job.phase, Some(Phase::Main | Phase::Complete))) {
+            preflight::check_input(self.warehouse, self.variables).await?;
+        }
         let lease =
             Lease::acquire(self.warehouse, self.variables, self.options.holder.clone(), self.options.lease).await?;
         self.listener.on(&Event::Locked);
@@ -265,10 +269,6 @@ impl Runner<'_> {
 
     async fn work(&self, jobs: &[Job], lease: &Lease<'_>, report: &mut Report) -> Result<(), Error> {
         for job in jobs {
-            match job.phase {
-                Some(Phase::Main | Phase::Complete) => preflight::check_input(self.warehouse, self.variables).await?,
-                Some(Phase::Destroy) | None => {}
-            }
             let units = job.plan.units().count();
             self.listener.on(&Event::PlanStarted { plan: job.plan.name.clone(), units });
             let started = Instant::now();
