@@ -44,6 +44,9 @@ enum Measure {
         /// Pairs of runs for each history; the medians are printed
         #[arg(long, default_value_t = 3)]
         rounds: usize,
+        /// How often the sessions of the run stand in production before it
+        #[arg(long, num_args = 1.., default_values_t = [0, 1, 10])]
+        histories: Vec<usize>,
     },
     /// Runs a SQL file in a process of its own (used by the measurements)
     #[command(hide = true)]
@@ -58,7 +61,7 @@ fn main() -> Outcome<()> {
             }
             overhead(&memory_limit)
         }
-        Measure::Postgres { size, rounds } => postgres::measure_all(size, rounds),
+        Measure::Postgres { size, rounds, histories } => postgres::measure_all(size, rounds, &histories),
         Measure::Script { database, memory_limit, name } => {
             let mut config = Config::default().with("memory_limit", memory_limit)?;
             if name == "plain_without_compaction" {

@@ -9,9 +9,6 @@ use websessions_postgres_cluster::Cluster;
 const PLAIN: &str = include_str!("../sql/plain_postgres.sql");
 const HISTORY: &str = include_str!("../sql/history.sql");
 
-/// How often the sessions of a run stand in production before it.
-const HISTORIES: [usize; 3] = [0, 1, 10];
-
 /// The server with its client programs.
 struct Server {
     cluster: Cluster,
@@ -54,7 +51,7 @@ impl Server {
     }
 }
 
-pub(super) fn measure_all(size: u64, rounds: usize) -> Outcome<()> {
+pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outcome<()> {
     let server = Server { cluster: Cluster::start("autovacuum = off\nmax_wal_size = 8GB")? };
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("page_views.csv");
@@ -67,7 +64,7 @@ pub(super) fn measure_all(size: u64, rounds: usize) -> Outcome<()> {
     println!("| sessions before | main, s | plain, s | main / plain, median (min to max) |\n|---|---|---|---|");
     let mut medians = BTreeMap::new();
     let mut steps: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for history in HISTORIES {
+    for &history in histories {
         for (kind, table) in [("ours", "sessions"), ("plain", "plain_sessions")] {
             server.copy("base", &format!("{kind}_{history}"))?;
             if history > 0 {
@@ -117,7 +114,9 @@ pub(super) fn measure_all(size: u64, rounds: usize) -> Outcome<()> {
             server.sql("postgres", &format!("DROP DATABASE {kind}_{history} WITH (FORCE);"))?;
         }
     }
-    println!("\nmain at 10 × the history / at 1 ×: {:.2}", medians[&10] / medians[&1]);
+    if let (Some(long), Some(short)) = (medians.get(&10), medians.get(&1)) {
+        println!("\nmain at 10 × the history / at 1 ×: {:.2}", long / short);
+    }
     let total: f64 = steps.values().map(|taken| median(taken.clone())).sum();
     println!("\n| step of main, at 1 × | seconds, median | share |\n|---|---|---|");
     for (step, taken) in steps {
