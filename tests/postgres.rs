@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::Instant;
 use support::{Folder, Said, fixtures};
-use websessions_postgres_cluster::Cluster;
+use websessions_test_servers::Cluster;
 
 /// A folder whose configuration's targets are on a server.
 fn folder(cluster: &Cluster) -> Folder {
@@ -202,7 +202,7 @@ fn tls_verifies_the_server_by_default() {
         .stderr(Stdio::null())
         .status();
     assert!(made.expect("openssl starts").success());
-    if websessions_postgres_cluster::is_root() {
+    if websessions_test_servers::is_root() {
         let key = certificates.path().join("server.key");
         assert!(std::process::Command::new("chown").arg("postgres").arg(key).status().expect("chown starts").success());
     }

@@ -207,7 +207,7 @@ fn drop_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
 
 fn execute(connection: &Connection, sql: &str) -> Result<Done, WarehouseError> {
     let rows = connection.execute(sql, []).map_err(|error| warehouse_error(&error))?;
-    Ok(Done { rows_affected: Some(rows as u64), query_id: None })
+    Ok(Done { rows_affected: Some(rows as u64), ..Done::default() })
 }
 
 fn in_transaction<T>(

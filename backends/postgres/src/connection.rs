@@ -208,7 +208,7 @@ fn connect_error(error: sqlx::Error) -> WarehouseError {
 pub(crate) async fn send(connection: &mut PgConnection, sql: &str) -> Result<Done, WarehouseError> {
     // The text is a plan's, or a user's own script: see the identifiers' module for what a plan is made of.
     let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map_err(warehouse_error)?;
-    Ok(Done { rows_affected: Some(done.rows_affected()), query_id: None })
+    Ok(Done { rows_affected: Some(done.rows_affected()), ..Done::default() })
 }
 
 async fn fetch(connection: &mut PgConnection, sql: &str) -> Result<Rows, WarehouseError> {

@@ -20,7 +20,7 @@ use websessions_core::registry::{BackendFactory, Settings};
 use websessions_core::run::Options;
 use websessions_core::warehouse::{Done, Rows, Warehouse};
 use websessions_postgres::Postgres;
-use websessions_postgres_cluster::{Cluster, is_root};
+use websessions_test_servers::{Cluster, is_root};
 
 /// How many faults the campaign has injected.
 static INJECTED: AtomicUsize = AtomicUsize::new(0);

@@ -94,7 +94,7 @@ pub(crate) enum Command {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Print the exact SQL, without a connection
+    /// Print the exact SQL, without a connection; or what it would cost
     Plan {
         /// What to plan
         #[arg(value_enum, default_value_t = PlanPhase::Run)]
@@ -105,6 +105,9 @@ pub(crate) enum Command {
         /// Write one file a step into this directory instead
         #[arg(long, value_name = "DIR")]
         split: Option<PathBuf>,
+        /// Connect, and print what each statement would read and cost, without running it
+        #[arg(long, conflicts_with_all = ["dialect", "split"])]
+        estimate: bool,
     },
     /// Look at the configuration
     Config {

@@ -17,7 +17,7 @@ use websessions_core::model::{self, table_name};
 use websessions_core::plan::{Finding, Phase, Plan, Statement};
 use websessions_core::registry::Registry;
 use websessions_core::run::{Job, Options, Report, Runner, dropped_sessions, multiplied_sessions};
-use websessions_core::warehouse::{Loaded, Warehouse};
+use websessions_core::warehouse::{Done, Loaded, Warehouse};
 use websessions_core::{lock, preflight};
 
 /// Does what the command line says; gives the exit code.
@@ -70,7 +70,8 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Destroy { yes } => session.destroy(*yes).await,
         Command::Load { files } => Ok(session.load(files).await?),
         Command::Export { table, to } => Ok(session.export(table, to).await?),
-        Command::Plan { phase, dialect, split } => {
+        Command::Plan { phase, estimate: true, .. } => Ok(session.estimate(*phase).await?),
+        Command::Plan { phase, dialect, split, estimate: false } => {
             Ok(session.plan(registry, *phase, dialect.as_deref(), split.as_deref())?)
         }
         Command::Config { command: ConfigCommand::Show } => {
@@ -219,7 +220,16 @@ impl Session<'_> {
                 ["table".to_owned(), place],
                 ["warehouse".to_owned(), location.to_owned()],
             ];
-            text.push_str(&output::table(["built this run", ""], rows));
+            let of_bytes = |name: &str, bytes: fn(&Done) -> Option<u64>| {
+                report
+                    .statements()
+                    .filter_map(bytes)
+                    .reduce(|sum, bytes| sum + bytes)
+                    .map(|sum| [name.to_owned(), output::bytes(sum)])
+            };
+            let read = of_bytes("read by the warehouse", |done| done.bytes_processed);
+            let billed = of_bytes("billed by the warehouse", |done| done.bytes_billed);
+            text.push_str(&output::table(["built this run", ""], rows.into_iter().chain(read).chain(billed)));
         }
         let dropped = report.findings.get(&Finding::DroppedSessions).and_then(dropped_sessions);
         let multiplied = report.findings.get(&Finding::MultipliedSessions).and_then(multiplied_sessions);
@@ -315,13 +325,7 @@ impl Session<'_> {
             Some(name) => registry.get(name)?.dialect(),
             None => self.configuration.backend.dialect(),
         };
-        let jobs = match phase {
-            PlanPhase::Run => self.jobs(&*dialect)?,
-            PlanPhase::Main => vec![self.job(Phase::Main, &*dialect)],
-            PlanPhase::Complete => vec![self.job(Phase::Complete, &*dialect)],
-            PlanPhase::Destroy => vec![self.job(Phase::Destroy, &*dialect)],
-        };
-        let plans: Vec<Plan> = jobs.into_iter().map(|job| job.plan).collect();
+        let plans = self.plans(phase, &*dialect)?;
         if let Some(directory) = split {
             let written = write_steps(&plans, &*dialect, directory)?;
             match self.global.output {
@@ -340,6 +344,64 @@ impl Session<'_> {
                 let texts: Vec<String> = plans.iter().map(|plan| plan.to_sql(&*dialect)).collect();
                 output::data(&texts.join("\n"));
             }
+        }
+        Ok(())
+    }
+
+    fn plans(&self, phase: PlanPhase, dialect: &dyn Dialect) -> Result<Vec<Plan>, Error> {
+        let jobs = match phase {
+            PlanPhase::Run => self.jobs(dialect)?,
+            PlanPhase::Main => vec![self.job(Phase::Main, dialect)],
+            PlanPhase::Complete => vec![self.job(Phase::Complete, dialect)],
+            PlanPhase::Destroy => vec![self.job(Phase::Destroy, dialect)],
+        };
+        Ok(jobs.into_iter().map(|job| job.plan).collect())
+    }
+
+    /// What each statement would read and cost, as the warehouse says without running it.
+    async fn estimate(&self, phase: PlanPhase) -> Result<(), Error> {
+        let warehouse = self.connect().await?;
+        let mut estimates = Vec::new();
+        for plan in self.plans(phase, warehouse.dialect())? {
+            for (step, unit) in plan.units() {
+                for statement in unit.statements() {
+                    let failed = |source| Error::Warehouse {
+                        context: format!("can't estimate {}/{}: {}", plan.name, step.name, statement.purpose),
+                        source,
+                    };
+                    let estimate = warehouse.estimate(statement).await.map_err(failed)?;
+                    estimates.push((format!("{}/{}", plan.name, step.name), statement.purpose.clone(), estimate));
+                }
+            }
+        }
+        if self.global.output == OutputFormat::Json {
+            let estimates: Vec<_> = estimates
+                .iter()
+                .map(|(step, purpose, estimate)| json!({ "step": step, "statement": purpose, "estimate": estimate }))
+                .collect();
+            output::json(&estimates);
+            return Ok(());
+        }
+        let known = || estimates.iter().filter_map(|(_, _, estimate)| estimate.as_ref());
+        let (bytes, price) = (known().map(|known| known.bytes_processed).sum(), known().map(|known| known.price).sum());
+        let row = |step: &str, purpose: &str, cost: Option<(u64, f64)>| {
+            let (bytes, price) = cost.map_or_else(
+                || ("unknown".to_owned(), String::new()),
+                |(bytes, price)| (output::bytes(bytes), format!("{price:.4}")),
+            );
+            [step.to_owned(), purpose.to_owned(), bytes, price]
+        };
+        let rows = estimates
+            .iter()
+            .map(|(step, purpose, estimate)| {
+                row(step, purpose, estimate.as_ref().map(|known| (known.bytes_processed, known.price)))
+            })
+            .chain([row("total", "of what is known", Some((bytes, price)))]);
+        output::data(&output::table(["step", "statement", "reads", "US$"], rows));
+        if estimates.iter().any(|(_, _, estimate)| estimate.is_none()) {
+            output::data(
+                "unknown: it reads what an earlier statement makes, so it can't be estimated before that ran\n",
+            );
         }
         Ok(())
     }
@@ -423,7 +485,7 @@ impl Session<'_> {
                 .query(&format!(
                     "SELECT COUNT(*) AS found FROM {} WHERE schema_name = {}",
                     dialect.information_schema(schema, "schemata"),
-                    dialect.text(schema.as_str())
+                    dialect.text(&dialect.catalog_name(schema.as_str()))
                 ))
                 .await
                 .map_err(failed)?;

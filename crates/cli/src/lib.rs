@@ -34,6 +34,10 @@ pub fn bundled() -> Backends {
         Arc::new(websessions_postgres::Postgres),
         #[cfg(feature = "redshift")]
         Arc::new(websessions_postgres::Redshift),
+        #[cfg(feature = "snowflake")]
+        Arc::new(websessions_snowflake::Snowflake),
+        #[cfg(feature = "bigquery")]
+        Arc::new(websessions_bigquery::BigQuery),
     ])
 }
 

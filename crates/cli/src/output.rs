@@ -31,6 +31,11 @@ pub(crate) fn json(value: &impl Serialize) {
     }
 }
 
+/// A number of bytes for people.
+pub(crate) fn bytes(count: u64) -> String {
+    indicatif::BinaryBytes(count).to_string()
+}
+
 /// A table for people.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();

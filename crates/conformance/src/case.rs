@@ -10,7 +10,7 @@ use std::time::Duration;
 use websessions_core::CancellationToken;
 use websessions_core::config::Variables;
 use websessions_core::dialect::TableName;
-use websessions_core::error::RunError;
+use websessions_core::error::{RunError, chain};
 use websessions_core::model::tables::*;
 use websessions_core::model::{plan, table_name};
 use websessions_core::plan::{Phase, Statement};
@@ -107,6 +107,16 @@ impl Case {
         self.stage(&columns, rows.collect()).await
     }
 
+    /// Appends the first page views of the sample that the README runs.
+    pub async fn stage_sample(&self, count: usize) -> Result<(), String> {
+        let path = crate::scenarios::fixtures().join("page_views.csv.gz");
+        let file = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).map_err(|error| error.to_string())?;
+        let mut rows = parse_csv(&text).into_iter();
+        let columns: Vec<String> = rows.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+        self.stage(&columns, rows.take(count).collect()).await
+    }
+
     /// Appends page views; columns that are not named are NULL.
     pub async fn stage(&self, columns: &[String], rows: Vec<Vec<Cell>>) -> Result<(), String> {
         let dialect = self.warehouse.dialect();
@@ -172,6 +182,15 @@ impl Case {
         Ok(Contents::new(names, rows.rows.into_iter().map(cells).collect()))
     }
 
+    /// What every table that stays holds, but for what differs from run to run.
+    pub async fn lasting(&self) -> Result<Vec<Contents>, String> {
+        let mut all = Vec::new();
+        for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED, &PAGE_VIEWS_STAGED, &DATAMODEL_METADATA] {
+            all.push(self.contents(table).await?.without(&["run_id", "run_start_tstamp", "run_end_tstamp"]));
+        }
+        Ok(all)
+    }
+
     /// How many rows a table has.
     pub async fn count(&self, table: &Table) -> Result<i64, String> {
         let sql = format!("SELECT COUNT(*) AS row_count FROM {}", self.warehouse.dialect().table(&self.name(table)));
@@ -187,11 +206,11 @@ impl Case {
             let sql = format!(
                 "SELECT table_name FROM {} WHERE table_schema = {}",
                 self.warehouse.dialect().information_schema(schema, "tables"),
-                self.warehouse.dialect().text(schema.as_str())
+                self.warehouse.dialect().text(&self.warehouse.dialect().catalog_name(schema.as_str()))
             );
             let rows = self.warehouse.query(&sql).await.map_err(|error| error.to_string())?;
             for row in 0..rows.rows.len() {
-                tables.push(format!("{shown}.{}", rows.get(row, "table_name")));
+                tables.push(format!("{shown}.{}", rows.get(row, "table_name").to_string().to_lowercase()));
             }
         }
         tables.sort();
@@ -223,6 +242,5 @@ impl Case {
 
 /// A run's error with everything that is known of it.
 pub fn explain(error: RunError) -> String {
-    let source = std::error::Error::source(&error.error).map(|source| format!(": {source}")).unwrap_or_default();
-    format!("{}{source}", error.error)
+    chain(&error.error)
 }

@@ -47,7 +47,7 @@ impl Faulty {
     }
 
     fn is_housekeeping(sql: &str) -> bool {
-        sql.contains("sessions_lock") || sql.contains("column_name, data_type")
+        sql.to_lowercase().contains("sessions_lock") || sql.contains("column_name, data_type")
     }
 
     async fn call<T>(

@@ -6,7 +6,7 @@
 //! # struct MyHarness;
 //! # #[websessions_core::async_trait]
 //! # impl websessions_conformance::Harness for MyHarness {
-//! #     async fn connect(&self) -> std::sync::Arc<dyn websessions_core::warehouse::Warehouse> { unimplemented!() }
+//! #     async fn connect(&self) -> std::sync::Arc<dyn websessions_core::warehouse::Warehouse> { std::future::pending().await }
 //! # }
 //! fn main() {
 //!     websessions_conformance::main("mine", MyHarness);

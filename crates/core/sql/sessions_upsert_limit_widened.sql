@@ -5,6 +5,5 @@ FROM (
   FROM {{ table.sessions_this_run }}
   UNION ALL
   SELECT MIN(start_tstamp) AS lower_limit
-  FROM {{ table.sessions }}
-  WHERE domain_sessionid IN (SELECT domain_sessionid FROM {{ table.sessions_this_run }})
+  FROM {{ table.sessions_upsert_keys }}
 ) AS limits

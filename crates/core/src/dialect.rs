@@ -20,6 +20,13 @@ impl std::fmt::Display for TableName {
     }
 }
 
+/// Statements as a script: what each is for, and its text with a semicolon.
+pub fn script(statements: &[Statement]) -> String {
+    let statements: Vec<String> =
+        statements.iter().map(|statement| format!("-- {}\n{};\n", statement.purpose, statement.sql)).collect();
+    statements.join("\n")
+}
+
 /// How a warehouse spells things.
 pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// Its name, as in `--dialect`.
@@ -145,6 +152,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("(\n{}\n)", lines.join(",\n"))
     }
 
+    /// A name as the warehouse's catalog holds it.
+    fn catalog_name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// A view of the information schema that knows this schema.
     fn information_schema(&self, _schema: &Identifier, view: &str) -> String {
         format!("information_schema.{view}")
@@ -152,13 +164,34 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// A query for the columns of tables: `table_name, column_name, data_type`, in table and column order.
     fn columns_query(&self, schema: &Identifier, tables: &[&str]) -> String {
-        let names: Vec<String> = tables.iter().map(|table| self.text(table)).collect();
+        let names: Vec<String> = tables.iter().map(|table| self.text(&self.catalog_name(table))).collect();
         format!(
             "SELECT table_name, column_name, data_type\nFROM {}\nWHERE table_schema = {}\n  AND table_name IN ({})\nORDER BY table_name, ordinal_position",
             self.information_schema(schema, "columns"),
-            self.text(schema.as_str()),
+            self.text(&self.catalog_name(schema.as_str())),
             names.join(", ")
         )
+    }
+
+    /// A SELECT of the rows of a big table whose key is among those of a small one. Where the key has an index, it must
+    /// cost what the small table holds.
+    fn rows_of_keys(&self, columns: &str, table: &TableName, key: &str, keys: &TableName) -> String {
+        format!(
+            "SELECT\n  {columns}\nFROM {}\nWHERE {key} IN (SELECT {key} FROM {})",
+            self.table(table),
+            self.table(keys)
+        )
+    }
+
+    /// Which of production's rows the upsert looks at: those from a limit on, among them the rows of `keys` if these were
+    /// looked up. Declarations that its block begins with, and the condition.
+    fn upsert_range(&self, limit: &TableName, _keys: Option<&TableName>) -> (Vec<Statement>, String) {
+        (Vec::new(), format!("start_tstamp >= (SELECT lower_limit FROM {})", self.table(limit)))
+    }
+
+    /// An atomic block as text.
+    fn block(&self, statements: &[Statement]) -> String {
+        format!("{};\n\n{}\n{};\n", self.begin(), script(statements), self.commit())
     }
 
     /// How an atomic block begins.

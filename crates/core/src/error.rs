@@ -52,12 +52,15 @@ pub struct WarehouseError {
     pub code: Option<String>,
     /// What to do now, if the backend knows.
     pub hint: Option<String>,
+    /// How long the warehouse asks us to wait before the next attempt, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl WarehouseError {
     /// An error that is not worth a retry.
     pub fn new(kind: WarehouseErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, retry: Retry::Never, message: message.into(), code: None, hint: None }
+        Self { kind, retry: Retry::Never, message: message.into(), code: None, hint: None, retry_after: None }
     }
 
     /// With what to do now.
@@ -211,4 +214,18 @@ pub struct RunError {
     pub error: Error,
     /// What was done by then.
     pub report: Box<Report>,
+}
+
+/// An error's words with those of its causes, each once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !words.contains(&next) {
+            words = format!("{words}: {next}");
+        }
+        source = error.source();
+    }
+    words
 }

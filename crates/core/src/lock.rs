@@ -60,9 +60,10 @@ pub struct Held {
 pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<Held>, WarehouseError> {
     let table = table_name(&SESSIONS_LOCK, variables);
     let dialect = warehouse.dialect();
-    let found = warehouse.query(&dialect.columns_query(&table.schema, &[&table.name])).await?;
-    if found.rows.is_empty() {
-        return Ok(None);
+    match warehouse.query(&dialect.columns_query(&table.schema, &[&table.name])).await {
+        Ok(found) if found.rows.is_empty() => return Ok(None),
+        Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(None),
+        other => drop(other?),
     }
     Ok(describe(&look(warehouse, &table).await?, None))
 }

@@ -1,10 +1,9 @@
 //! A plan is what a phase will do, as plain data: steps of units of statements. It is made without a connection, a
 //! clock or an environment, and what it prints is what runs.
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, script};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// The phases of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -150,24 +149,11 @@ impl Unit {
 
     /// Its text as a script: the statements with semicolons, a block between its begin and commit.
     pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
-        let mut text = String::new();
-        let is_block = matches!(self, Self::Block { .. });
-        if is_block {
-            let _ = writeln!(text, "{};\n", dialect.begin());
+        match self {
+            Self::Block { statements, .. } => dialect.block(statements),
+            Self::Script(script) => format!("-- {}\n{}\n", script.purpose, script.sql.trim_end()),
+            Self::Statement(_) | Self::Observation(_) => script(self.statements()),
         }
-        let statements: Vec<String> = self
-            .statements()
-            .iter()
-            .map(|statement| match self {
-                Self::Script(_) => format!("-- {}\n{}\n", statement.purpose, statement.sql.trim_end()),
-                _ => format!("-- {}\n{};\n", statement.purpose, statement.sql),
-            })
-            .collect();
-        text.push_str(&statements.join("\n"));
-        if is_block {
-            let _ = writeln!(text, "\n{};", dialect.commit());
-        }
-        text
     }
 }
 

@@ -1,7 +1,7 @@
 //! What must hold before a phase changes anything: the input is there, and every table that stays has the model's columns.
 
 use crate::config::Variables;
-use crate::error::{Error, WarehouseError};
+use crate::error::{Error, WarehouseError, WarehouseErrorKind};
 use crate::model::table_name;
 use crate::model::tables::*;
 use crate::warehouse::Warehouse;
@@ -25,7 +25,11 @@ pub async fn reported_columns(
             SchemaRole::Scratch => &variables.scratch_schema,
             SchemaRole::Output => &variables.output_schema,
         };
-        let rows = warehouse.query(&warehouse.dialect().columns_query(schema, &names)).await?;
+        let rows = match warehouse.query(&warehouse.dialect().columns_query(schema, &names)).await {
+            // A schema that isn't there yet has no tables. Most warehouses answer so; BigQuery refuses the query.
+            Err(error) if error.kind == WarehouseErrorKind::Missing => continue,
+            other => other?,
+        };
         for row in 0..rows.rows.len() {
             let table = rows.get(row, "table_name").to_string();
             let known = names.iter().position(|name| name.eq_ignore_ascii_case(&table));

@@ -8,12 +8,15 @@ use crate::model::table_name;
 use crate::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK};
 use crate::plan::{Finding, Observation, OnFound, Phase, Plan, Step, Unit};
 use crate::preflight;
-use crate::warehouse::{Done, Loaded, Rows, Warehouse};
+use crate::warehouse::{Activity, Done, Loaded, Rows, Warehouse};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// The longest wait that a warehouse may ask for before a retry.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What happened, as it happens.
 #[derive(Clone, Debug, Serialize)]
@@ -146,6 +149,11 @@ impl Report {
             }
         }
         done
+    }
+
+    /// What each statement did, in order.
+    pub fn statements(&self) -> impl Iterator<Item = &Done> {
+        self.plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.units).flat_map(|unit| &unit.statements)
     }
 
     /// Whether main's commit is done: production has this run.
@@ -284,6 +292,11 @@ impl Runner<'_> {
 
     async fn plan(&self, plan: &Plan, lease: &Lease<'_>, report: &mut Report) -> Result<(), Error> {
         for step in &plan.steps {
+            self.warehouse.announce(&Activity {
+                run: self.options.holder.id.clone(),
+                plan: plan.name.clone(),
+                step: step.name.clone(),
+            });
             self.listener.on(&Event::StepStarted {
                 plan: plan.name.clone(),
                 step: step.name.clone(),
@@ -362,6 +375,8 @@ impl Runner<'_> {
             };
             match delays.next().filter(|_| may_retry) {
                 Some(delay) => {
+                    let asked = error.retry_after.map_or(Duration::ZERO, Duration::from_secs);
+                    let delay = delay.max(asked.min(LONGEST_WAIT));
                     self.listener.on(&Event::Retrying {
                         unit: unit.purpose().to_owned(),
                         error: error.to_string(),
@@ -427,9 +442,9 @@ impl Runner<'_> {
                 "mend the input, or set on_dropped_sessions to report or keep_input; production was not changed",
             ),
             Finding::OldCopies => (
-                Some(rows.get(0, "row_count").as_integer()).filter(|count| *count > 0).map(|count| {
+                Some(rows.get(0, "session_count").as_integer()).filter(|count| *count > 0).map(|count| {
                     format!(
-                        "{count} old rows of this run's sessions begin before the lookback, such as {}; lookback_guard is fail",
+                        "{count} sessions of this run have old rows that begin before the lookback, such as {}; lookback_guard is fail",
                         rows.get(0, "sample")
                     )
                 }),

@@ -74,6 +74,32 @@ pub struct Done {
     /// The warehouse's own id of the statement, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_id: Option<String>,
+    /// Bytes that the warehouse read, where it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_processed: Option<u64>,
+    /// Bytes that the warehouse bills, where it bills by bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_billed: Option<u64>,
+}
+
+/// What a statement would cost, as the warehouse says without running it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Bytes that it would read.
+    pub bytes_processed: u64,
+    /// Their price in US dollars.
+    pub price: f64,
+}
+
+/// What is being run, for the warehouse's own records: query tags, job labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// The run's id.
+    pub run: String,
+    /// The phase or custom module.
+    pub plan: String,
+    /// The step.
+    pub step: String,
 }
 
 /// What loading a file did.
@@ -111,6 +137,15 @@ pub trait Warehouse: Send + Sync {
 
     /// Runs a query whose result is small.
     async fn query(&self, sql: &str) -> Result<Rows, WarehouseError>;
+
+    /// Says what is run from now on.
+    fn announce(&self, _activity: &Activity) {}
+
+    /// What a statement would cost; `None` if it can't be known before it runs.
+    async fn estimate(&self, _statement: &Statement) -> Result<Option<Estimate>, WarehouseError> {
+        Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend gives no estimates")
+            .with_hint("'websessions plan' without --estimate prints the SQL"))
+    }
 
     /// Asks the warehouse to stop what it is running for us. The interrupted call returns an error of kind `Cancelled`.
     async fn cancel(&self) -> Result<(), WarehouseError> {

@@ -82,7 +82,7 @@ fn warehouse_error(error: sqlx::Error) -> WarehouseError {
 
 async fn send(connection: &mut SqliteConnection, sql: &str) -> Result<Done, WarehouseError> {
     let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map_err(warehouse_error)?;
-    Ok(Done { rows_affected: Some(done.rows_affected()), query_id: None })
+    Ok(Done { rows_affected: Some(done.rows_affected()), ..Done::default() })
 }
 
 fn values(row: &SqliteRow) -> Result<Vec<Value>, WarehouseError> {

@@ -4,7 +4,7 @@ use super::{Figures, Outcome, measure, median, step_seconds};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use websessions_postgres_cluster::Cluster;
+use websessions_test_servers::Cluster;
 
 const PLAIN: &str = include_str!("../sql/plain_postgres.sql");
 const HISTORY: &str = include_str!("../sql/history.sql");
@@ -63,7 +63,7 @@ pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outc
     println!("\n## Postgres, {size} page views, {rounds} pairs\n\nloaded by COPY in {:.1} s\n", loaded.seconds);
     println!("| sessions before | main, s | plain, s | main / plain, median (min to max) |\n|---|---|---|---|");
     let mut medians = BTreeMap::new();
-    let mut steps: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut steps: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
     for &history in histories {
         for (kind, table) in [("ours", "sessions"), ("plain", "plain_sessions")] {
             server.copy("base", &format!("{kind}_{history}"))?;
@@ -89,10 +89,8 @@ pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outc
         for _ in 0..rounds {
             server.copy(&format!("ours_{history}"), "run")?;
             let main = server.websessions("run", &["main"])?;
-            if history == 1 {
-                for (step, taken) in step_seconds(&main.stderr) {
-                    steps.entry(step).or_default().push(taken);
-                }
+            for (step, taken) in step_seconds(&main.stderr) {
+                steps.entry((history, step)).or_default().push(taken);
             }
             server.copy(&format!("plain_{history}"), "run")?;
             let theirs = server.sql("run", PLAIN)?;
@@ -117,11 +115,14 @@ pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outc
     if let (Some(long), Some(short)) = (medians.get(&10), medians.get(&1)) {
         println!("\nmain at 10 × the history / at 1 ×: {:.2}", long / short);
     }
-    let total: f64 = steps.values().map(|taken| median(taken.clone())).sum();
-    println!("\n| step of main, at 1 × | seconds, median | share |\n|---|---|---|");
-    for (step, taken) in steps {
-        let taken = median(taken);
-        println!("| {step} | {taken:.2} | {:.0} % |", taken / total * 100.0);
+    println!("\n| sessions before | step of main | seconds, median | share |\n|---|---|---|---|");
+    for &history in histories {
+        let of_this = || steps.iter().filter(|((of, _), _)| *of == history);
+        let total: f64 = of_this().map(|(_, taken)| median(taken.clone())).sum();
+        for ((_, step), taken) in of_this() {
+            let taken = median(taken.clone());
+            println!("| {history} × | {step} | {taken:.2} | {:.0} % |", taken / total * 100.0);
+        }
     }
     Ok(())
 }

@@ -109,13 +109,28 @@ impl<'a> Steps<'a> {
         step("manifest", "the users of this run", units)
     }
 
+    /// Whether production's rows of this run's sessions are looked up, wherever they begin.
+    fn looks_back(&self) -> bool {
+        self.variables.lookback_guard != LookbackGuard::Off && !self.variables.skip_derived
+    }
+
     fn upsert_limit(&self) -> Step {
+        let mut units = Vec::new();
+        if self.looks_back() {
+            let rows = self.dialect.rows_of_keys(
+                &column_list(&SESSIONS_UPSERT_KEYS),
+                &self.name(&SESSIONS),
+                "domain_sessionid",
+                &self.name(&SESSIONS_THIS_RUN),
+            );
+            units.extend(self.replace_as(&SESSIONS_UPSERT_KEYS, &rows));
+        }
         let select = match self.variables.lookback_guard {
-            LookbackGuard::Widen => "sessions_upsert_limit_widened",
-            LookbackGuard::Off | LookbackGuard::Fail => "sessions_upsert_limit",
+            LookbackGuard::Widen if self.looks_back() => "sessions_upsert_limit_widened",
+            LookbackGuard::Widen | LookbackGuard::Off | LookbackGuard::Fail => "sessions_upsert_limit",
         };
-        let mut units = self.replace_as(&SESSIONS_UPSERT_LIMIT, &self.select(select));
-        if self.variables.lookback_guard == LookbackGuard::Fail && !self.variables.skip_derived {
+        units.extend(self.replace_as(&SESSIONS_UPSERT_LIMIT, &self.select(select)));
+        if self.variables.lookback_guard == LookbackGuard::Fail && self.looks_back() {
             units.push(self.observe(
                 Finding::OldCopies,
                 OnFound::Fail,
@@ -128,14 +143,19 @@ impl<'a> Steps<'a> {
 
     fn commit(&self) -> Step {
         let mut statements = Vec::new();
+        let metadata = self.table(&SESSIONS_METADATA_THIS_RUN);
+        // A second attempt of a commit whose answer was lost finds the run's end set, and changes production no more.
+        let not_yet = format!("EXISTS (SELECT 1 FROM {metadata} WHERE run_end_tstamp IS NULL)");
         if !self.variables.skip_derived {
-            let old_rows = format!(
-                "domain_sessionid IN (SELECT domain_sessionid FROM {})\n  AND start_tstamp >= (SELECT lower_limit FROM {})",
-                self.table(&SESSIONS_THIS_RUN),
-                self.table(&SESSIONS_UPSERT_LIMIT)
-            );
+            let keys = self.looks_back().then(|| self.name(&SESSIONS_UPSERT_KEYS));
+            let ids = keys.as_ref().map_or_else(|| self.table(&SESSIONS_THIS_RUN), |keys| self.dialect.table(keys));
+            let (declarations, range) = self.dialect.upsert_range(&self.name(&SESSIONS_UPSERT_LIMIT), keys.as_ref());
+            let old_rows =
+                format!("domain_sessionid IN (SELECT domain_sessionid FROM {ids})\n  AND {range}\n  AND {not_yet}");
+            let new_rows = format!("{}\nWHERE {not_yet}", self.select_all(&SESSIONS_THIS_RUN));
+            statements.extend(declarations);
             statements.push(self.delete(&SESSIONS, "old rows of this run's sessions", &old_rows));
-            statements.push(self.insert(&SESSIONS, "this run's sessions", &self.select_all(&SESSIONS_THIS_RUN)));
+            statements.push(self.insert(&SESSIONS, "this run's sessions", &new_rows));
         }
         if self.variables.stage_next {
             let users = format!(
@@ -150,8 +170,6 @@ impl<'a> Steps<'a> {
             ));
         }
         let columns = column_list(&DATAMODEL_METADATA);
-        let metadata = self.table(&SESSIONS_METADATA_THIS_RUN);
-        // A second attempt of a commit whose answer was lost finds the end set, and records nothing twice.
         statements.push(self.insert(
             &DATAMODEL_METADATA,
             "this run's metadata",

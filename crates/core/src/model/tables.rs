@@ -114,11 +114,11 @@ pub struct Layout {
     pub partition: Option<&'static str>,
     /// The columns by which blocks are clustered, most important first.
     pub cluster: &'static [&'static str],
-    /// The columns that get an index where the warehouse has indexes.
-    pub index: &'static [&'static str],
+    /// The column by whose equality rows are found, where the warehouse has indexes.
+    pub index: Option<&'static str>,
 }
 
-const NO_LAYOUT: Layout = Layout { distribute: None, sort: None, partition: None, cluster: &[], index: &[] };
+const NO_LAYOUT: Layout = Layout { distribute: None, sort: None, partition: None, cluster: &[], index: None };
 
 /// A table of the model.
 #[derive(Clone, Copy, Debug)]
@@ -155,6 +155,7 @@ pub const TABLES: &[&Table] = &[
     &SESSIONS_AGGREGATES,
     &SESSIONS_THIS_RUN,
     &SESSIONS_USERID_MANIFEST_THIS_RUN,
+    &SESSIONS_UPSERT_KEYS,
     &SESSIONS_UPSERT_LIMIT,
 ];
 
@@ -187,7 +188,7 @@ pub const SESSIONS: Table = Table {
         sort: Some("start_tstamp"),
         partition: Some("start_tstamp"),
         cluster: &["domain_sessionid", "user_id", "domain_userid"],
-        index: &["domain_sessionid"],
+        index: Some("domain_sessionid"),
     },
 };
 
@@ -287,6 +288,15 @@ pub const SESSIONS_USERID_MANIFEST_THIS_RUN: Table = Table {
     lifetime: Lifetime::Module,
     columns: SESSIONS_USERID_MANIFEST_STAGED_COLUMNS,
     layout: Layout { distribute: Some("domain_userid"), sort: Some("domain_userid"), ..NO_LAYOUT },
+};
+
+/// Production's rows of this run's sessions: what the upsert replaces. Looked up once, before the commit.
+pub const SESSIONS_UPSERT_KEYS: Table = Table {
+    name: "sessions_upsert_keys",
+    schema: SchemaRole::Scratch,
+    lifetime: Lifetime::Module,
+    columns: &[column("domain_sessionid", Varying(128)), column("start_tstamp", Timestamp)],
+    layout: Layout { distribute: Some("domain_sessionid"), sort: Some("domain_sessionid"), ..NO_LAYOUT },
 };
 
 /// From where on the upsert looks for rows to replace.

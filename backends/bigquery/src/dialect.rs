@@ -1,0 +1,148 @@
+//! BigQuery's spelling. Source: <https://cloud.google.com/bigquery/docs/reference/standard-sql/query-syntax>.
+
+use websessions_core::dialect::{Dialect, TableName, script};
+use websessions_core::identifier::Identifier;
+use websessions_core::model::tables::{Column, ColumnType, Table, TypeFamily};
+use websessions_core::plan::{Statement, Unit};
+
+/// BigQuery's SQL.
+#[derive(Clone, Copy, Debug)]
+pub struct BigQueryDialect;
+
+impl BigQueryDialect {
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language#create_table_statement>
+    fn layout(table: &Table) -> String {
+        let partition = table.layout.partition.map(|column| format!("\nPARTITION BY DATE({column})"));
+        let cluster = table.layout.cluster.join(", ");
+        let cluster = if cluster.is_empty() { String::new() } else { format!("\nCLUSTER BY {cluster}") };
+        format!("{}{cluster}", partition.unwrap_or_default())
+    }
+}
+
+const DECLARE: &str = "DECLARE ";
+
+impl Dialect for BigQueryDialect {
+    fn name(&self) -> &'static str {
+        "bigquery"
+    }
+
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#quoted_identifiers>
+    fn quote(&self, name: &str) -> String {
+        format!("`{name}`")
+    }
+
+    // A backslash escapes, and a line can't end inside quotes.
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#string_and_bytes_literals>
+    fn text(&self, text: &str) -> String {
+        let escaped = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\r', "\\r");
+        format!("'{escaped}'")
+    }
+
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types>
+    fn column_type(&self, column_type: ColumnType) -> String {
+        match column_type {
+            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "STRING",
+            ColumnType::Integer | ColumnType::BigInteger => "INT64",
+            ColumnType::Float => "FLOAT64",
+            ColumnType::Boolean => "BOOL",
+            ColumnType::Timestamp => "TIMESTAMP",
+        }
+        .to_owned()
+    }
+
+    fn type_family(&self, reported: &str) -> Option<TypeFamily> {
+        match reported.split('(').next().unwrap_or_default() {
+            "STRING" => Some(TypeFamily::Text),
+            "INT64" => Some(TypeFamily::Integer),
+            "FLOAT64" => Some(TypeFamily::Float),
+            "BOOL" => Some(TypeFamily::Boolean),
+            "TIMESTAMP" => Some(TypeFamily::Timestamp),
+            _ => None,
+        }
+    }
+
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#current_timestamp>
+    fn now(&self) -> String {
+        "CURRENT_TIMESTAMP()".to_owned()
+    }
+
+    // TIMESTAMP_DIFF counts whole seconds; boundaries are the difference of the seconds that both lie in.
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#unix_seconds>
+    fn seconds_between(&self, start: &str, end: &str) -> String {
+        format!("UNIX_SECONDS({end}) - UNIX_SECONDS({start})")
+    }
+
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#timestamp_sub>
+    fn minus_days(&self, timestamp: &str, days: u32) -> String {
+        format!("TIMESTAMP_SUB({timestamp}, INTERVAL {days} DAY)")
+    }
+
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#timestamp_add>
+    fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
+        format!("TIMESTAMP_ADD({timestamp}, INTERVAL {seconds} SECOND)")
+    }
+
+    // 64 bits of all columns, NULL told from text.
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/hash_functions#farm_fingerprint>
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/json_functions#to_json_string>
+    fn row_fingerprint(&self, columns: &[Column]) -> String {
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        format!("FARM_FINGERPRINT(TO_JSON_STRING(STRUCT({})))", names.join(", "))
+    }
+
+    fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        let columns = self.column_definitions(table.columns);
+        let sql = format!("CREATE TABLE IF NOT EXISTS {} {columns}{}", self.table(name), Self::layout(table));
+        vec![Statement::new(format!("{name}, if missing"), sql)]
+    }
+
+    fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        let columns = self.column_definitions(table.columns);
+        let sql = format!("CREATE OR REPLACE TABLE {} {columns}{}", self.table(name), Self::layout(table));
+        vec![Statement::new(format!("{name}, empty"), sql)]
+    }
+
+    fn replace_table_as(&self, table: &Table, name: &TableName, select: &str) -> Vec<Unit> {
+        let sql = format!("CREATE OR REPLACE TABLE {}{} AS\n{select}", self.table(name), Self::layout(table));
+        vec![Unit::Statement(Statement::new(name.to_string(), sql))]
+    }
+
+    // <https://cloud.google.com/bigquery/docs/information-schema-columns>
+    fn information_schema(&self, schema: &Identifier, view: &str) -> String {
+        format!("{}.INFORMATION_SCHEMA.{}", self.quote(schema.as_str()), view.to_uppercase())
+    }
+
+    // Partitions are pruned by constants and variables, not by subqueries.
+    // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#better_performance_with_pseudo-columns>
+    fn upsert_range(&self, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {
+        let declare = |name: &str, of: &str, purpose: &str, value: String| {
+            Statement::new(purpose, format!("{DECLARE}{name} {of} DEFAULT {value}"))
+        };
+        let lower_limit = format!("(SELECT lower_limit FROM {})", self.table(limit));
+        let mut declarations =
+            vec![declare("oldest_start", "TIMESTAMP", "how far back the upsert replaces rows", lower_limit)];
+        let mut condition = "start_tstamp >= oldest_start".to_owned();
+        if let Some(keys) = keys {
+            let days = format!(
+                "ARRAY(SELECT DISTINCT DATE(start_tstamp) FROM {} WHERE start_tstamp IS NOT NULL)",
+                self.table(keys)
+            );
+            declarations.push(declare("touched_days", "ARRAY<DATE>", "the partitions that have such rows", days));
+            condition.push_str("\n  AND DATE(start_tstamp) IN UNNEST(touched_days)");
+        }
+        (declarations, condition)
+    }
+
+    // Declarations stand first in a script. A script that fails rolls its open transaction back.
+    // <https://cloud.google.com/bigquery/docs/transactions>
+    fn block(&self, statements: &[Statement]) -> String {
+        let (declarations, changes): (Vec<_>, Vec<_>) =
+            statements.iter().cloned().partition(|statement| statement.sql.starts_with(DECLARE));
+        let declarations = if declarations.is_empty() { String::new() } else { script(&declarations) + "\n" };
+        format!("{declarations}{};\n\n{}\n{};\n", self.begin(), script(&changes), self.commit())
+    }
+
+    fn commit(&self) -> &'static str {
+        "COMMIT TRANSACTION"
+    }
+}

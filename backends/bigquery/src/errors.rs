@@ -1,0 +1,58 @@
+//! What BigQuery's refusals mean. Source: <https://cloud.google.com/bigquery/docs/error-messages>.
+
+use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind as Kind};
+
+/// The reason that BigQuery gives for a second job of one id.
+pub(crate) const DUPLICATE: &str = "duplicate";
+
+/// By the error's reason, or by the HTTP status if it has none.
+pub(crate) fn classify(reason: &str, status: Option<u16>, message: &str) -> WarehouseError {
+    let lower = message.to_lowercase();
+    let (kind, retry, hint) = match (reason, status) {
+        ("notFound", _) => (Kind::Missing, Retry::Never, None),
+        ("accessDenied", _) if lower.contains("credentials") => credentials(),
+        ("accessDenied" | "billingNotEnabled" | "blocked" | "policyViolation", _) => (
+            Kind::Permission,
+            Retry::Never,
+            Some("grant the account the roles BigQuery Job User and BigQuery Data Editor on the target's project"),
+        ),
+        ("authError" | "required", _) => credentials(),
+        ("bytesBilledLimitExceeded", _) => {
+            (Kind::Resources, Retry::Never, Some("raise the target's maximum_bytes_billed"))
+        }
+        ("quotaExceeded" | "resourcesExceeded" | "billingTierLimitExceeded" | "responseTooLarge", _) => {
+            (Kind::Resources, Retry::Never, None)
+        }
+        ("timeout", _) => (Kind::Resources, Retry::Never, Some("raise the target's job_timeout")),
+        ("stopped", _) => (Kind::Cancelled, Retry::Never, None),
+        ("rateLimitExceeded" | "jobRateLimitExceeded" | "tableUnavailable", _) => {
+            (Kind::Connection, Retry::NotApplied, None)
+        }
+        ("backendError" | "internalError" | "jobBackendError" | "jobInternalError", _) => {
+            (Kind::Connection, Retry::Unknown, None)
+        }
+        // A transaction or a change of rows that met another one.
+        // <https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency>
+        _ if lower.contains("concurrent update") || lower.contains("aborted") => {
+            (Kind::Locked, Retry::NotApplied, None)
+        }
+        (_, Some(401)) => credentials(),
+        (_, Some(403)) => (Kind::Permission, Retry::Never, None),
+        (_, Some(404)) => (Kind::Missing, Retry::Never, Some("check the target's project and endpoint")),
+        (_, Some(429 | 503)) => (Kind::Connection, Retry::NotApplied, None),
+        (_, Some(500..)) => (Kind::Connection, Retry::Unknown, None),
+        ("invalidQuery" | "invalid", _) if lower.contains("not found") => (Kind::Missing, Retry::Never, None),
+        ("invalid", _) => (Kind::Data, Retry::Never, None),
+        _ => (Kind::Other, Retry::Never, None),
+    };
+    let mut error = WarehouseError::new(kind, message).with_retry(retry);
+    error.code = Some(reason.to_owned())
+        .filter(|reason| !reason.is_empty())
+        .or_else(|| status.map(|status| format!("HTTP {status}")));
+    error.hint = hint.map(str::to_owned);
+    error
+}
+
+fn credentials() -> (Kind, Retry, Option<&'static str>) {
+    (Kind::Permission, Retry::Never, Some("check the target's access_token or credentials; tokens expire"))
+}

@@ -1,0 +1,286 @@
+//! Replies that no local server gives, from a server of a few lines: jobs that take long, refusals, lost answers, secrets.
+
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use websessions_bigquery::BigQuery;
+use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
+use websessions_core::plan::Statement;
+use websessions_core::registry::{BackendFactory, Settings};
+use websessions_core::warehouse::{Activity, Value, Warehouse};
+use websessions_test_servers::{Mock, Request};
+
+fn settings(mock: &Mock) -> Settings {
+    let settings = [
+        ("project", "p"),
+        ("access_token", "s3cret"),
+        ("location", "EU"),
+        ("maximum_bytes_billed", "1000000"),
+        ("job_timeout", "60"),
+        ("endpoint", &mock.url),
+    ];
+    let settings: BTreeMap<String, String> =
+        settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Settings::new(&BigQuery, settings).expect("settings")
+}
+
+async fn connect(mock: &Mock) -> Arc<dyn Warehouse> {
+    BigQuery.connect(&settings(mock)).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn source(error: Error) -> WarehouseError {
+    match error {
+        Error::Warehouse { source, .. } => source,
+        other => panic!("another error: {other}"),
+    }
+}
+
+fn job(state: &str) -> String {
+    let query = json!({ "numDmlAffectedRows": "7", "totalBytesProcessed": "123", "totalBytesBilled": "10485760" });
+    json!({ "status": { "state": state }, "statistics": { "query": query } }).to_string()
+}
+
+fn failed(reason: &str, message: &str) -> String {
+    json!({ "status": { "state": "DONE", "errorResult": { "reason": reason, "message": message } } }).to_string()
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> (u16, String) {
+    let errors = json!([{ "reason": reason, "message": message, "domain": "global" }]);
+    (code, json!({ "error": { "code": code, "message": message, "errors": errors, "status": "X" } }).to_string())
+}
+
+const RESULTS: &str = "/bigquery/v2/projects/p/queries/";
+const JOBS: &str = "/bigquery/v2/projects/p/jobs";
+const ONE: &str = r#"{"jobComplete":true,"schema":{"fields":[{"name":"alive","type":"INTEGER"}]},"rows":[{"f":[{"v":"1"}]}],"totalRows":"1"}"#;
+
+/// What a server would say to anything that goes well.
+fn well(request: &Request) -> (u16, String) {
+    (200, if request.path.starts_with(RESULTS) { ONE.to_owned() } else { job("DONE") })
+}
+
+fn insert() -> Statement {
+    Statement::new("rows", "INSERT INTO t SELECT 1")
+}
+
+fn is_insert(request: &Request) -> bool {
+    request.sql().is_some_and(|sql| sql.contains("INSERT"))
+}
+
+#[tokio::test]
+async fn a_statement_is_a_job_under_our_own_id_and_is_polled_to_its_end() {
+    let mock = Mock::start(|request, number| match request.path.strip_prefix(JOBS) {
+        Some("") if is_insert(request) => (200, job("PENDING")),
+        Some(id) if !id.is_empty() => (200, job(if number < 3 { "RUNNING" } else { "DONE" })),
+        _ => well(request),
+    });
+    let warehouse = connect(&mock).await;
+    warehouse.announce(&Activity { run: "4711-AB".into(), plan: "main".into(), step: "upsert limit".into() });
+    let done = warehouse.execute(&insert()).await.expect("done");
+    assert_eq!((done.rows_affected, done.bytes_processed, done.bytes_billed), (Some(7), Some(123), Some(10_485_760)));
+    let seen = mock.seen();
+    let sent: Vec<&Request> = seen.iter().filter(|request| is_insert(request)).collect();
+    assert_eq!(sent.len(), 1);
+    let body: Json = serde_json::from_str(&sent[0].body).expect("JSON");
+    let configuration = &body["configuration"];
+    assert_eq!(configuration["query"]["useLegacySql"], false);
+    assert_eq!(configuration["query"]["maximumBytesBilled"], "1000000");
+    assert_eq!(configuration["jobTimeoutMs"], "60000");
+    assert_eq!(
+        configuration["labels"],
+        json!({ "websessions_run": "4711-ab", "websessions_plan": "main", "websessions_step": "upsert_limit" })
+    );
+    assert_eq!(body["jobReference"]["location"], "EU");
+    let id = body["jobReference"]["jobId"].as_str().expect("an id");
+    assert_eq!(done.query_id.as_deref(), Some(id));
+    assert_eq!(seen.iter().filter(|request| request.path == format!("{JOBS}/{id}")).count(), 4);
+}
+
+#[tokio::test]
+async fn a_job_whose_answer_was_lost_is_found_by_its_id_and_not_sent_anew() {
+    let lost = AtomicBool::new(false);
+    let mock = Mock::start(move |request, _| {
+        if request.path == JOBS && is_insert(request) {
+            return match lost.swap(true, Ordering::SeqCst) {
+                false => (502, "<html>bad gateway</html>".to_owned()),
+                true => refusal(409, "duplicate", "Already Exists: Job p:EU.x"),
+            };
+        }
+        well(request)
+    });
+    let done = connect(&mock).await.execute(&insert()).await.expect("done");
+    assert_eq!(done.rows_affected, Some(7));
+    let seen = mock.seen();
+    let ids: Vec<Json> = seen
+        .iter()
+        .filter(|request| is_insert(request))
+        .map(|request| serde_json::from_str::<Json>(&request.body).expect("JSON")["jobReference"]["jobId"].clone())
+        .collect();
+    assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_block_is_one_script() {
+    let mock = Mock::start(|request, _| well(request));
+    let warehouse = connect(&mock).await;
+    let statements = [
+        Statement::new("since when", "DECLARE since TIMESTAMP DEFAULT (SELECT MIN(at) FROM t)"),
+        Statement::new("old rows", "DELETE FROM u WHERE at >= since"),
+        insert(),
+    ];
+    warehouse.execute_block(&statements).await.expect("done");
+    let scripts: Vec<String> =
+        mock.seen().iter().filter(|request| is_insert(request)).filter_map(Request::sql).collect();
+    assert_eq!(
+        scripts,
+        [
+            "-- since when\nDECLARE since TIMESTAMP DEFAULT (SELECT MIN(at) FROM t);\n\nBEGIN TRANSACTION;\n\n-- old rows\nDELETE FROM u WHERE at >= since;\n\n-- rows\nINSERT INTO t SELECT 1;\n\nCOMMIT TRANSACTION;\n"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn pages_of_results_are_read_to_the_last() {
+    let page = |rows: Json, token: Option<&str>| {
+        let fields = json!([
+            { "name": "Id", "type": "INTEGER" },
+            { "name": "ratio", "type": "FLOAT" },
+            { "name": "really", "type": "BOOLEAN" },
+            { "name": "words", "type": "STRING" },
+        ]);
+        json!({ "jobComplete": true, "schema": { "fields": fields }, "rows": rows, "pageToken": token }).to_string()
+    };
+    let row = |cells: Json| json!({ "f": cells.as_array().into_iter().flatten().map(|cell| json!({ "v": cell })).collect::<Vec<_>>() });
+    let first = page(json!([row(json!(["1", "0.5", "true", "a"]))]), Some("next"));
+    let second = page(json!([row(json!(["2", null, "false", null]))]), None);
+    let mock = Mock::start(move |request, number| match request.path.starts_with(RESULTS) {
+        true => (200, if number == 0 { first.clone() } else { second.clone() }),
+        false => well(request),
+    });
+    let rows = connect(&mock).await.query("SELECT").await.expect("rows");
+    assert_eq!(rows.columns, ["id", "ratio", "really", "words"]);
+    assert_eq!(
+        rows.rows,
+        [
+            vec![Value::Integer(1), Value::Float(0.5), Value::Boolean(true), Value::Text("a".into())],
+            vec![Value::Integer(2), Value::Null, Value::Boolean(false), Value::Null],
+        ]
+    );
+    let none = r#"{"jobComplete":true,"schema":{"fields":[{"name":"x","type":"STRING"}]},"totalRows":"0"}"#;
+    let mock = Mock::start(move |request, _| match request.path.starts_with(RESULTS) {
+        true => (200, none.to_owned()),
+        false => well(request),
+    });
+    assert!(connect(&mock).await.query("SELECT").await.expect("no rows").rows.is_empty());
+}
+
+#[tokio::test]
+async fn refusals_have_the_server_s_words_and_no_secret() {
+    use WarehouseErrorKind::{Connection, Locked, Missing, Permission, Resources};
+    let html = (502, "<html>bad gateway: s3cret</html>".to_owned());
+    // Without the list of errors that the client expects.
+    let bare = (
+        403,
+        json!({ "error": { "code": 403, "message": "BigQuery API has not been used", "status": "PERMISSION_DENIED" } })
+            .to_string(),
+    );
+    let cases = [
+        (refusal(401, "authError", "Invalid Credentials s3cret"), Permission, Retry::Never),
+        (refusal(404, "notFound", "Not found: Dataset p:scratch"), Missing, Retry::Never),
+        (refusal(403, "accessDenied", "Access Denied: Project p"), Permission, Retry::Never),
+        (refusal(403, "quotaExceeded", "Quota exceeded"), Resources, Retry::Never),
+        (bare, Permission, Retry::Never),
+        (html, Connection, Retry::Unknown),
+        ((200, failed("bytesBilledLimitExceeded", "Query exceeded limit for bytes billed")), Resources, Retry::Never),
+        (
+            (200, failed("invalidQuery", "Transaction is aborted due to concurrent update against table t")),
+            Locked,
+            Retry::NotApplied,
+        ),
+        ((200, failed("backendError", "try again")), Connection, Retry::Unknown),
+    ];
+    for (reply, kind, retry) in cases {
+        let words = reply.1.clone();
+        let mock = Mock::start(move |_, _| reply.clone());
+        let error = source(BigQuery.connect(&settings(&mock)).await.err().expect("refused"));
+        assert_eq!((error.kind, error.retry), (kind, retry), "{words}: {error:?}");
+        assert!(error.message.len() > 5 && !format!("{error:?}").contains("s3cret"), "{error:?}");
+        assert!(!error.message.contains("decoding"), "the client's own words: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_wait_that_the_server_asks_for_is_known() {
+    let mock = Mock::with_headers("Retry-After: 1\r\n", |_, _| (429, "slow down".to_owned()));
+    let error = source(BigQuery.connect(&settings(&mock)).await.err().expect("refused"));
+    assert_eq!((error.retry, error.retry_after), (Retry::NotApplied, Some(1)));
+}
+
+#[tokio::test]
+async fn a_cancelled_statement_is_cancelled_at_the_server() {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&cancelled);
+    let mock = Mock::start(move |request, _| {
+        if request.path.ends_with("/cancel") {
+            stop.store(true, Ordering::SeqCst);
+            return (200, json!({ "job": { "status": { "state": "RUNNING" } } }).to_string());
+        }
+        if stop.load(Ordering::SeqCst) {
+            return (200, failed("stopped", "Job execution was cancelled: User requested cancellation"));
+        }
+        match request.path.strip_prefix(JOBS) {
+            Some("") if is_insert(request) => (200, job("RUNNING")),
+            Some(id) if !id.is_empty() => (200, job("RUNNING")),
+            _ => well(request),
+        }
+    });
+    let warehouse = connect(&mock).await;
+    let statement = insert();
+    let (result, ()) = tokio::join!(warehouse.execute(&statement), async {
+        while !mock.seen().iter().any(is_insert) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        warehouse.cancel().await.expect("cancelled");
+    });
+    assert_eq!(result.expect_err("it was stopped").kind, WarehouseErrorKind::Cancelled);
+    assert!(cancelled.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn an_estimate_is_a_dry_run() {
+    let mock = Mock::start(|request, _| {
+        if !request.body.contains("\"dryRun\":true") {
+            return well(request);
+        }
+        match request.sql().is_some_and(|sql| sql.contains("missing")) {
+            true => refusal(404, "notFound", "Not found: Table p:scratch.missing"),
+            false => {
+                let query = json!({ "totalBytesProcessed": "1099511627776" });
+                (200, json!({ "status": { "state": "DONE" }, "statistics": { "query": query } }).to_string())
+            }
+        }
+    });
+    let warehouse = connect(&mock).await;
+    let estimate = warehouse.estimate(&insert()).await.expect("an estimate").expect("known");
+    assert_eq!((estimate.bytes_processed, estimate.price), (1 << 40, 6.25));
+    let missing = Statement::new("rows", "SELECT 1 FROM missing");
+    assert_eq!(warehouse.estimate(&missing).await.expect("an answer"), None);
+}
+
+#[tokio::test]
+async fn credentials_that_are_none_say_so_without_their_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("key.json").to_string_lossy().into_owned();
+    for (text, words) in [
+        ("s3cret", "is not the JSON"),
+        (r#"{"type":"service_account","private_key":"s3cret"}"#, "is not the JSON"),
+        (r#"{"type":"external_account","token":"s3cret"}"#, "external_account"),
+    ] {
+        std::fs::write(&path, text).expect("a file");
+        let given = [("project", "p"), ("credentials_path", path.as_str())];
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let error = BigQuery.connect(&Settings::new(&BigQuery, given).expect("settings")).await.err().expect("refused");
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.hint().is_some() && !format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Snowflake's spelling. Source: <https://docs.snowflake.com/en/sql-reference>.
+
+use websessions_core::dialect::{Dialect, TableName};
+use websessions_core::model::tables::{Column, ColumnType, Lifetime, Table, TypeFamily};
+use websessions_core::plan::{Statement, Unit};
+
+/// Snowflake's SQL.
+#[derive(Clone, Copy, Debug)]
+pub struct SnowflakeDialect;
+
+impl SnowflakeDialect {
+    /// Scratch tables need no fail-safe, which is paid for by the byte.
+    /// <https://docs.snowflake.com/en/user-guide/tables-temp-transient>
+    fn create(table: &Table) -> &'static str {
+        match table.lifetime {
+            Lifetime::Persistent => "TABLE",
+            Lifetime::Run | Lifetime::Module => "TRANSIENT TABLE",
+        }
+    }
+}
+
+impl Dialect for SnowflakeDialect {
+    fn name(&self) -> &'static str {
+        "snowflake"
+    }
+
+    // Unquoted names are stored in upper case; quoted in upper case they are the same names, whatever
+    // QUOTED_IDENTIFIERS_IGNORE_CASE says. <https://docs.snowflake.com/en/sql-reference/identifiers-syntax>
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.to_uppercase())
+    }
+
+    fn catalog_name(&self, name: &str) -> String {
+        name.to_uppercase()
+    }
+
+    // A backslash escapes. <https://docs.snowflake.com/en/sql-reference/data-types-text#escape-sequences-in-single-quoted-string-constants>
+    fn text(&self, text: &str) -> String {
+        format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    }
+
+    // <https://docs.snowflake.com/en/sql-reference/intro-summary-data-types>
+    fn column_type(&self, column_type: ColumnType) -> String {
+        match column_type {
+            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "VARCHAR",
+            ColumnType::Integer | ColumnType::BigInteger => "INTEGER",
+            ColumnType::Float => "DOUBLE PRECISION",
+            ColumnType::Boolean => "BOOLEAN",
+            ColumnType::Timestamp => "TIMESTAMP_NTZ",
+        }
+        .to_owned()
+    }
+
+    fn type_family(&self, reported: &str) -> Option<TypeFamily> {
+        match reported {
+            "TEXT" | "VARCHAR" => Some(TypeFamily::Text),
+            "NUMBER" => Some(TypeFamily::Integer),
+            "FLOAT" => Some(TypeFamily::Float),
+            "BOOLEAN" => Some(TypeFamily::Boolean),
+            "TIMESTAMP_NTZ" => Some(TypeFamily::Timestamp),
+            _ => None,
+        }
+    }
+
+    // In UTC, whatever the session's time zone is. <https://docs.snowflake.com/en/sql-reference/functions/sysdate>
+    fn now(&self) -> String {
+        "SYSDATE()".to_owned()
+    }
+
+    // Counts boundaries. <https://docs.snowflake.com/en/sql-reference/functions/timestampdiff>
+    fn seconds_between(&self, start: &str, end: &str) -> String {
+        format!("TIMESTAMPDIFF(SECOND, {start}, {end})")
+    }
+
+    // <https://docs.snowflake.com/en/sql-reference/functions/timestampadd>
+    fn minus_days(&self, timestamp: &str, days: u32) -> String {
+        format!("TIMESTAMPADD(DAY, -{days}, {timestamp})")
+    }
+
+    fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
+        format!("TIMESTAMPADD(SECOND, {seconds}, {timestamp})")
+    }
+
+    // 64 bits of all columns, NULLs told apart. <https://docs.snowflake.com/en/sql-reference/functions/hash>
+    fn row_fingerprint(&self, columns: &[Column]) -> String {
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        format!("HASH({})", names.join(", "))
+    }
+
+    // <https://docs.snowflake.com/en/sql-reference/sql/create-table>
+    fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        let columns = self.column_definitions(table.columns);
+        let sql = format!("CREATE {} IF NOT EXISTS {} {columns}", Self::create(table), self.table(name));
+        vec![Statement::new(format!("{name}, if missing"), sql)]
+    }
+
+    fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        let columns = self.column_definitions(table.columns);
+        let sql = format!("CREATE OR REPLACE {} {} {columns}", Self::create(table), self.table(name));
+        vec![Statement::new(format!("{name}, empty"), sql)]
+    }
+
+    fn replace_table_as(&self, table: &Table, name: &TableName, select: &str) -> Vec<Unit> {
+        let sql = format!("CREATE OR REPLACE {} {} AS\n{select}", Self::create(table), self.table(name));
+        vec![Unit::Statement(Statement::new(name.to_string(), sql))]
+    }
+}

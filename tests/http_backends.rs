@@ -1,0 +1,226 @@
+//! The real binary on the warehouses that are reached by HTTP: the main job, what it costs, how much memory it takes; and
+//! what it says when it is refused, which must be one clear error and never a secret.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use support::{Folder, Said};
+use websessions_bigquery::BigQuery;
+use websessions_conformance::{Case, Harness};
+use websessions_core::async_trait;
+use websessions_core::error::chain;
+use websessions_core::model::tables::SESSIONS;
+use websessions_core::registry::{BackendFactory, Settings};
+use websessions_core::warehouse::Warehouse;
+use websessions_snowflake::Snowflake;
+use websessions_test_servers::{Fakesnow, LocalBigQuery, Mock};
+
+const SECRET: &str = "s3cret-that-no-one-sees";
+
+/// A target in `websessions.toml`, and the same settings for a connection of the test's own.
+struct Target {
+    factory: Box<dyn BackendFactory>,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Target {
+    fn snowflake(endpoint: &str) -> Self {
+        let settings = [("account", "local"), ("user", "tester"), ("database", "JOBS"), ("password", SECRET)];
+        Self::new(Box::new(Snowflake), &settings, endpoint)
+    }
+
+    fn bigquery(endpoint: &str) -> Self {
+        let settings = [("project", LocalBigQuery::PROJECT), ("access_token", SECRET)];
+        Self::new(Box::new(BigQuery), &settings, endpoint)
+    }
+
+    fn new(factory: Box<dyn BackendFactory>, settings: &[(&'static str, &str)], endpoint: &str) -> Self {
+        let endpoint = [("endpoint", endpoint)];
+        let settings = settings.iter().chain(&endpoint);
+        Self { factory, settings: settings.map(|(name, value)| (*name, (*value).to_owned())).collect() }
+    }
+
+    /// A folder with a configuration whose secret is in the environment.
+    fn folder(&self) -> Folder {
+        let folder = Folder::new();
+        let lines = self.settings.iter().map(|(name, value)| match value.as_str() {
+            SECRET => format!("{name} = {{ env = \"THE_SECRET\" }}\n"),
+            value => format!("{name} = {value:?}\n"),
+        });
+        let lines: String = lines.collect();
+        folder.write("websessions.toml", &format!("[target.it]\ntype = \"{}\"\n{lines}", self.factory.name()));
+        folder
+    }
+}
+
+#[async_trait]
+impl Harness for Target {
+    async fn connect(&self) -> Arc<dyn Warehouse> {
+        let settings: BTreeMap<String, String> =
+            self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let settings = Settings::new(&*self.factory, settings).expect("settings");
+        self.factory.connect(&settings).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
+    }
+}
+
+fn run(folder: &Folder, arguments: &[&str]) -> Said {
+    folder.command(arguments).env("THE_SECRET", SECRET).output().expect("the binary starts").into()
+}
+
+/// Runs the binary and gives the peak of its resident memory in MiB too.
+fn run_measured(folder: &Folder, arguments: &[&str]) -> (Said, u64) {
+    let mut command = folder.command(arguments);
+    let child = command.env("THE_SECRET", SECRET).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("the binary starts");
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Ok(text) = std::fs::read_to_string(&status) {
+            let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let Some(kib) = high.and_then(|high| high.trim().trim_end_matches(" kB").parse::<u64>().ok()) else {
+                break;
+            };
+            peak = peak.max(kib);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        peak / 1024
+    });
+    let said = child.wait_with_output().expect("it ends").into();
+    (said, watch.join().expect("the watch ends"))
+}
+
+fn has_no_secret(said: &Said) {
+    assert!(!said.stdout.contains(SECRET) && !said.stderr.contains(SECRET), "{}\n{}", said.stdout, said.stderr);
+}
+
+/// main and complete through the binary: the report, and the sessions.
+async fn main_job(target: &Target) -> Json {
+    let case = Case::new(target, json!({})).await.expect("schemas");
+    case.stage_sample(200).await.expect("page views");
+    let folder = target.folder();
+    let scratch = format!("scratch_schema={}", case.variables.scratch_schema);
+    let output = format!("output_schema={}", case.variables.output_schema);
+    let arguments =
+        ["run", "--target", "it", "--var", &scratch, "--var", &output, "--output", "json", "--log-format", "json"];
+    let (said, peak) = run_measured(&folder, &arguments);
+    has_no_secret(&said);
+    let said = said.done("run").unwrap_or_else(|error| panic!("{error}"));
+    let report: Json = serde_json::from_str(&said.stdout).expect("JSON");
+    let sessions = case.contents(&SESSIONS).await.expect("sessions").rows.len();
+    assert!(sessions > 20, "{sessions} sessions");
+    assert_eq!(report["findings"]["summary"]["rows"][0][0].to_string(), sessions.to_string(), "{report}");
+    assert!(peak > 0 && peak < 60, "{peak} MiB at the peak");
+    let shown = run(&folder, &["config", "show", "--target", "it"]);
+    has_no_secret(&shown);
+    if target.factory.abilities().contains(&"estimate") {
+        let estimate =
+            run(&folder, &["plan", "main", "--estimate", "--target", "it", "--var", &scratch, "--var", &output]);
+        let estimate = estimate.done("plan --estimate").unwrap_or_else(|error| panic!("{error}"));
+        assert!(
+            estimate.stdout.contains("main/aggregates") && estimate.stdout.contains("total"),
+            "{}",
+            estimate.stdout
+        );
+    }
+    case.drop().await.expect("dropped");
+    report
+}
+
+fn statements(report: &Json) -> Vec<&Json> {
+    report["plans"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|plan| plan["steps"].as_array().into_iter().flatten())
+        .flat_map(|step| step["units"].as_array().into_iter().flatten())
+        .flat_map(|unit| unit["statements"].as_array().into_iter().flatten())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_main_job_runs_on_snowflake() {
+    let server = Fakesnow::start();
+    let report = main_job(&Target::snowflake(server.url())).await;
+    assert!(statements(&report).iter().all(|done| done["query_id"].is_string()), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_main_job_runs_on_bigquery() {
+    let server = LocalBigQuery::start();
+    let report = main_job(&Target::bigquery(server.url())).await;
+    let all = statements(&report);
+    assert!(all.iter().filter(|done| done["bytes_billed"].is_number()).count() > 20, "{report}");
+    assert!(
+        all.iter().any(|done| done["query_id"].as_str().is_some_and(|id| id.starts_with("websessions_"))),
+        "{report}"
+    );
+}
+
+fn refusal_of_bigquery(code: u16, reason: &str, message: &str) -> (u16, String) {
+    let errors = json!([{ "reason": reason, "message": message }]);
+    (code, json!({ "error": { "code": code, "message": message, "errors": errors } }).to_string())
+}
+
+fn refusal_of_snowflake(code: &str, message: &str) -> (u16, String) {
+    let data = json!({ "errorCode": code, "authnMethod": "USERNAME_PASSWORD" });
+    (200, json!({ "success": false, "code": code, "message": message, "data": data }).to_string())
+}
+
+#[test]
+fn refusals_are_one_clear_error_without_a_secret() {
+    type Make = fn(&str) -> Target;
+    let cases: [(Make, (u16, String), &str); 7] = [
+        (
+            Target::snowflake,
+            refusal_of_snowflake("390100", &format!("Incorrect username or password: {SECRET}")),
+            "Incorrect username",
+        ),
+        (Target::snowflake, (404, "<html>unknown account</html>".to_owned()), "account"),
+        (Target::snowflake, (403, "<html>forbidden</html>".to_owned()), "account"),
+        (
+            Target::bigquery,
+            refusal_of_bigquery(401, "authError", &format!("Invalid Credentials {SECRET}")),
+            "access_token",
+        ),
+        (
+            Target::bigquery,
+            refusal_of_bigquery(404, "notFound", "Not found: Project local"),
+            "Not found: Project local",
+        ),
+        (
+            Target::bigquery,
+            refusal_of_bigquery(403, "accessDenied", "Access Denied: Dataset local:scratch"),
+            "BigQuery Job User",
+        ),
+        (Target::bigquery, (404, "<html>no such page</html>".to_owned()), "endpoint"),
+    ];
+    for (make, reply, words) in cases {
+        let mock = Mock::start(move |_, _| reply.clone());
+        let folder = make(&mock.url).folder();
+        for arguments in [
+            &["main", "--target", "it"] as &[&str],
+            &["doctor", "--target", "it", "--output", "json", "--log-format", "json"],
+        ] {
+            let said = run(&folder, arguments);
+            assert_eq!(said.code, 1, "{arguments:?}: {}\n{}", said.stdout, said.stderr);
+            let all = format!("{}\n{}", said.stdout, said.stderr);
+            assert!(all.contains(words), "{arguments:?} should say {words:?}: {all}");
+            has_no_secret(&said);
+        }
+        assert!(mock.seen().len() < 8, "{} requests for one refusal", mock.seen().len());
+    }
+}
+
+#[test]
+fn nobody_there_is_one_clear_error() {
+    for target in [Target::snowflake("http://127.0.0.1:1"), Target::bigquery("http://127.0.0.1:1")] {
+        let said = run(&target.folder(), &["main", "--target", "it"]);
+        assert_eq!(said.code, 1, "{}", said.stderr);
+        assert!(said.stderr.contains("endpoint") && said.stderr.contains("refused"), "{}", said.stderr);
+        has_no_secret(&said);
+    }
+}

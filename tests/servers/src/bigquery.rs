@@ -1,0 +1,42 @@
+//! local-bigquery, behind a proxy.
+
+use crate::http::Proxy;
+use crate::process::{Process, free_port, installed};
+
+/// A local server that speaks BigQuery's protocol. Dropping it stops it.
+pub struct LocalBigQuery {
+    _process: Process,
+    _folder: tempfile::TempDir,
+    /// The proxy in front of it, which can break things.
+    pub proxy: Proxy,
+}
+
+impl LocalBigQuery {
+    /// The project that it has.
+    pub const PROJECT: &str = "local";
+
+    /// Starts one.
+    pub fn start() -> Self {
+        let (port, grpc_port) = (free_port(), free_port());
+        let folder = tempfile::tempdir().expect("a folder");
+        // Its extensions lie in a home folder that tests/run has filled.
+        let home = std::env::var_os("WEBSESSIONS_TEST_LOCAL_BIGQUERY_HOME").expect("./tests/run sets it");
+        let mut command = installed("WEBSESSIONS_TEST_LOCAL_BIGQUERY");
+        command
+            .env("HOME", home)
+            .env("BIGQUERY_HOST", "127.0.0.1")
+            .env("BIGQUERY_PORT", port.to_string())
+            .env("GRPC_PORT", grpc_port.to_string())
+            .env("DATA_DIR", folder.path())
+            .env("DEFAULT_PROJECT_ID", Self::PROJECT)
+            .current_dir(folder.path());
+        let path = format!("/bigquery/v2/projects/{}/datasets", Self::PROJECT);
+        let process = Process::start(&mut command, port, &path);
+        Self { _process: process, _folder: folder, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), |_, _| ()) }
+    }
+
+    /// Its endpoint.
+    pub fn url(&self) -> &str {
+        self.proxy.url()
+    }
+}

@@ -1,0 +1,15 @@
+//! The servers that tests need: each on a free loopback port, started here, and stopped by its process id. `tests/run`
+//! installs their programs.
+
+mod bigquery;
+mod http;
+mod postgres;
+mod process;
+mod redshift;
+mod snowflake;
+
+pub use bigquery::LocalBigQuery;
+pub use http::{Break, Mock, Proxy, Request};
+pub use postgres::{Cluster, is_root};
+pub use redshift::{FUNCTIONS, Stripped};
+pub use snowflake::Fakesnow;

@@ -1,0 +1,62 @@
+//! fakesnow, behind a proxy that fills in what its replies lack.
+
+use crate::http::Proxy;
+use crate::process::{Process, free_port, installed};
+use serde_json::{Value, json};
+
+/// A local server that speaks Snowflake's protocol. Dropping it stops it.
+pub struct Fakesnow {
+    _process: Process,
+    /// The proxy in front of it, which can break things.
+    pub proxy: Proxy,
+}
+
+impl Fakesnow {
+    /// Starts one.
+    pub fn start() -> Self {
+        let port = free_port();
+        let mut command = installed("WEBSESSIONS_TEST_FAKESNOW");
+        let process = Process::start(command.args(["-s", "-p", &port.to_string()]), port, "/");
+        Self { _process: process, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), fill_reply) }
+    }
+
+    /// Its endpoint.
+    pub fn url(&self) -> &str {
+        self.proxy.url()
+    }
+}
+
+fn fill(object: &mut Value, fields: Value) {
+    let (Some(object), Some(fields)) = (object.as_object_mut(), fields.as_object()) else { return };
+    for (name, value) in fields {
+        if object.get(name).is_none_or(Value::is_null) {
+            object.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Fields that Snowflake's replies have and fakesnow's lack.
+fn fill_reply(path: &str, reply: &mut Value) {
+    if reply["data"].is_null() {
+        reply["data"] = json!({});
+    }
+    let total = reply["data"]["total"].clone();
+    if path.ends_with("/login-request") {
+        fill(
+            &mut reply["data"],
+            json!({ "sessionId": 1, "masterToken": "m", "serverVersion": "local", "validityInSeconds": 86400, "masterValidityInSeconds": 864000, "sessionInfo": {} }),
+        );
+        fill(&mut reply["data"]["sessionInfo"], json!({ "roleName": "PUBLIC" }));
+    } else if reply["success"] == true {
+        fill(
+            &mut reply["data"],
+            json!({ "returned": total, "finalRoleName": "PUBLIC", "version": 1, "parameters": [], "statementTypeId": 0, "queryId": "local" }),
+        );
+    } else {
+        let code = reply["code"].clone();
+        fill(
+            &mut reply["data"],
+            json!({ "age": 0, "internalError": false, "queryId": "local", "errorCode": code, "sqlState": "" }),
+        );
+    }
+}
