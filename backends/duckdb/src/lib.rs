@@ -98,7 +98,7 @@ impl DuckDbWarehouse {
             })?;
         }
         let root = Connection::open_with_flags(path, config).map_err(|error| (context(), warehouse_error(&error)))?;
-        drop_dead_locks(&root).map_err(|error| (context(), error))?;
+        free_dead_locks(&root).map_err(|error| (context(), error))?;
         let inner = Inner { root: Mutex::new(root), idle: Mutex::default(), busy: Mutex::default() };
         Ok(Self { path: path.to_owned(), inner: Arc::new(inner) })
     }
@@ -189,8 +189,8 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
     WarehouseError::new(kind, message)
 }
 
-/// While this process has the file open no other can: whoever left a lock in it is dead.
-fn drop_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
+/// While this process has the file open no other can: whoever holds a lock in it is dead.
+fn free_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
     let dead = query(
         connection,
         &format!(
@@ -200,7 +200,14 @@ fn drop_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
     )?;
     for row in 0..dead.rows.len() {
         let quoted = |column| format!("\"{}\"", dead.get(row, column).to_string().replace('"', "\"\""));
-        execute(connection, &format!("DROP TABLE {}.{}", quoted("schema_name"), quoted("table_name")))?;
+        execute(
+            connection,
+            &format!(
+                "UPDATE {}.{} SET holder = NULL WHERE holder IS NOT NULL",
+                quoted("schema_name"),
+                quoted("table_name")
+            ),
+        )?;
     }
     Ok(())
 }

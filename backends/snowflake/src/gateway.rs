@@ -4,7 +4,8 @@
 use http::Extensions;
 use reqwest::{Body, Request, Response, Url};
 use reqwest_middleware::{Middleware, Next, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) struct LastReply {
     pub(crate) message: Option<String>,
     pub(crate) query_id: Option<String>,
     pub(crate) status: Option<u16>,
+    /// No connection was made: the server has seen nothing.
+    pub(crate) unreachable: bool,
     /// The seconds that the server asks us to wait.
     pub(crate) retry_after: Option<u64>,
     /// The id of the request, by which its statement can be aborted.
@@ -34,8 +37,8 @@ pub(crate) struct Gateway {
     /// `SESSION_PARAMETERS` of the login.
     pub(crate) session_parameters: Value,
     pub(crate) last: Arc<Mutex<LastReply>>,
-    /// The query tag of the statement that is sent next.
-    pub(crate) tag: Arc<Mutex<String>>,
+    /// The parameters of the statement that is sent next.
+    pub(crate) parameters: Arc<Mutex<Value>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -69,7 +72,7 @@ impl Gateway {
                 given.extend(ours.clone());
             }
         } else if path.ends_with("/query-request") {
-            body["parameters"] = json!({ "QUERY_TAG": *lock(&self.tag) });
+            body["parameters"] = lock(&self.parameters).clone();
         } else {
             return;
         }
@@ -109,7 +112,20 @@ impl Middleware for Gateway {
             ..LastReply::default()
         };
         let base = request.url().clone();
-        let mut response = next.clone().run(request, extensions).await?;
+        let get = |path: &str| {
+            let mut url = base.join(path).map_err(reqwest_middleware::Error::middleware)?;
+            self.redirect(&mut url);
+            let mut again = Request::new(reqwest::Method::GET, url);
+            *again.headers_mut() = headers.clone();
+            again.headers_mut().remove(reqwest::header::CONTENT_TYPE);
+            again.headers_mut().remove(reqwest::header::CONTENT_LENGTH);
+            Ok::<_, reqwest_middleware::Error>(again)
+        };
+        // The statements of a script, whose results are asked for one by one.
+        let mut results: VecDeque<String> = VecDeque::new();
+        let mut response = next.clone().run(request, extensions).await.inspect_err(|error| {
+            lock(&self.last).unreachable = error.is_connect();
+        })?;
         loop {
             let (status, version) = (response.status(), response.version());
             let retry_after = response.headers().get(reqwest::header::RETRY_AFTER);
@@ -121,15 +137,18 @@ impl Middleware for Gateway {
                 Some(path) => {
                     // The server holds the request for a while by itself; this is for one that doesn't.
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    let mut url = base.join(path).map_err(reqwest_middleware::Error::middleware)?;
-                    self.redirect(&mut url);
-                    let mut again = Request::new(reqwest::Method::GET, url);
-                    *again.headers_mut() = headers.clone();
-                    again.headers_mut().remove(reqwest::header::CONTENT_TYPE);
-                    again.headers_mut().remove(reqwest::header::CONTENT_LENGTH);
-                    response = next.clone().run(again, extensions).await?;
+                    response = next.clone().run(get(path)?, extensions).await?;
                 }
                 None => {
+                    if let Some(ids) = reply["data"]["resultIds"].as_str() {
+                        results.extend(ids.split(',').filter(|id| !id.is_empty()).map(str::to_owned));
+                    }
+                    if reply["success"] == true
+                        && let Some(id) = results.pop_front()
+                    {
+                        response = next.clone().run(get(&format!("/queries/{id}/result"))?, extensions).await?;
+                        continue;
+                    }
                     if !reply.is_null() || is_query {
                         self.note(status.as_u16(), &reply);
                         lock(&self.last).retry_after = retry_after;

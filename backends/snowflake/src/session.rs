@@ -113,10 +113,10 @@ impl SnowflakeWarehouse {
         Ok(warehouse)
     }
 
-    fn open(&self) -> Result<Session, WarehouseError> {
+    fn open(&self, autocommit: bool) -> Result<Session, WarehouseError> {
         // Timestamps are UTC and without a zone, whatever the account's defaults are.
         // <https://docs.snowflake.com/en/sql-reference/parameters>
-        let mut session_parameters = json!({ "TIMEZONE": "UTC", "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ", "AUTOCOMMIT": true, "QUERY_TAG": self.query_tag });
+        let mut session_parameters = json!({ "TIMEZONE": "UTC", "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ", "AUTOCOMMIT": autocommit, "QUERY_TAG": self.query_tag });
         if let Some(seconds) = self.statement_timeout {
             session_parameters["STATEMENT_TIMEOUT_IN_SECONDS"] = json!(seconds);
         }
@@ -124,7 +124,7 @@ impl SnowflakeWarehouse {
             endpoint: self.endpoint.clone(),
             session_parameters,
             last: Arc::default(),
-            tag: Arc::new(Mutex::new(self.query_tag.clone())),
+            parameters: Arc::default(),
         };
         let other = |error: String| WarehouseError::new(Kind::Other, error);
         let client = reqwest::Client::builder()
@@ -159,20 +159,50 @@ impl SnowflakeWarehouse {
         let idle = lock(&self.idle).pop();
         let session = match idle {
             Some(session) => session,
-            None => self.open()?,
+            None => self.open(true)?,
         };
+        let result = self.on(&session, work).await;
+        if !result.as_ref().is_err_and(|error| error.kind == Kind::Connection) {
+            lock(&self.idle).push(session);
+        }
+        result
+    }
+
+    /// Runs work on a session, where `cancel` finds it.
+    async fn on<T>(
+        &self,
+        session: &Session,
+        work: impl AsyncFnOnce(&Session) -> Result<T, WarehouseError>,
+    ) -> Result<T, WarehouseError> {
         let number = {
             let mut busy = lock(&self.busy);
             let number = busy.last_key_value().map_or(0, |(last, _)| last + 1);
             busy.insert(number, session.gateway.clone());
             number
         };
-        let result = work(&session).await;
+        let result = work(session).await;
         lock(&self.busy).remove(&number);
-        if !result.as_ref().is_err_and(|error| error.kind == Kind::Connection) {
-            lock(&self.idle).push(session);
-        }
         result
+    }
+
+    /// Sends what the crate has no call for, on a session that has logged in.
+    async fn post(&self, gateway: &Gateway, path: &str, body: &serde_json::Value) -> Result<(), WarehouseError> {
+        let Some(authorization) = lock(&gateway.last).authorization.clone() else { return Ok(()) };
+        let other = |error: String| WarehouseError::new(Kind::Other, error);
+        let mut url = Url::parse(&format!("https://{}.snowflakecomputing.com{path}", self.account.to_lowercase()))
+            .map_err(|error| other(error.to_string()))?;
+        gateway.redirect(&mut url);
+        url.query_pairs_mut().append_pair("requestId", &uuid::Uuid::new_v4().to_string());
+        reqwest::Client::new()
+            .post(url)
+            .header(reqwest::header::AUTHORIZATION, authorization)
+            .header(reqwest::header::ACCEPT, "application/json")
+            .timeout(self.connect_timeout)
+            .json(body)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| WarehouseError::new(Kind::Connection, error.to_string()))
     }
 
     /// The query tag: whose run, which step, what for. Snowflake takes 2,000 characters.
@@ -192,7 +222,16 @@ impl SnowflakeWarehouse {
         purpose: &str,
         sql: &str,
     ) -> Result<(QueryResult, Option<String>), WarehouseError> {
-        *lock(&session.gateway.tag) = self.tag(purpose);
+        self.send_with(session, sql, json!({ "QUERY_TAG": self.tag(purpose) })).await
+    }
+
+    async fn send_with(
+        &self,
+        session: &Session,
+        sql: &str,
+        parameters: serde_json::Value,
+    ) -> Result<(QueryResult, Option<String>), WarehouseError> {
+        *lock(&session.gateway.parameters) = parameters;
         let result = session.api.exec(sql).await;
         let last = lock(&session.gateway.last).clone();
         match result {
@@ -232,7 +271,7 @@ impl SnowflakeWarehouse {
             "000625" | "000627" => (Kind::Locked, Retry::NotApplied, None),
             "" => match last.status {
                 Some(403 | 404) => (Kind::Missing, Retry::Never, Some("check the target's account")),
-                _ if error.contains("dns") || error.contains("connect") => (
+                _ if last.unreachable => (
                     Kind::Connection,
                     Retry::NotApplied,
                     Some("check the target's account or endpoint, and the network"),
@@ -363,9 +402,13 @@ impl Warehouse for SnowflakeWarehouse {
         self.with(async |session| self.execute_on(session, &statement.purpose, &statement.sql).await).await
     }
 
+    // A block has a session to itself, without AUTOCOMMIT: if an answer is lost, the statement may arrive after the
+    // ROLLBACK, and must not commit by itself then. Closing the session ends what it left open.
+    // <https://docs.snowflake.com/en/sql-reference/transactions#label-txn-autocommit>
     async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
-        self.with(async |session| {
-            let result = async {
+        let session = self.open(false)?;
+        let result = self
+            .on(&session, async |session| {
                 self.execute_on(session, "begins", self.dialect().begin()).await?;
                 let mut done = Vec::new();
                 for statement in statements {
@@ -373,13 +416,24 @@ impl Warehouse for SnowflakeWarehouse {
                 }
                 self.execute_on(session, "commits", self.dialect().commit()).await?;
                 Ok(done)
-            }
+            })
             .await;
-            if result.is_err() {
-                // Always sent: Snowflake would leave the transaction open, with its locks and what went before in it.
-                let _ = self.execute_on(session, "rolls back", "ROLLBACK").await;
-            }
-            result
+        if result.is_err() {
+            // Always sent: Snowflake would leave the transaction open, with its locks and what went before in it.
+            let _ = self.execute_on(&session, "rolls back", "ROLLBACK").await;
+        }
+        let _ = self.post(&session.gateway, "/session?delete=true", &json!({})).await;
+        result
+    }
+
+    // Any number of statements. On a session of its own, which ends with it: what the script sets must not stay.
+    // <https://docs.snowflake.com/en/sql-reference/parameters#multi-statement-count>
+    async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
+        let session = self.open(true)?;
+        let parameters = json!({ "QUERY_TAG": self.tag(&script.purpose), "MULTI_STATEMENT_COUNT": 0 });
+        self.on(&session, async |session| {
+            let (result, query_id) = self.send_with(session, &script.sql, parameters).await?;
+            Ok(Done { rows_affected: affected(&result), query_id, ..Done::default() })
         })
         .await
     }
@@ -396,24 +450,10 @@ impl Warehouse for SnowflakeWarehouse {
     async fn cancel(&self) -> Result<(), WarehouseError> {
         let running: Vec<Gateway> = lock(&self.busy).values().cloned().collect();
         for gateway in running {
-            let last = lock(&gateway.last).clone();
-            let (Some(request_id), Some(authorization)) = (last.request_id, last.authorization) else { continue };
-            let account = self.account.to_lowercase();
-            let Ok(mut url) = Url::parse(&format!("https://{account}.snowflakecomputing.com/queries/v1/abort-request"))
-            else {
-                continue;
-            };
-            gateway.redirect(&mut url);
-            url.query_pairs_mut().append_pair("requestId", &uuid::Uuid::new_v4().to_string());
-            let sent = reqwest::Client::new()
-                .post(url)
-                .header(reqwest::header::AUTHORIZATION, authorization)
-                .header(reqwest::header::ACCEPT, "application/json")
-                .timeout(self.connect_timeout)
-                .json(&json!({ "requestId": request_id }))
-                .send()
-                .await;
-            sent.map_err(|error| WarehouseError::new(Kind::Connection, error.to_string()))?;
+            let request_id = lock(&gateway.last).request_id.clone();
+            if let Some(request_id) = request_id {
+                self.post(&gateway, "/queries/v1/abort-request", &json!({ "requestId": request_id })).await?;
+            }
         }
         Ok(())
     }

@@ -217,3 +217,27 @@ async fn key_pairs_log_in_encrypted_or_not() {
         assert!(error.hint().is_some_and(|hint| hint.contains("private_key_passphrase")), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_script_is_sent_whole_and_fails_where_one_of_its_statements_fails() {
+    let parent = DONE.replace("\"total\"", "\"resultIds\":\"one,two\",\"resultTypes\":\"1,1\",\"total\"");
+    let failed = r#"{"success":false,"code":"100051","message":"Division by zero","data":{"age":0,"errorCode":"100051","internalError":false,"queryId":"two","sqlState":"22012"}}"#;
+    let mock = Mock::start(move |Request { path, body, .. }, number| {
+        let reply = match path.as_str() {
+            "/session/v1/login-request" => LOGIN,
+            "/queries/two/result" if number == 1 => failed,
+            _ if body.contains("INSERT") => &parent,
+            _ => DONE,
+        };
+        (200, reply.to_owned())
+    });
+    let warehouse = connect(&mock).await;
+    let script = Statement::new("custom", "INSERT INTO t SELECT 1; INSERT INTO t SELECT 2");
+    warehouse.execute_script(&script).await.expect("done");
+    let error = warehouse.execute_script(&script).await.expect_err("the second statement fails");
+    assert_eq!((error.kind, error.code.as_deref()), (WarehouseErrorKind::Data, Some("100051")));
+    let seen = mock.seen();
+    let sent: Vec<&Request> = seen.iter().filter(|Request { body, .. }| body.contains("INSERT")).collect();
+    assert_eq!(sent.len(), 2);
+    assert!(sent.iter().all(|Request { body, .. }| body.contains("\"MULTI_STATEMENT_COUNT\":0")), "{sent:?}");
+}

@@ -1,5 +1,6 @@
 //! Errors for the person at the terminal: what failed, where, what was already done, what to do now.
 
+use crate::plan::{Plan, Step, Unit};
 use crate::run::Report;
 
 /// May the same work be tried again?
@@ -52,6 +53,9 @@ pub struct WarehouseError {
     pub code: Option<String>,
     /// What to do now, if the backend knows.
     pub hint: Option<String>,
+    /// The line of the SQL that it complains about, from 1, where it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// How long the warehouse asks us to wait before the next attempt, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -60,7 +64,15 @@ pub struct WarehouseError {
 impl WarehouseError {
     /// An error that is not worth a retry.
     pub fn new(kind: WarehouseErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, retry: Retry::Never, message: message.into(), code: None, hint: None, retry_after: None }
+        Self {
+            kind,
+            retry: Retry::Never,
+            message: message.into(),
+            code: None,
+            hint: None,
+            line: None,
+            retry_after: None,
+        }
     }
 
     /// With what to do now.
@@ -89,6 +101,33 @@ pub struct Place {
     pub unit: String,
     /// The SQL that was sent.
     pub sql: String,
+    /// Where a user's own SQL comes from: the file, and its line if the warehouse said which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line of the file (of a template), from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The line of the SQL that was sent, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rendered_line: Option<usize>,
+}
+
+impl Place {
+    /// A unit's place, with the line that the warehouse complains about.
+    pub(crate) fn new(plan: &Plan, step: &Step, unit: &Unit, error: &WarehouseError) -> Self {
+        let sql: Vec<&str> = unit.statements().iter().map(|statement| statement.sql.as_str()).collect();
+        let source = unit.statements().iter().find_map(|statement| statement.source.as_ref());
+        let line = source.zip(error.line).and_then(|(source, line)| source.lines.get(line.checked_sub(1)?).copied());
+        Self {
+            phase: plan.name.clone(),
+            step: step.name.clone(),
+            unit: unit.purpose().to_owned(),
+            sql: sql.join(";\n"),
+            file: source.map(|source| source.file.clone()),
+            line,
+            rendered_line: error.line.filter(|_| line.is_some()),
+        }
+    }
 }
 
 /// Everything that can end a command.
@@ -142,6 +181,12 @@ pub enum Error {
         /// What it would have done next.
         next: String,
     },
+    /// There is nothing that could be resumed.
+    #[error("{message}")]
+    NoResume {
+        /// Why.
+        message: String,
+    },
     /// A check found what the configuration refuses.
     #[error("{message}")]
     Check {
@@ -175,7 +220,7 @@ impl Error {
     /// The process's exit code: 1 the run failed, 2 usage or configuration, 3 locked, 4 checks failed, 130 cancelled.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Configuration { .. } => 2,
+            Self::Configuration { .. } | Self::NoResume { .. } => 2,
             Self::Locked { .. } => 3,
             Self::Check { .. } => 4,
             Self::Cancelled { .. } => 130,
@@ -198,6 +243,7 @@ impl Error {
                 "wait for it to end; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
                     .into(),
             ),
+            Self::NoResume { .. } => Some("run the whole again: every step of the model can run twice".into()),
             Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
             Self::File { .. } => None,

@@ -5,7 +5,8 @@
 //! end their `UPDATE` before they look, so at least one of them sees the other's and gives way: never do two hold it.
 //! (Two rows can exist if two runs created the table at once; a run holds the lease only if it holds all rows, and gives
 //! its row back and tries again if it holds some.)
-//! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, or died holding it.
+//! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, died holding it, or failed:
+//! a run that failed frees its row and notes there the step at which it stopped, for `resume`.
 
 use crate::config::Variables;
 use crate::dialect::{Dialect, TableName};
@@ -13,8 +14,12 @@ use crate::error::{Error, WarehouseError, WarehouseErrorKind};
 use crate::model::table_name;
 use crate::model::tables::SESSIONS_LOCK;
 use crate::plan::Statement;
+use crate::run::Note;
 use crate::warehouse::{Rows, Warehouse};
 use std::time::{Duration, Instant};
+
+/// The longest name of a step that the note of a run holds, in characters of up to four bytes.
+pub(crate) const LONGEST_STEP: usize = 60;
 
 /// The words that name a run to other runs.
 #[derive(Clone, Debug)]
@@ -230,12 +235,35 @@ impl<'a> Lease<'a> {
         self.length / 3
     }
 
-    /// Gives the lease up, if it is still ours.
-    pub(crate) async fn release(self) -> Result<(), WarehouseError> {
-        if self.renew().await? {
-            self.warehouse.execute(&self.warehouse.dialect().drop_table(&self.table)).await?;
+    /// Gives the lease up, if it is still ours. With the note of a run that failed.
+    pub(crate) async fn release(self, note: Option<&Note>) -> Result<(), WarehouseError> {
+        if !self.renew().await? {
+            return Ok(());
         }
-        Ok(())
+        let dialect = self.warehouse.dialect();
+        let Some(note) = note else {
+            return self.warehouse.execute(&dialect.drop_table(&self.table)).await.map(|_| ());
+        };
+        self.send(
+            "gives the lock up, and notes where the run stopped",
+            format!(
+                "UPDATE {}\nSET holder = NULL, stopped_at = {}, done_before = {}\nWHERE holder = {}",
+                dialect.table(&self.table),
+                dialect.text(&note.step.chars().take(LONGEST_STEP).collect::<String>()),
+                dialect.text(&note.fingerprint),
+                dialect.text(&self.holder.id)
+            ),
+        )
+        .await
+    }
+
+    /// Where the last run stopped, if it failed.
+    pub(crate) async fn note(&self) -> Result<Option<Note>, WarehouseError> {
+        let table = self.warehouse.dialect().table(&self.table);
+        let rows = self.warehouse.query(&format!("SELECT stopped_at, done_before\nFROM {table}")).await?;
+        let text = |row, column| Some(rows.get(row, column).to_string()).filter(|text| !text.is_empty());
+        Ok((0..rows.rows.len())
+            .find_map(|row| Some(Note { step: text(row, "stopped_at")?, fingerprint: text(row, "done_before")? })))
     }
 
     fn extend(&self, sent: Instant) {

@@ -46,7 +46,7 @@ pub struct Step {
     pub name: String,
     /// What it is for, in one line.
     pub purpose: String,
-    /// What it runs, in order.
+    /// What it runs: in order, but scripts of a user's own at the same time.
     pub units: Vec<Unit>,
 }
 
@@ -77,12 +77,24 @@ pub struct Statement {
     pub purpose: String,
     /// The exact text that is sent.
     pub sql: String,
+    /// Where a user's own SQL comes from.
+    #[serde(skip)]
+    pub source: Option<Source>,
+}
+
+/// Where a user's own SQL comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file.
+    pub file: String,
+    /// For each line of the SQL, the line of the file that it comes from, from 1.
+    pub lines: Vec<usize>,
 }
 
 impl Statement {
     /// A statement and what it is for.
     pub fn new(purpose: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { purpose: purpose.into(), sql: sql.into() }
+        Self { purpose: purpose.into(), sql: sql.into(), source: None }
     }
 }
 
@@ -158,6 +170,11 @@ impl Unit {
 }
 
 impl Step {
+    /// Whether its units may run at the same time: the scripts of one step don't depend on each other.
+    pub fn is_parallel(&self) -> bool {
+        self.units.iter().all(|unit| matches!(unit, Unit::Script(_)))
+    }
+
     /// Its text as a script.
     pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
         let units: Vec<String> = self.units.iter().map(|unit| unit.to_sql(dialect)).collect();
@@ -179,13 +196,16 @@ impl Plan {
 
     /// A checksum (SHA-256, hexadecimal) of everything that would be sent.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for (_, unit) in self.units() {
-            for statement in unit.statements() {
-                hash.update(statement.sql.as_bytes());
-                hash.update([0]);
-            }
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        fingerprint(self.steps.iter())
     }
+}
+
+/// A checksum (SHA-256, hexadecimal) of everything that some steps would send.
+pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
+    let mut hash = Sha256::new();
+    for statement in steps.flat_map(|step| &step.units).flat_map(Unit::statements) {
+        hash.update(statement.sql.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

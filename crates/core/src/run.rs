@@ -3,17 +3,21 @@
 
 use crate::config::Variables;
 use crate::error::{Error, Place, Retry, RunError, WarehouseError, WarehouseErrorKind};
-use crate::lock::{self, Holder, Lease};
+use crate::lock::{self, Holder, LONGEST_STEP, Lease};
 use crate::model::table_name;
 use crate::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK};
-use crate::plan::{Finding, Observation, OnFound, Phase, Plan, Step, Unit};
+use crate::plan::{Finding, Observation, OnFound, Phase, Plan, Step, Unit, fingerprint};
 use crate::preflight;
 use crate::warehouse::{Activity, Done, Loaded, Rows, Warehouse};
+use futures_util::StreamExt;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// How many scripts of a step run at the same time.
+const PARALLEL_SCRIPTS: usize = 4;
 
 /// The longest wait that a warehouse may ask for before a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -216,12 +220,22 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// Loads files of page views, if any, and runs the jobs in order under one lock.
     pub async fn run(&self, page_views: &[&Path], jobs: &[Job]) -> Result<Report, RunError> {
+        self.start(page_views, jobs, false).await
+    }
+
+    /// Runs the jobs from the step on at which the last run of them failed. What comes before that step must be as it
+    /// was then; the step itself and what follows may have been mended.
+    pub async fn resume(&self, jobs: &[Job]) -> Result<Report, RunError> {
+        self.start(&[], jobs, true).await
+    }
+
+    async fn start(&self, page_views: &[&Path], jobs: &[Job], resume: bool) -> Result<Report, RunError> {
         let mut report = Report::default();
         let result = async {
             if !page_views.is_empty() {
                 report.loaded = self.load(page_views).await?;
             }
-            self.locked(jobs, &mut report).await
+            self.locked(jobs, resume, &mut report).await
         }
         .await;
         match result {
@@ -247,41 +261,75 @@ impl Runner<'_> {
             .map_err(|source| Error::Warehouse { context: "can't load the page views".into(), source })
     }
 
-    async fn locked(&self, jobs: &[Job], report: &mut Report) -> Result<(), Error> {
+    async fn locked(&self, jobs: &[Job], resume: bool, report: &mut Report) -> Result<(), Error> {
         // Before the lock, which would be the first thing to make a schema.
         if jobs.iter().any(|job| matches!(job.phase, Some(Phase::Main | Phase::Complete))) {
-            preflight::check_input(self.warehouse, self.variables).await?;
+            let mut delays = self.delays();
+            while let Err(error) = preflight::check_input(self.warehouse, self.variables).await {
+                match &error {
+                    Error::Warehouse { source, .. }
+                        if source.retry != Retry::Never
+                            && self.pause("a look at the tables", source, &mut delays).await => {}
+                    _ => return Err(error),
+                }
+            }
         }
         let lease =
             Lease::acquire(self.warehouse, self.variables, self.options.holder.clone(), self.options.lease).await?;
         self.listener.on(&Event::Locked);
-        let heartbeat = async {
-            let mut renewals = tokio::time::interval(lease.renewal_interval());
-            renewals.tick().await;
-            loop {
-                renewals.tick().await;
-                if let Err(error) = lease.renew().await {
-                    self.warn(format!("can't renew the lock: {error}"));
-                }
+        let (result, note) = match self.first_step(jobs, resume, &lease).await {
+            Err((error, note)) => (Err(error), note),
+            Ok(first) => {
+                let result = tokio::select! {
+                    result = self.work(jobs, first, &lease, report) => result,
+                    () = self.heartbeat(&lease) => unreachable!("the heart beats until the work is done"),
+                };
+                let begun: usize = report.plans.iter().map(|plan| plan.steps.len()).sum();
+                let note = result.as_ref().err().and_then(|_| Note::at(jobs, (first + begun).checked_sub(1)?));
+                (result, note)
             }
         };
-        let result = tokio::select! {
-            result = self.work(jobs, &lease, report) => result,
-            () = heartbeat => unreachable!("the heartbeat beats until the work is done"),
-        };
-        if let Err(error) = lease.release().await {
+        if let Err(error) = lease.release(note.as_ref()).await {
             self.warn(format!("can't give up the lock; it expires by itself: {error}"));
         }
         result
     }
 
-    async fn work(&self, jobs: &[Job], lease: &Lease<'_>, report: &mut Report) -> Result<(), Error> {
+    /// The number of the step from which on to run. An error comes with the note that must stay.
+    async fn first_step(&self, jobs: &[Job], resume: bool, lease: &Lease<'_>) -> Result<usize, (Error, Option<Note>)> {
+        if !resume {
+            return Ok(0);
+        }
+        let failed = |source| Error::Warehouse { context: "can't read where the last run stopped".into(), source };
+        let note = lease.note().await.map_err(|source| (failed(source), None))?;
+        resumed_step(jobs, note.as_ref()).map_err(|error| (error, note))
+    }
+
+    /// Renews the lock, for ever.
+    async fn heartbeat(&self, lease: &Lease<'_>) {
+        let mut renewals = tokio::time::interval(lease.renewal_interval());
+        renewals.tick().await;
+        loop {
+            renewals.tick().await;
+            if let Err(error) = lease.renew().await {
+                self.warn(format!("can't renew the lock: {error}"));
+            }
+        }
+    }
+
+    /// Runs the jobs from a step on: its number among the steps of all of them.
+    async fn work(&self, jobs: &[Job], first: usize, lease: &Lease<'_>, report: &mut Report) -> Result<(), Error> {
+        let mut skip = first;
         for job in jobs {
-            let units = job.plan.units().count();
-            self.listener.on(&Event::PlanStarted { plan: job.plan.name.clone(), units });
+            let plan = Plan { steps: job.plan.steps.iter().skip(skip).cloned().collect(), ..job.plan.clone() };
+            skip = skip.saturating_sub(job.plan.steps.len());
+            if plan.steps.is_empty() && !job.plan.steps.is_empty() {
+                continue;
+            }
+            self.listener.on(&Event::PlanStarted { plan: plan.name.clone(), units: plan.units().count() });
             let started = Instant::now();
-            report.plans.push(PlanReport { plan: job.plan.name.clone(), seconds: 0.0, steps: Vec::new() });
-            let result = self.plan(&job.plan, lease, report).await;
+            report.plans.push(PlanReport { plan: plan.name.clone(), seconds: 0.0, steps: Vec::new() });
+            let result = self.plan(&plan, lease, report).await;
             if let Some(plan) = report.plans.last_mut() {
                 plan.seconds = started.elapsed().as_secs_f64();
             }
@@ -306,13 +354,34 @@ impl Runner<'_> {
             if let Some(plan) = report.plans.last_mut() {
                 plan.steps.push(StepReport { step: step.name.clone(), seconds: 0.0, units: Vec::new() });
             }
-            for unit in &step.units {
-                let done = self.unit(plan, step, unit, lease, &mut report.findings).await?;
-                if let Some(step) = report.plans.last_mut().and_then(|plan| plan.steps.last_mut()) {
-                    step.units.push(done);
-                    step.seconds = started.elapsed().as_secs_f64();
+            let together = if step.is_parallel() { PARALLEL_SCRIPTS } else { 1 };
+            let mut results = futures_util::stream::iter(&step.units)
+                .map(async |unit| (unit, self.unit(plan, step, unit, lease).await))
+                .buffered(together);
+            let mut failed = None;
+            while let Some((unit, result)) = results.next().await {
+                match result {
+                    Ok((done, rows)) => {
+                        if let Some(step) = report.plans.last_mut().and_then(|plan| plan.steps.last_mut()) {
+                            step.units.push(done);
+                            step.seconds = started.elapsed().as_secs_f64();
+                        }
+                        if let (Unit::Observation(observation), Some(rows)) = (unit, rows) {
+                            let finding = self.check_finding(observation, &rows);
+                            report.findings.insert(observation.finding, rows);
+                            finding?;
+                        }
+                    }
+                    // The scripts beside it end first.
+                    Err(error) if step.is_parallel() => match &failed {
+                        None => failed = Some(error),
+                        Some(_) => self.warn(format!("{error}")),
+                    },
+                    Err(error) => return Err(error),
                 }
-                self.check_finding(unit, &report.findings)?;
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             let seconds = started.elapsed().as_secs_f64();
             self.listener.on(&Event::StepFinished { plan: plan.name.clone(), step: step.name.clone(), seconds });
@@ -326,15 +395,9 @@ impl Runner<'_> {
         step: &Step,
         unit: &Unit,
         lease: &Lease<'_>,
-        findings: &mut BTreeMap<Finding, Rows>,
-    ) -> Result<UnitReport, Error> {
+    ) -> Result<(UnitReport, Option<Rows>), Error> {
         let next = format!("{}/{}: {}", plan.name, step.name, unit.purpose());
-        let mut delays = backon::BackoffBuilder::build(
-            backon::ExponentialBuilder::default()
-                .with_min_delay(self.options.first_delay)
-                .with_max_times(self.options.retries)
-                .with_jitter(),
-        );
+        let mut delays = self.delays();
         let mut attempts = 0;
         loop {
             if self.cancellation.is_cancelled() {
@@ -351,17 +414,17 @@ impl Runner<'_> {
                 sql: unit.statements().iter().map(|statement| statement.sql.clone()).collect(),
             });
             let started = Instant::now();
-            let result = self.cancellable(self.send(unit, findings)).await;
+            let result = self.cancellable(self.send(unit)).await;
             let seconds = started.elapsed().as_secs_f64();
             let error = match result {
-                Ok(statements) => {
+                Ok((statements, rows)) => {
                     self.listener.on(&Event::UnitFinished {
                         plan: plan.name.clone(),
                         step: step.name.clone(),
                         unit: unit.purpose().to_owned(),
                         seconds,
                     });
-                    return Ok(UnitReport { unit: unit.purpose().to_owned(), seconds, statements });
+                    return Ok((UnitReport { unit: unit.purpose().to_owned(), seconds, statements }, rows));
                 }
                 Err(error) => error,
             };
@@ -373,50 +436,50 @@ impl Runner<'_> {
                 Retry::NotApplied => true,
                 Retry::Unknown => !matches!(unit, Unit::Script(_)),
             };
-            match delays.next().filter(|_| may_retry) {
-                Some(delay) => {
-                    let asked = error.retry_after.map_or(Duration::ZERO, Duration::from_secs);
-                    let delay = delay.max(asked.min(LONGEST_WAIT));
-                    self.listener.on(&Event::Retrying {
-                        unit: unit.purpose().to_owned(),
-                        error: error.to_string(),
-                        seconds: delay.as_secs_f64(),
-                    });
-                    tokio::select! {
-                        () = tokio::time::sleep(delay) => {}
-                        () = self.cancellation.cancelled() => {}
-                    }
-                }
-                None => {
-                    let sql = unit
-                        .statements()
-                        .iter()
-                        .map(|statement| statement.sql.as_str())
-                        .collect::<Vec<_>>()
-                        .join(";\n");
-                    let place = Box::new(Place {
-                        phase: plan.name.clone(),
-                        step: step.name.clone(),
-                        unit: unit.purpose().to_owned(),
-                        sql,
-                    });
-                    return Err(Error::Unit { place, attempts, source: error });
-                }
+            if may_retry && self.pause(unit.purpose(), &error, &mut delays).await {
+                continue;
             }
+            let place = Box::new(Place::new(plan, step, unit, &error));
+            return Err(Error::Unit { place, attempts, source: error });
         }
     }
 
-    async fn send(&self, unit: &Unit, findings: &mut BTreeMap<Finding, Rows>) -> Result<Vec<Done>, WarehouseError> {
-        match unit {
-            Unit::Statement(statement) => Ok(vec![self.warehouse.execute(statement).await?]),
-            Unit::Script(script) => Ok(vec![self.warehouse.execute_script(script).await?]),
-            Unit::Block { statements, .. } => self.warehouse.execute_block(statements).await,
-            Unit::Observation(observation) => {
-                let rows = self.warehouse.query(&observation.statement.sql).await?;
-                findings.insert(observation.finding, rows);
-                Ok(Vec::new())
-            }
+    fn delays(&self) -> backon::ExponentialBackoff {
+        backon::BackoffBuilder::build(
+            backon::ExponentialBuilder::default()
+                .with_min_delay(self.options.first_delay)
+                .with_max_times(self.options.retries)
+                .with_jitter(),
+        )
+    }
+
+    /// Waits before another attempt, as long as the warehouse asks if it does; `false` if there were enough.
+    async fn pause(&self, unit: &str, error: &WarehouseError, delays: &mut backon::ExponentialBackoff) -> bool {
+        let Some(delay) = delays.next() else { return false };
+        let asked = error.retry_after.map_or(Duration::ZERO, Duration::from_secs);
+        let delay = delay.max(asked.min(LONGEST_WAIT));
+        self.listener.on(&Event::Retrying {
+            unit: unit.to_owned(),
+            error: error.to_string(),
+            seconds: delay.as_secs_f64(),
+        });
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.cancellation.cancelled() => {}
         }
+        true
+    }
+
+    /// What a unit's statements did, and the rows of an observation.
+    async fn send(&self, unit: &Unit) -> Result<(Vec<Done>, Option<Rows>), WarehouseError> {
+        Ok(match unit {
+            Unit::Statement(statement) => (vec![self.warehouse.execute(statement).await?], None),
+            Unit::Script(script) => (vec![self.warehouse.execute_script(script).await?], None),
+            Unit::Block { statements, .. } => (self.warehouse.execute_block(statements).await?, None),
+            Unit::Observation(observation) => {
+                (Vec::new(), Some(self.warehouse.query(&observation.statement.sql).await?))
+            }
+        })
     }
 
     /// Awaits work; when the user asks to stop, asks the warehouse to stop it and awaits what it says.
@@ -433,9 +496,8 @@ impl Runner<'_> {
         work.await
     }
 
-    fn check_finding(&self, unit: &Unit, findings: &BTreeMap<Finding, Rows>) -> Result<(), Error> {
-        let Unit::Observation(Observation { finding, on_found: OnFound::Fail, .. }) = unit else { return Ok(()) };
-        let Some(rows) = findings.get(finding) else { return Ok(()) };
+    fn check_finding(&self, observation: &Observation, rows: &Rows) -> Result<(), Error> {
+        let Observation { finding, on_found: OnFound::Fail, .. } = observation else { return Ok(()) };
         let (found, hint) = match finding {
             Finding::DroppedSessions => (
                 dropped_sessions(rows).map(|words| format!("{words}; on_dropped_sessions is fail")),
@@ -458,6 +520,43 @@ impl Runner<'_> {
     fn warn(&self, message: String) {
         self.listener.on(&Event::Warning { message });
     }
+}
+
+/// Where a run stopped: a step, and the checksum of what had been done before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) step: String,
+    pub(crate) fingerprint: String,
+}
+
+impl Note {
+    fn at(jobs: &[Job], number: usize) -> Option<Self> {
+        let (plan, step) = steps(jobs).nth(number)?;
+        let fingerprint = fingerprint(steps(jobs).take(number).map(|(_, step)| step));
+        let step: String = format!("{}/{}", plan.name, step.name).chars().take(LONGEST_STEP).collect();
+        Some(Self { step, fingerprint })
+    }
+}
+
+fn steps(jobs: &[Job]) -> impl Iterator<Item = (&Plan, &Step)> {
+    jobs.iter().flat_map(|job| job.plan.steps.iter().map(|step| (&job.plan, step)))
+}
+
+/// The number of the step that a note is about.
+fn resumed_step(jobs: &[Job], note: Option<&Note>) -> Result<usize, Error> {
+    let no = |message: String| Error::NoResume { message };
+    let note =
+        note.ok_or_else(|| no("no run of these schemas and entropy has failed since the last one that ended".into()))?;
+    let numbers = 0..steps(jobs).count();
+    let found = numbers.clone().find(|number| Note::at(jobs, *number).as_ref() == Some(note));
+    found.ok_or_else(|| {
+        let known = numbers.filter_map(|number| Note::at(jobs, number)).any(|at| at.step == note.step);
+        no(if known {
+            format!("the last run stopped at {}, and what comes before it is not what it was", note.step)
+        } else {
+            format!("the last run stopped at {}, which is no step of this one", note.step)
+        })
+    })
 }
 
 /// Fails if the lock may not be ours any more: before what comes `next`, which then must not happen. With `ask`, it

@@ -318,6 +318,8 @@ pub const SESSIONS_LOCK: Table = Table {
         column("host", Varying(255)),
         column("acquired_tstamp", Timestamp),
         column("expires_tstamp", Timestamp),
+        column("stopped_at", Varying(255)),
+        column("done_before", Varying(64)),
     ],
     layout: NO_LAYOUT,
 };
