@@ -45,7 +45,7 @@ pub(crate) fn classify(reason: &str, status: Option<u16>, message: &str) -> Ware
         ("invalid", _) => (Kind::Data, Retry::Never, None),
         _ => (Kind::Other, Retry::Never, None),
     };
-    let mut error = WarehouseError::new(kind, message).with_retry(retry);
+    let mut error = WarehouseError::new(kind, message).with_retry(retry).with_line_after(" at [");
     error.code = Some(reason.to_owned())
         .filter(|reason| !reason.is_empty())
         .or_else(|| status.map(|status| format!("HTTP {status}")));

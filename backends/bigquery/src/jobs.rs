@@ -314,7 +314,7 @@ fn pauses(first: Duration, longest: Duration, count: usize) -> backon::Exponenti
 }
 
 fn asked(error: &WarehouseError) -> Duration {
-    Duration::from_secs(error.retry_after.unwrap_or(0).min(60))
+    Duration::from_secs(error.retry_after.unwrap_or(0).min(60).into())
 }
 
 /// A cell: BigQuery sends every value as text, or null.

@@ -186,7 +186,7 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
     } else {
         Kind::Other
     };
-    WarehouseError::new(kind, message)
+    WarehouseError::new(kind, message).with_line_after("LINE ")
 }
 
 /// While this process has the file open no other can: whoever holds a lock in it is dead.

@@ -2,7 +2,7 @@
 
 use crate::Flavor;
 use crate::copy;
-use crate::errors::warehouse_error;
+use crate::errors::{statement_error, warehouse_error};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
 use std::collections::BTreeSet;
@@ -207,7 +207,8 @@ fn connect_error(error: sqlx::Error) -> WarehouseError {
 
 pub(crate) async fn send(connection: &mut PgConnection, sql: &str) -> Result<Done, WarehouseError> {
     // The text is a plan's, or a user's own script: see the identifiers' module for what a plan is made of.
-    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map_err(warehouse_error)?;
+    let done =
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map_err(|error| statement_error(error, sql))?;
     Ok(Done { rows_affected: Some(done.rows_affected()), ..Done::default() })
 }
 

@@ -56,6 +56,21 @@ pub(crate) fn warehouse_error(error: sqlx::Error) -> WarehouseError {
     error
 }
 
+/// An error of SQL that was sent, with the line that the server complains about.
+pub(crate) fn statement_error(error: sqlx::Error, sql: &str) -> WarehouseError {
+    let database = error.as_database_error();
+    let position = database.and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?.position());
+    let line = match position {
+        // Counted in characters, from 1.
+        Some(sqlx::postgres::PgErrorPosition::Original(position)) => {
+            let before = sql.chars().take(position.saturating_sub(1));
+            u32::try_from(1 + before.filter(|character| *character == '\n').count()).ok()
+        }
+        _ => None,
+    };
+    WarehouseError { line, ..warehouse_error(error) }
+}
+
 /// The connection broke, or was never there.
 fn transport_error(error: &sqlx::Error) -> WarehouseError {
     let text = error.to_string();

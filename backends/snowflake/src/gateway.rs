@@ -24,7 +24,7 @@ pub(crate) struct LastReply {
     /// No connection was made: the server has seen nothing.
     pub(crate) unreachable: bool,
     /// The seconds that the server asks us to wait.
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u32>,
     /// The id of the request, by which its statement can be aborted.
     pub(crate) request_id: Option<String>,
     pub(crate) authorization: Option<reqwest::header::HeaderValue>,

@@ -284,7 +284,7 @@ impl SnowflakeWarehouse {
             }
             _ => (Kind::Other, Retry::Never, None),
         };
-        let mut error = WarehouseError::new(kind, message).with_retry(retry);
+        let mut error = WarehouseError::new(kind, message).with_retry(retry).with_line_after("error line ");
         error.code = last.code.clone();
         error.retry_after = last.retry_after;
         error.hint = hint.map(str::to_owned);

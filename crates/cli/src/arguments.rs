@@ -62,6 +62,37 @@ pub(crate) enum PlanPhase {
     Destroy,
 }
 
+/// Playbooks to run, in place of the phases and modules of the configuration.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Playbooks {
+    /// Folder of playbooks, run in order: main, custom modules by name, complete
+    #[arg(long, value_name = "DIR", group = "source")]
+    pub(crate) playbooks: Option<PathBuf>,
+    /// One playbook
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) playbook: Option<PathBuf>,
+    /// JSON list of playbooks that depend on each other
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) config_json: Option<PathBuf>,
+    /// Folder that the files of queries are in [default: the playbook's, or a folder sql beside one above it]
+    #[arg(long, value_name = "DIR", requires = "source")]
+    pub(crate) sqlroot: Option<PathBuf>,
+}
+
+/// A part of a run.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Selection {
+    /// Run from this step on: STEP, or PLAN/STEP
+    #[arg(long, value_name = "STEP")]
+    pub(crate) from_step: Option<String>,
+    /// Run up to this step
+    #[arg(long, value_name = "STEP")]
+    pub(crate) until_step: Option<String>,
+    /// Run this step alone
+    #[arg(long, value_name = "STEP", conflicts_with_all = ["from_step", "until_step"])]
+    pub(crate) only_step: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run main, the custom modules and complete, in order
@@ -69,6 +100,15 @@ pub(crate) enum Command {
         /// Files of page views to stage first: Parquet, CSV (.gz too) or newline-delimited JSON
         #[arg(long, value_name = "FILE", num_args = 1..)]
         page_views: Vec<PathBuf>,
+        #[command(flatten)]
+        playbooks: Playbooks,
+        #[command(flatten)]
+        selection: Selection,
+    },
+    /// Continue the last failed run at the step at which it failed
+    Resume {
+        #[command(flatten)]
+        playbooks: Playbooks,
     },
     /// Append files of page views to page_views_staged, making it if it is missing
     Load {
@@ -93,6 +133,8 @@ pub(crate) enum Command {
         /// Don't ask
         #[arg(long, short)]
         yes: bool,
+        #[command(flatten)]
+        playbooks: Playbooks,
     },
     /// Print the exact SQL, without a connection; or what it would cost
     Plan {
@@ -108,6 +150,27 @@ pub(crate) enum Command {
         /// Connect, and print what each statement would read and cost, without running it
         #[arg(long, conflicts_with_all = ["dialect", "split"])]
         estimate: bool,
+        #[command(flatten)]
+        playbooks: Playbooks,
+        #[command(flatten)]
+        selection: Selection,
+    },
+    /// Check playbooks, or the configuration's custom modules, and their SQL, without a connection
+    Lint {
+        #[command(flatten)]
+        playbooks: Playbooks,
+    },
+    /// Write the websessions.toml that does what a folder of playbooks does
+    Import {
+        /// The folder of playbooks
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Folder that the files of queries are in [default: the playbook's, or a folder sql beside one above it]
+        #[arg(long, value_name = "DIR")]
+        sqlroot: Option<PathBuf>,
+        /// Overwrite an existing file
+        #[arg(long)]
+        force: bool,
     },
     /// Look at the configuration
     Config {

@@ -1,8 +1,8 @@
 //! One function a command.
 
-use crate::arguments::{Arguments, Command, ConfigCommand, Global, OutputFormat, PlanPhase};
-use crate::configuration::{Configuration, starter};
-use crate::{output, progress};
+use crate::arguments::{Arguments, Command, ConfigCommand, Global, OutputFormat, PlanPhase, Playbooks, Selection};
+use crate::configuration::{Configuration, assignments, starter};
+use crate::{import, output, progress};
 use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use websessions_core::registry::Registry;
 use websessions_core::run::{Job, Options, Report, Runner, dropped_sessions, multiplied_sessions};
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
 use websessions_core::{lock, preflight};
+use websessions_playbook::{Part, Playbook, Severity};
 
 /// Does what the command line says; gives the exit code.
 pub(crate) async fn dispatch(registry: &Registry, arguments: &Arguments) -> u8 {
@@ -56,23 +57,41 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
             backends(registry, global);
             return Ok(());
         }
+        Command::Import { directory, sqlroot, force } => {
+            return Ok(import::import(global, directory, sqlroot.as_deref(), *force)?);
+        }
         _ => {}
     }
-    let configuration = Configuration::read(global, registry)?;
-    for warning in &configuration.warnings {
+    let none = Playbooks::default();
+    let given = match command {
+        Command::Run { playbooks, .. }
+        | Command::Resume { playbooks }
+        | Command::Destroy { playbooks, .. }
+        | Command::Plan { playbooks, .. }
+        | Command::Lint { playbooks } => playbooks,
+        _ => &none,
+    };
+    let destroys = matches!(command, Command::Destroy { .. } | Command::Plan { phase: PlanPhase::Destroy, .. });
+    let playbooks = read_playbooks(given, destroys, &assignments(global)?)?;
+    let configuration = Configuration::read(global, registry, playbooks)?;
+    let session = Session { global, configuration, sql_root: given.sqlroot.as_deref() };
+    if let Command::Lint { .. } = command {
+        return Ok(session.lint()?);
+    }
+    for warning in &session.configuration.warnings {
         output::warn(warning);
     }
-    let session = Session { global, configuration };
     match command {
-        Command::Run { page_views } => session.run(page_views).await,
+        Command::Run { page_views, selection, .. } => session.run(page_views, selection).await,
+        Command::Resume { .. } => session.resume().await,
         Command::Main => session.phase(Phase::Main).await,
         Command::Complete => session.phase(Phase::Complete).await,
-        Command::Destroy { yes } => session.destroy(*yes).await,
+        Command::Destroy { yes, .. } => session.destroy(*yes).await,
         Command::Load { files } => Ok(session.load(files).await?),
         Command::Export { table, to } => Ok(session.export(table, to).await?),
-        Command::Plan { phase, estimate: true, .. } => Ok(session.estimate(*phase).await?),
-        Command::Plan { phase, dialect, split, estimate: false } => {
-            Ok(session.plan(registry, *phase, dialect.as_deref(), split.as_deref())?)
+        Command::Plan { phase, estimate: true, selection, .. } => Ok(session.estimate(*phase, selection).await?),
+        Command::Plan { phase, dialect, split, estimate: false, selection, .. } => {
+            Ok(session.plan(registry, *phase, selection, dialect.as_deref(), split.as_deref())?)
         }
         Command::Config { command: ConfigCommand::Show } => {
             session.show();
@@ -80,8 +99,75 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         }
         Command::Unlock { yes } => Ok(session.unlock(*yes).await?),
         Command::Doctor => Ok(session.doctor().await?),
-        Command::Init { .. } | Command::Backends | Command::Completions { .. } => Ok(()),
+        Command::Init { .. }
+        | Command::Backends
+        | Command::Completions { .. }
+        | Command::Import { .. }
+        | Command::Lint { .. } => Ok(()),
     }
+}
+
+fn read_playbooks(
+    given: &Playbooks,
+    destroys: bool,
+    overrides: &std::collections::BTreeMap<String, String>,
+) -> Result<Vec<Playbook>, Error> {
+    match given {
+        Playbooks { playbooks: Some(folder), .. } => websessions_playbook::from_directory(folder, destroys, overrides),
+        Playbooks { playbook: Some(file), .. } => websessions_playbook::from_file(file, destroys, overrides),
+        Playbooks { config_json: Some(_), .. } if destroys => {
+            Err(Error::configuration("a job list destroys nothing: name the playbook that does with --playbook"))
+        }
+        Playbooks { config_json: Some(file), .. } => websessions_playbook::from_job_list(file, overrides),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The steps that were asked for; jobs without any are left out.
+fn selected(jobs: Vec<Job>, selection: &Selection) -> Result<Vec<Job>, Error> {
+    let names: Vec<(String, String)> = jobs
+        .iter()
+        .flat_map(|job| {
+            job.plan.steps.iter().map(|step| (format!("{}/{}", job.plan.name, step.name), step.name.clone()))
+        })
+        .collect();
+    let position = |flag: &str, asked: &str| {
+        let found: Vec<usize> =
+            (0..names.len()).filter(|number| names[*number].0 == asked || names[*number].1 == asked).collect();
+        match found.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(Error::configuration(format!(
+                "{flag}: {}",
+                unknown("step", asked, names.iter().flat_map(|(full, short)| [full.as_str(), short]))
+            ))),
+            several => {
+                let several: Vec<&str> = several.iter().map(|number| names[*number].0.as_str()).collect();
+                Err(Error::configuration(format!(
+                    "{flag}: {asked:?} is the name of several steps: {}",
+                    several.join(", ")
+                )))
+            }
+        }
+    };
+    let at = |flag: &str, asked: &Option<String>| asked.as_deref().map(|asked| position(flag, asked)).transpose();
+    let only = at("--only-step", &selection.only_step)?;
+    let from = only.or(at("--from-step", &selection.from_step)?).unwrap_or(0);
+    let until = only.or(at("--until-step", &selection.until_step)?).unwrap_or(names.len().saturating_sub(1));
+    if from > until {
+        return Err(Error::configuration(format!("{} comes after {}", names[from].0, names[until].0)));
+    }
+    let mut number = 0;
+    let mut chosen = Vec::new();
+    for mut job in jobs {
+        job.plan.steps.retain(|_| {
+            number += 1;
+            (from..=until).contains(&(number - 1))
+        });
+        if !job.plan.steps.is_empty() {
+            chosen.push(job);
+        }
+    }
+    Ok(chosen)
 }
 
 fn init(registry: &Registry, global: &Global, force: bool) -> Result<(), Error> {
@@ -137,6 +223,7 @@ fn backends(registry: &Registry, global: &Global) {
 struct Session<'a> {
     global: &'a Global,
     configuration: Configuration<'a>,
+    sql_root: Option<&'a Path>,
 }
 
 impl Session<'_> {
@@ -152,8 +239,11 @@ impl Session<'_> {
         Job { plan: model::plan(phase, self.variables(), dialect), phase: Some(phase) }
     }
 
-    /// main, the custom modules, complete.
+    /// What the playbooks say; without any main, the custom modules, complete.
     fn jobs(&self, dialect: &dyn Dialect) -> Result<Vec<Job>, Error> {
+        if !self.configuration.playbooks.is_empty() {
+            return self.jobs_of_playbooks(dialect);
+        }
         let mut jobs = vec![self.job(Phase::Main, dialect)];
         let values = self.variables().to_values();
         for module in &self.configuration.custom {
@@ -163,20 +253,74 @@ impl Session<'_> {
         Ok(jobs)
     }
 
-    async fn run(&self, page_views: &[PathBuf]) -> Result<(), Failed> {
+    fn jobs_of_playbooks(&self, dialect: &dyn Dialect) -> Result<Vec<Job>, Error> {
+        let mut jobs = Vec::new();
+        for playbook in &self.configuration.playbooks {
+            for part in playbook.parts()? {
+                jobs.push(match part {
+                    Part::Phase(phase) => {
+                        let variables = self.configuration.variables_of(playbook)?;
+                        Job { plan: model::plan(phase, &variables, dialect), phase: Some(phase) }
+                    }
+                    Part::Custom(steps) => {
+                        Job { plan: playbook.plan(&steps, self.sql_root, dialect.name())?, phase: None }
+                    }
+                });
+            }
+        }
+        Ok(jobs)
+    }
+
+    async fn resume(&self) -> Result<(), Failed> {
         let jobs = self.jobs(&*self.configuration.backend.dialect())?;
+        self.execute(&[], &jobs, true).await
+    }
+
+    /// What is wrong, as far as that shows without a connection.
+    fn lint(&self) -> Result<(), Error> {
+        let dialect = self.configuration.backend.name();
+        let mut findings = websessions_playbook::lint(&self.configuration.playbooks, self.sql_root, dialect);
+        if self.configuration.playbooks.is_empty() {
+            let mut values = self.variables().to_values();
+            for module in &self.configuration.custom {
+                values.extend(module.variables.clone());
+                findings.extend(
+                    module.files.iter().flat_map(|file| websessions_playbook::lint_file(file, &values, dialect)),
+                );
+            }
+        }
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        match self.global.output {
+            OutputFormat::Json => output::json(&findings),
+            OutputFormat::Text => {
+                for finding in &findings {
+                    let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+                    let severity = if finding.severity == Severity::Error { "error" } else { "warning" };
+                    output::data(&format!("{}{line}: {severity}: {}\n", finding.file, finding.message));
+                }
+                output::data(&format!("{errors} errors, {} warnings\n", findings.len() - errors));
+            }
+        }
+        if errors == 0 {
+            return Ok(());
+        }
+        Err(Error::Check { message: format!("{errors} errors"), hint: "mend what is listed as an error".to_owned() })
+    }
+
+    async fn run(&self, page_views: &[PathBuf], selection: &Selection) -> Result<(), Failed> {
+        let jobs = selected(self.jobs(&*self.configuration.backend.dialect())?, selection)?;
         for file in page_views {
             std::fs::File::open(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
         }
-        self.execute(page_views, &jobs).await
+        self.execute(page_views, &jobs, false).await
     }
 
     async fn phase(&self, phase: Phase) -> Result<(), Failed> {
         let job = self.job(phase, &*self.configuration.backend.dialect());
-        self.execute(&[], &[job]).await
+        self.execute(&[], &[job], false).await
     }
 
-    async fn execute(&self, page_views: &[PathBuf], jobs: &[Job]) -> Result<(), Failed> {
+    async fn execute(&self, page_views: &[PathBuf], jobs: &[Job], resume: bool) -> Result<(), Failed> {
         let warehouse = self.connect().await?;
         let listener = progress::listener(self.global);
         let cancellation = CancellationToken::new();
@@ -189,7 +333,7 @@ impl Session<'_> {
             options: Options::new(&gethostname::gethostname().to_string_lossy()),
         };
         let files: Vec<&Path> = page_views.iter().map(PathBuf::as_path).collect();
-        let result = runner.run(&files, jobs).await;
+        let result = if resume { runner.resume(jobs).await } else { runner.run(&files, jobs).await };
         watch.abort();
         drop(listener);
         let report = result?;
@@ -318,6 +462,7 @@ impl Session<'_> {
         &self,
         registry: &Registry,
         phase: PlanPhase,
+        selection: &Selection,
         dialect: Option<&str>,
         split: Option<&Path>,
     ) -> Result<(), Error> {
@@ -325,7 +470,7 @@ impl Session<'_> {
             Some(name) => registry.get(name)?.dialect(),
             None => self.configuration.backend.dialect(),
         };
-        let plans = self.plans(phase, &*dialect)?;
+        let plans = self.plans(phase, selection, &*dialect)?;
         if let Some(directory) = split {
             let written = write_steps(&plans, &*dialect, directory)?;
             match self.global.output {
@@ -348,21 +493,26 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn plans(&self, phase: PlanPhase, dialect: &dyn Dialect) -> Result<Vec<Plan>, Error> {
+    fn plans(&self, phase: PlanPhase, selection: &Selection, dialect: &dyn Dialect) -> Result<Vec<Plan>, Error> {
         let jobs = match phase {
             PlanPhase::Run => self.jobs(dialect)?,
+            // A phase of the playbooks, with the variables that it has there.
+            PlanPhase::Main | PlanPhase::Complete if !self.configuration.playbooks.is_empty() => {
+                let wanted = if phase == PlanPhase::Main { Phase::Main } else { Phase::Complete };
+                self.jobs_of_playbooks(dialect)?.into_iter().filter(|job| job.phase == Some(wanted)).collect()
+            }
             PlanPhase::Main => vec![self.job(Phase::Main, dialect)],
             PlanPhase::Complete => vec![self.job(Phase::Complete, dialect)],
             PlanPhase::Destroy => vec![self.job(Phase::Destroy, dialect)],
         };
-        Ok(jobs.into_iter().map(|job| job.plan).collect())
+        Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan).collect())
     }
 
     /// What each statement would read and cost, as the warehouse says without running it.
-    async fn estimate(&self, phase: PlanPhase) -> Result<(), Error> {
+    async fn estimate(&self, phase: PlanPhase, selection: &Selection) -> Result<(), Error> {
         let warehouse = self.connect().await?;
         let mut estimates = Vec::new();
-        for plan in self.plans(phase, warehouse.dialect())? {
+        for plan in self.plans(phase, selection, warehouse.dialect())? {
             for (step, unit) in plan.units() {
                 for statement in unit.statements() {
                     let failed = |source| Error::Warehouse {
@@ -457,7 +607,7 @@ impl Session<'_> {
         }
         drop(warehouse);
         confirm("Drop them?", yes)?;
-        self.execute(&[], &[job]).await
+        self.execute(&[], &[job], false).await
     }
 
     async fn doctor(&self) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use websessions_core::config::{VARIABLES, Variables, check_name};
 use websessions_core::error::Error;
 use websessions_core::identifier::unknown;
 use websessions_core::registry::{BackendFactory, Registry, Settings};
-use websessions_playbook::CustomModule;
+use websessions_playbook::{CustomModule, Playbook, Target};
 
 const FILE_NAME: &str = "websessions.toml";
 const ENVIRONMENT: &str = "WEBSESSIONS_";
@@ -31,9 +31,21 @@ pub(crate) struct Configuration<'a> {
     pub(crate) variables: Variables,
     pub(crate) warnings: Vec<String>,
     pub(crate) custom: Vec<CustomModule>,
+    pub(crate) playbooks: Vec<Playbook>,
     pub(crate) backend: &'a dyn BackendFactory,
     pub(crate) shown: Vec<Shown>,
     settings: BTreeMap<String, SettingValue>,
+    layers: Layers,
+}
+
+/// The values of variables, by where they come from; later ones come before earlier ones. A playbook's own stand between
+/// the file's and the environment's.
+#[derive(Default)]
+struct Layers {
+    file: BTreeMap<String, Value>,
+    environment: BTreeMap<String, Value>,
+    flags: BTreeMap<String, Value>,
+    origins: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,20 +67,42 @@ struct File {
 }
 
 impl<'a> Configuration<'a> {
-    pub(crate) fn read(global: &Global, registry: &'a Registry) -> Result<Self, Error> {
+    pub(crate) fn read(global: &Global, registry: &'a Registry, playbooks: Vec<Playbook>) -> Result<Self, Error> {
         let file = File::read(global.config.as_deref())?;
         let mut shown = Vec::new();
         let mut warnings = Vec::new();
-        let (variables, more_warnings) = read_variables(global, &file, &mut shown, &mut warnings)?;
+        let layers = Layers::read(global, &file, !playbooks.is_empty(), &mut warnings)?;
+        // The first one that runs a phase says where the run's tables are; all must agree.
+        let placing = playbooks.iter().find(|playbook| !playbook.phases().is_empty()).or(playbooks.first());
+        let (variables, more_warnings) = layers.variables(placing)?;
         warnings.extend(more_warnings);
-        let (backend, settings) = read_target(global, &file, registry, &mut shown, &mut warnings)?;
+        layers.show(&variables, &mut shown);
+        for playbook in &playbooks {
+            warnings.extend(playbook.warnings.iter().cloned().chain(playbook.model_variables().1));
+            if let Some(problem) = placing.and_then(|placing| playbook.differs_from(placing)) {
+                return Err(Error::Configuration {
+                    message: format!("{}: {problem}", playbook.path.display()),
+                    hint: Some("the playbooks of one run are about the same tables".to_owned()),
+                });
+            }
+        }
+        let target = playbook_target(&playbooks, global.target.as_deref())?;
+        let (backend, settings) = read_target(global, &file, target, registry, &mut shown, &mut warnings)?;
         let custom = file.custom_modules()?;
+        if !custom.is_empty() && !playbooks.is_empty() {
+            warnings.push(format!("the [[custom]] modules of {} are left out: playbooks are run", file.path.display()));
+        }
         for module in &custom {
             let files: Vec<String> = module.files.iter().map(|file| file.display().to_string()).collect();
             let origin = file.path.display().to_string();
             shown.push(Shown { name: format!("custom.{}", module.name), value: files.join(", "), origin });
         }
-        Ok(Self { variables, warnings, custom, backend, shown, settings })
+        Ok(Self { variables, warnings, custom, playbooks, backend, shown, settings, layers })
+    }
+
+    /// The model's variables as a playbook has them.
+    pub(crate) fn variables_of(&self, playbook: &Playbook) -> Result<Variables, Error> {
+        self.layers.variables(Some(playbook)).map(|(variables, _)| variables)
     }
 
     /// The target's settings, with secrets read from where they are kept.
@@ -90,66 +124,140 @@ impl<'a> Configuration<'a> {
     }
 }
 
-fn read_variables(
-    global: &Global,
-    file: &File,
-    shown: &mut Vec<Shown>,
-    warnings: &mut Vec<String>,
-) -> Result<(Variables, Vec<String>), Error> {
-    let mut values: BTreeMap<String, Value> = BTreeMap::new();
-    let mut origins: BTreeMap<String, String> = BTreeMap::new();
-    let in_file = |error: Error| Error::configuration(format!("{}: [variables]: {error}", file.path.display()));
-    for (name, value) in &file.variables {
-        check_name(name).map_err(in_file)?;
-        let value = serde_json::to_value(value).unwrap_or(Value::Null);
-        values.insert(name.clone(), value);
-        origins.insert(name.clone(), file.path.display().to_string());
-    }
-    // Said at once, so that the error names the file; the environment and flags may still override.
-    Variables::from_values(&values).map_err(in_file)?;
-    for (key, value) in std::env::vars() {
-        let Some(name) = key.strip_prefix(ENVIRONMENT) else { continue };
-        if FLAG_ENVIRONMENT.contains(&key.as_str()) || key.starts_with(TARGET_ENVIRONMENT) {
-            continue;
+impl Layers {
+    fn read(global: &Global, file: &File, has_playbooks: bool, warnings: &mut Vec<String>) -> Result<Self, Error> {
+        let mut layers = Self::default();
+        let in_file = |error: Error| Error::configuration(format!("{}: [variables]: {error}", file.path.display()));
+        for (name, value) in &file.variables {
+            check_name(name).map_err(in_file)?;
+            layers.file.insert(name.clone(), serde_json::to_value(value).unwrap_or(Value::Null));
+            layers.origins.insert(name.clone(), file.path.display().to_string());
         }
-        let name = name.to_lowercase();
-        if let Err(error) = check_name(&name) {
-            warnings.push(format!("the environment variable {key} is ignored: {error}"));
-            continue;
+        // Said at once, so that the error names the file; the environment and flags may still override.
+        Variables::from_values(&layers.file).map_err(in_file)?;
+        for (key, value) in std::env::vars() {
+            let Some(name) = key.strip_prefix(ENVIRONMENT) else { continue };
+            if FLAG_ENVIRONMENT.contains(&key.as_str()) || key.starts_with(TARGET_ENVIRONMENT) {
+                continue;
+            }
+            let name = name.to_lowercase();
+            if let Err(error) = check_name(&name) {
+                warnings.push(format!("the environment variable {key} is ignored: {error}"));
+                continue;
+            }
+            layers.origins.insert(name.clone(), format!("environment ({key})"));
+            layers.environment.insert(name, Value::String(value));
         }
-        origins.insert(name.clone(), format!("environment ({key})"));
-        values.insert(name, Value::String(value));
+        for (name, value) in assignments(global)? {
+            match check_name(&name) {
+                Ok(()) => {}
+                // The variables of custom SQL have names of their own.
+                Err(_) if has_playbooks => continue,
+                Err(error) => return Err(error),
+            }
+            layers.flags.insert(name.clone(), Value::String(value));
+            layers.origins.insert(name, "flag (--var)".to_owned());
+        }
+        Ok(layers)
     }
-    for assignment in &global.variables {
-        let Some((name, value)) = assignment.split_once('=') else {
-            return Err(Error::configuration(format!("--var {assignment:?}: write it as NAME=VALUE")));
-        };
-        check_name(name)?;
-        values.insert(name.to_owned(), Value::String(value.to_owned()));
-        origins.insert(name.to_owned(), "flag (--var)".to_owned());
+
+    /// The typed variables, of a playbook if there is one.
+    fn variables(&self, playbook: Option<&Playbook>) -> Result<(Variables, Vec<String>), Error> {
+        let mut values = self.file.clone();
+        let mut origins = self.origins.clone();
+        let own = playbook.map(|playbook| playbook.model_variables().0).unwrap_or_default();
+        for (name, value) in own {
+            // The two names of one variable don't stand beside each other.
+            if name.starts_with("upsert_lookback") {
+                values.retain(|name, _| !name.starts_with("upsert_lookback"));
+            }
+            if let Some(playbook) = playbook {
+                origins.insert(name.clone(), playbook.path.display().to_string());
+            }
+            values.insert(name, value);
+        }
+        for (name, value) in self.environment.iter().chain(&self.flags) {
+            if playbook.is_some() && name.starts_with("upsert_lookback") {
+                values.retain(|name, _| !name.starts_with("upsert_lookback"));
+            }
+            origins.extend(self.origins.get_key_value(name).map(|(name, origin)| (name.clone(), origin.clone())));
+            values.insert(name.clone(), value.clone());
+        }
+        Variables::from_values(&values).map_err(|error| {
+            let text = error.to_string();
+            let origin = origins
+                .iter()
+                .find(|(name, _)| text.contains(&format!("variable {name}:")))
+                .map(|(_, origin)| origin.clone());
+            match origin {
+                Some(origin) if !origin.starts_with("flag") => Error::configuration(format!("{origin}: {text}")),
+                _ => error,
+            }
+        })
     }
-    let (variables, more_warnings) = Variables::from_values(&values).map_err(|error| {
-        let text = error.to_string();
-        let origin = origins
+
+    fn show(&self, variables: &Variables, shown: &mut Vec<Shown>) {
+        let typed = variables.to_values();
+        for info in VARIABLES {
+            let value = typed.get(info.name).map(plain).unwrap_or_default();
+            let origin = self
+                .origins
+                .get(info.name)
+                .or_else(|| self.origins.get("upsert_lookback").filter(|_| info.name == "upsert_lookback_days"))
+                .cloned()
+                .unwrap_or_else(|| "default".to_owned());
+            shown.push(Shown { name: info.name.to_owned(), value, origin });
+        }
+    }
+}
+
+/// The variables of the command line, by name.
+pub(crate) fn assignments(global: &Global) -> Result<BTreeMap<String, String>, Error> {
+    let parts = global.variables.iter().map(|assignment| {
+        let (name, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| Error::configuration(format!("--var {assignment:?}: write it as NAME=VALUE")))?;
+        Ok((name.to_owned(), value.to_owned()))
+    });
+    parts.collect()
+}
+
+/// The target that playbooks name: by the name that was asked for, else the only one with a type.
+fn playbook_target<'a>(
+    playbooks: &'a [Playbook],
+    asked: Option<&str>,
+) -> Result<Option<(&'a Playbook, &'a Target)>, Error> {
+    let targets = || {
+        playbooks
             .iter()
-            .find(|(name, _)| text.contains(&format!("variable {name}:")))
-            .map(|(_, origin)| origin.clone());
-        match origin {
-            Some(origin) if !origin.starts_with("flag") => Error::configuration(format!("{origin}: {text}")),
-            _ => error,
-        }
-    })?;
-    let typed = variables.to_values();
-    for info in VARIABLES {
-        let value = typed.get(info.name).map(plain).unwrap_or_default();
-        let origin = origins
-            .get(info.name)
-            .or_else(|| origins.get("upsert_lookback").filter(|_| info.name == "upsert_lookback_days"))
-            .cloned()
-            .unwrap_or_else(|| "default".to_owned());
-        shown.push(Shown { name: info.name.to_owned(), value, origin });
+            .flat_map(|playbook| playbook.targets.iter().map(move |target| (playbook, target)))
+            .filter(|(_, target)| target.backend.is_some())
+    };
+    if let Some(asked) = asked {
+        return Ok(targets().find(|(_, target)| target.name == asked));
     }
-    Ok((variables, more_warnings))
+    let Some((playbook, target)) = targets().next() else { return Ok(None) };
+    for (other_playbook, other) in targets() {
+        if other_playbook.path == playbook.path && other.name != target.name {
+            return Err(Error::Configuration {
+                message: format!("{}: it has several targets", playbook.path.display()),
+                hint: Some(format!("choose one with --target, such as --target {}", target.name)),
+            });
+        }
+        if other.backend != target.backend {
+            return Err(Error::Configuration {
+                message: format!(
+                    "{}: its target is a {}, but a {} in {}",
+                    other_playbook.path.display(),
+                    other.backend.unwrap_or_default(),
+                    target.backend.unwrap_or_default(),
+                    playbook.path.display()
+                ),
+                hint: Some("the playbooks of one run have one target".to_owned()),
+            });
+        }
+    }
+    Ok(Some((playbook, target)))
 }
 
 fn plain(value: &Value) -> String {
@@ -159,13 +267,26 @@ fn plain(value: &Value) -> String {
 fn read_target<'a>(
     global: &Global,
     file: &File,
+    playbook: Option<(&Playbook, &Target)>,
     registry: &'a Registry,
     shown: &mut Vec<Shown>,
     warnings: &mut Vec<String>,
 ) -> Result<(&'a dyn BackendFactory, BTreeMap<String, SettingValue>), Error> {
     let path = file.path.display().to_string();
     let names: Vec<&str> = file.targets.keys().map(String::as_str).collect();
+    // A target that was asked for by name is the file's before a playbook's.
+    let playbook = playbook.filter(|_| global.target.as_ref().is_none_or(|name| !file.targets.contains_key(name)));
+    let of_type = |backend: Option<&str>| {
+        let mut same =
+            file.targets.iter().filter(|(_, target)| target.get("type").and_then(toml::Value::as_str) == backend);
+        same.next().map(|(name, _)| name.clone()).filter(|_| same.next().is_none())
+    };
     let chosen = match (&global.target, &file.default_target) {
+        _ if playbook.is_some() && file.default_target.is_none() && names.len() != 1 => {
+            of_type(playbook.and_then(|(_, target)| target.backend))
+                .map(|name| (name, "the one of the playbook's type"))
+        }
+        (Some(_), _) if playbook.is_some() => None,
         (Some(name), _) => Some((name.clone(), "flag or environment")),
         (None, Some(name)) => Some((name.clone(), "default_target")),
         (None, None) if names.len() == 1 => names.first().map(|name| ((*name).to_owned(), "the only one")),
@@ -179,9 +300,18 @@ fn read_target<'a>(
     };
     let mut settings: BTreeMap<String, (SettingValue, String)> = BTreeMap::new();
     let backend = match &chosen {
-        None => registry.all().first().map(AsRef::as_ref).ok_or_else(|| {
-            Error::configuration("no backend is compiled in: build with a feature, such as --features duckdb")
-        })?,
+        None => match playbook {
+            Some((playbook, target)) => registry.get(target.backend.unwrap_or_default()).map_err(|error| {
+                let name = target.backend.unwrap_or_default();
+                Error::Configuration {
+                    message: format!("{}: its target is a {name}: {error}", playbook.path.display()),
+                    hint: Some(format!("build with --features {name}, or name a target of {FILE_NAME} with --target")),
+                }
+            })?,
+            None => registry.all().first().map(AsRef::as_ref).ok_or_else(|| {
+                Error::configuration("no backend is compiled in: build with a feature, such as --features duckdb")
+            })?,
+        },
         Some((name, _)) => {
             let target = file.targets.get(name).ok_or_else(|| {
                 if names.is_empty() {
@@ -212,6 +342,24 @@ fn read_target<'a>(
             backend
         }
     };
+    if let Some((playbook, target)) = playbook {
+        if target.backend != Some(backend.name()) {
+            let chosen = chosen.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default();
+            return Err(Error::Configuration {
+                message: format!(
+                    "{}: it is for a {}, but the target {chosen} of {path} is a {}",
+                    playbook.path.display(),
+                    target.backend.unwrap_or_default(),
+                    backend.name()
+                ),
+                hint: Some(format!("--target {chosen} runs it there all the same")),
+            });
+        }
+        let origin = playbook.path.display().to_string();
+        let own =
+            target.settings().into_iter().map(|(name, value)| (name, (SettingValue::Plain(value), origin.clone())));
+        settings.extend(own);
+    }
     for (key, value) in std::env::vars() {
         let Some(name) = key.strip_prefix(TARGET_ENVIRONMENT) else { continue };
         let name = name.to_lowercase();

@@ -8,6 +8,7 @@
 mod arguments;
 mod commands;
 mod configuration;
+mod import;
 mod output;
 mod progress;
 

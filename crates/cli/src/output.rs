@@ -58,6 +58,8 @@ struct Failure<'a> {
     hint: Option<String>,
     code: Option<&'a str>,
     sql: Option<&'a str>,
+    /// The file, and its line if the warehouse said which.
+    place: Option<String>,
     exit_code: u8,
     done: Vec<String>,
     report: Option<&'a Report>,
@@ -79,6 +81,13 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
         Error::Unit { place, .. } => Some(place.sql.as_str()),
         _ => None,
     };
+    let place = match error {
+        Error::Unit { place, .. } => place.file.as_ref().map(|file| match (place.line, place.rendered_line) {
+            (Some(line), Some(rendered)) => format!("{file}:{line} (line {rendered} as sent)"),
+            _ => file.clone(),
+        }),
+        _ => None,
+    };
     let code = source.and_then(|source| source.code.as_deref());
     let done = report.map(Report::done).unwrap_or_default();
     if format == OutputFormat::Json {
@@ -88,6 +97,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
             hint: error.hint(),
             code,
             sql,
+            place,
             exit_code: error.exit_code(),
             done,
             report,
@@ -99,6 +109,9 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
     talk(&format!("{red}error{red:#}: {error}"));
     for cause in causes {
         talk(&format!("  caused by: {}", cause.replace('\n', "\n    ")));
+    }
+    if let Some(place) = place {
+        talk(&format!("  at: {place}"));
     }
     if let Some(code) = code {
         talk(&format!("  code: {code}"));

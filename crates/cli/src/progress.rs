@@ -5,6 +5,7 @@ use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
+use websessions_core::plan::Phase;
 use websessions_core::run::{Event, Listener};
 
 /// The listener that fits these flags and this terminal.
@@ -50,6 +51,10 @@ impl Listener for Lines {
 fn line(event: &Event) -> Option<String> {
     match event {
         Event::StepFinished { plan, step, seconds } => Some(format!("{plan}/{step} done in {seconds:.2} s")),
+        // Scripts of a user's own are few, and may run beside each other.
+        Event::UnitFinished { plan, step, unit, seconds } if Phase::named(plan).is_none() => {
+            Some(format!("{plan}/{step}: {unit} done in {seconds:.2} s"))
+        }
         Event::Retrying { unit, error, seconds } => Some(format!("{unit} failed, again in {seconds:.1} s: {error}")),
         Event::Warning { message } => Some(format!("warning: {message}")),
         Event::Cancelling => Some("stopping; press Ctrl-C again to leave at once".to_owned()),

@@ -55,10 +55,10 @@ pub struct WarehouseError {
     pub hint: Option<String>,
     /// The line of the SQL that it complains about, from 1, where it says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// How long the warehouse asks us to wait before the next attempt, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 impl WarehouseError {
@@ -79,6 +79,17 @@ impl WarehouseError {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the line of the SQL, where the warehouse's words have it: a number right after these words.
+    #[must_use]
+    pub fn with_line_after(mut self, words: &str) -> Self {
+        let number = self
+            .message
+            .split_once(words)
+            .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        self.line = number.and_then(|number| number.parse().ok());
         self
     }
 
@@ -117,7 +128,8 @@ impl Place {
     pub(crate) fn new(plan: &Plan, step: &Step, unit: &Unit, error: &WarehouseError) -> Self {
         let sql: Vec<&str> = unit.statements().iter().map(|statement| statement.sql.as_str()).collect();
         let source = unit.statements().iter().find_map(|statement| statement.source.as_ref());
-        let line = source.zip(error.line).and_then(|(source, line)| source.lines.get(line.checked_sub(1)?).copied());
+        let rendered_line = error.line.and_then(|line| usize::try_from(line).ok());
+        let line = source.zip(rendered_line).and_then(|(source, line)| source.lines.get(line.checked_sub(1)?).copied());
         Self {
             phase: plan.name.clone(),
             step: step.name.clone(),
@@ -125,7 +137,7 @@ impl Place {
             sql: sql.join(";\n"),
             file: source.map(|source| source.file.clone()),
             line,
-            rendered_line: error.line.filter(|_| line.is_some()),
+            rendered_line: rendered_line.filter(|_| line.is_some()),
         }
     }
 }

@@ -18,6 +18,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The phase of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Main, Self::Complete, Self::Destroy].into_iter().find(|phase| phase.name() == name)
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

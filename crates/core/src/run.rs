@@ -9,7 +9,8 @@ use crate::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK};
 use crate::plan::{Finding, Observation, OnFound, Phase, Plan, Step, Unit, fingerprint};
 use crate::preflight;
 use crate::warehouse::{Activity, Done, Loaded, Rows, Warehouse};
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -355,11 +356,12 @@ impl Runner<'_> {
                 plan.steps.push(StepReport { step: step.name.clone(), seconds: 0.0, units: Vec::new() });
             }
             let together = if step.is_parallel() { PARALLEL_SCRIPTS } else { 1 };
-            let mut results = futures_util::stream::iter(&step.units)
-                .map(async |unit| (unit, self.unit(plan, step, unit, lease).await))
-                .buffered(together);
+            let work: Vec<BoxFuture<'_, _>> =
+                step.units.iter().map(|unit| self.unit(plan, step, unit, lease).boxed()).collect();
+            let mut results = futures_util::stream::iter(work).buffered(together);
             let mut failed = None;
-            while let Some((unit, result)) = results.next().await {
+            for unit in &step.units {
+                let Some(result) = results.next().await else { break };
                 match result {
                     Ok((done, rows)) => {
                         if let Some(step) = report.plans.last_mut().and_then(|plan| plan.steps.last_mut()) {
@@ -456,7 +458,7 @@ impl Runner<'_> {
     /// Waits before another attempt, as long as the warehouse asks if it does; `false` if there were enough.
     async fn pause(&self, unit: &str, error: &WarehouseError, delays: &mut backon::ExponentialBackoff) -> bool {
         let Some(delay) = delays.next() else { return false };
-        let asked = error.retry_after.map_or(Duration::ZERO, Duration::from_secs);
+        let asked = Duration::from_secs(error.retry_after.unwrap_or(0).into());
         let delay = delay.max(asked.min(LONGEST_WAIT));
         self.listener.on(&Event::Retrying {
             unit: unit.to_owned(),

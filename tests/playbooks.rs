@@ -1,0 +1,380 @@
+//! Directories of playbooks, through the real binary: run, planned, checked, imported, resumed.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use support::{Folder, Said, fixtures};
+use websessions_test_servers::Cluster;
+
+const WAREHOUSES: [&str; 4] = ["redshift", "postgres", "snowflake", "bigquery"];
+
+/// Two sessions: one with page views of 40, 10 and 30 engaged seconds, one with one of 5.
+const PAGE_VIEWS: &str = "\
+page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp,engaged_time_in_s
+p1,s1,u1,1,2024-01-01 10:00:00,2024-01-01 10:01:00,40
+p2,s1,u1,2,2024-01-01 10:02:00,2024-01-01 10:03:00,10
+p3,s1,u1,3,2024-01-01 10:04:00,2024-01-01 10:05:00,30
+p4,s2,u2,1,2024-01-02 10:00:00,2024-01-02 10:01:00,5
+";
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").filter_map(Result::ok) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a file");
+        }
+    }
+}
+
+/// A folder with a warehouse's playbooks, whose file's target is the embedded default.
+fn folder(warehouse: &str) -> Folder {
+    let folder = Folder::new();
+    copy(&fixtures().join("playbooks").join(warehouse), folder.path());
+    folder.write("websessions.toml", "[target.laptop]\ntype = \"duckdb\"\n");
+    folder.write("views.csv", PAGE_VIEWS);
+    folder
+}
+
+/// The same without what only Postgres has.
+fn portable() -> Folder {
+    let folder = folder("postgres");
+    folder.write("sql/custom/04-script.sql", "SELECT 1; SELECT 2");
+    folder
+}
+
+const ON_DUCKDB: [&str; 5] = ["--target", "laptop", "run", "--playbooks", "playbooks"];
+
+fn refused(said: &Said, code: i32, words: &[&str]) {
+    assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
+    for word in words {
+        assert!(said.stderr.contains(word), "{word:?} is not said: {}", said.stderr);
+    }
+}
+
+/// A table's rows, sorted, as `a|b`.
+fn rows(folder: &Folder, table: &str, options: &[&str]) -> Vec<String> {
+    let options: Vec<&str> = [&["--var", "entropy=_test"], options].concat();
+    let contents = folder.contents(table, &options).unwrap_or_else(|error| panic!("{error}"));
+    let text = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "NULL".to_owned());
+    let mut rows: Vec<String> =
+        contents.rows.iter().map(|row| row.iter().map(text).collect::<Vec<_>>().join("|")).collect();
+    rows.sort();
+    rows
+}
+
+fn count(folder: &Folder, table: &str, options: &[&str]) -> usize {
+    rows(folder, table, options).len()
+}
+
+#[test]
+fn every_warehouse_s_playbooks_are_planned_and_found_good() {
+    for warehouse in WAREHOUSES {
+        let folder = folder(warehouse);
+        std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
+        let said = folder.run(&["lint", "--playbooks", "playbooks"]).done("lint").expect("good");
+        assert!(said.stdout.ends_with("warnings\n") && said.stdout.contains("0 errors"), "{}", said.stdout);
+        let planned = folder.run(&["plan", "--playbooks", "playbooks"]).done("plan").expect("a plan").stdout;
+        for words in [
+            format!("-- main ({warehouse})"),
+            format!("-- AA-engagement ({warehouse})"),
+            format!("-- complete ({warehouse})"),
+            "engaged_time_in_s >= 30".to_owned(),
+            "session_engagement_debug_test".to_owned(),
+            "('search'), ('social')\n, ('default of 30')\n, ('10')".to_owned(),
+        ] {
+            assert!(planned.contains(&words), "{words} is not in the plan of {warehouse}: {planned}");
+        }
+        assert!(!planned.contains("{{"), "{planned}");
+        // The standard steps are the model's own phase, with the playbook's variables.
+        let own = folder.run(&[
+            "plan",
+            "main",
+            "--dialect",
+            warehouse,
+            "--var",
+            "entropy=_test",
+            "--var",
+            "stage_next=true",
+            "--var",
+            if ["redshift", "postgres"].contains(&warehouse) {
+                "model_version=redshift/web/1.2.0"
+            } else if warehouse == "snowflake" {
+                "model_version=snowflake/web/1.2.0"
+            } else {
+                "model_version=bigquery/web/1.2.0"
+            },
+        ]);
+        assert!(planned.starts_with(&own.stdout), "main of {warehouse} is another one");
+        let jobs = folder.run(&["plan", "--config-json", "jobs.json"]).done("plan").expect("a plan").stdout;
+        assert_eq!(jobs, planned, "the job list's order is the graph's");
+        let destroy = folder.run(&["plan", "destroy", "--playbooks", "playbooks", "--var", "entropy=_test"]);
+        assert!(destroy.done("plan").expect("a plan").stdout.contains("sessions_test"));
+    }
+}
+
+fn the_custom_table_is_right(folder: &Folder, options: &[&str]) {
+    assert_eq!(rows(folder, "derived.session_engagement_test", options), ["s1|3|2", "s2|1|0"]);
+    assert_eq!(rows(folder, "derived.session_notes_test", options), ["10", "default of 30", "search", "social"]);
+    assert_eq!(rows(folder, "derived.session_engagement_debug_test", options), Vec::<String>::new());
+    assert_eq!(count(folder, "sessions", options), 2);
+    assert_eq!(count(folder, "sessions_userid_manifest_staged", options), 2);
+    assert_eq!(count(folder, "page_views_staged", options), 0);
+}
+
+#[test]
+fn a_directory_runs_on_the_embedded_engine() {
+    let folder = portable();
+    let said = folder.run(&[&ON_DUCKDB[..], &["--page-views", "views.csv"]].concat()).done("run").expect("a run");
+    for line in ["main/commit done", "AA-engagement/01-engagement: long-views done", "complete/cleanup done"] {
+        assert!(said.stderr.contains(line), "{line}: {}", said.stderr);
+    }
+    the_custom_table_is_right(&folder, &[]);
+    // Again: delete and insert leave one row a session.
+    folder.run(&[&ON_DUCKDB[..], &["--page-views", "views.csv"]].concat()).done("run").expect("a run");
+    assert_eq!(rows(&folder, "derived.session_engagement_test", &[]), ["s1|3|2", "s2|1|0"]);
+    // The command line overrides, with the type of what it overrides.
+    let arguments = [&ON_DUCKDB[..], &["--page-views", "views.csv", "--var", "minimum_seconds=10"]].concat();
+    folder.run(&arguments).done("run").expect("a run");
+    assert_eq!(rows(&folder, "derived.session_engagement_test", &[]), ["s1|3|3", "s2|1|0"]);
+    refused(
+        &folder.run(&[&ON_DUCKDB[..], &["--var", "stage_next=perhaps"]].concat()),
+        2,
+        &["--var stage_next: must be true or false"],
+    );
+    // Only destroy destroys.
+    let file = "playbooks/XX-destroy-sessions.yml.tmpl";
+    refused(&folder.run(&["--target", "laptop", "run", "--playbook", file]), 2, &["websessions destroy --playbook"]);
+    folder.run(&["--target", "laptop", "destroy", "--yes", "--playbook", file]).done("destroy").expect("destroyed");
+    refused(&folder.run(&["--var", "entropy=_test", "export", "sessions", "--to", "x.csv"]), 1, &["does not exist"]);
+}
+
+#[test]
+fn a_directory_runs_on_postgres_unmodified() {
+    let cluster = Cluster::start("").expect("a server");
+    let folder = folder("postgres");
+    // The blanks of the playbooks' target come from the file's.
+    folder.write("websessions.toml", &format!("[target.server]\ntype = \"postgres\"\nurl = {:?}\n", cluster.url()));
+    let arguments = ["run", "--playbooks", "playbooks", "--page-views", "views.csv"];
+    folder.run(&arguments).done("run").expect("a run");
+    the_custom_table_is_right(&folder, &[]);
+    assert_eq!(rows(&folder, "derived.session_script_ran", &[]), ["t"]);
+    // A failing query: the line of the template, the line as it was sent, the server's words.
+    let custom = folder.path().join("sql/custom/01-engagement.sql");
+    let good = std::fs::read_to_string(&custom).expect("a file");
+    std::fs::write(&custom, good.replace("s.page_views,\n  SUM", "s.page_vews,\n  SUM")).expect("written");
+    let said = folder.run(&arguments);
+    refused(&said, 1, &["01-engagement.sql:14 (line 13 as sent)", "page_vews", "step 01-engagement of AA-engagement"]);
+    assert_eq!(count(&folder, "page_views_staged", &[]), 4, "complete did not run");
+    std::fs::write(&custom, good).expect("written");
+    folder.run(&["resume", "--playbooks", "playbooks"]).done("resume").expect("resumed");
+    assert_eq!(rows(&folder, "derived.session_engagement_test", &[]), ["s1|3|2", "s2|1|0"]);
+    assert_eq!((count(&folder, "sessions", &[]), count(&folder, "page_views_staged", &[])), (2, 0));
+}
+
+#[test]
+fn a_failed_query_lets_its_siblings_end_and_resume_finishes_the_run() {
+    let folder = portable();
+    folder.write("sql/custom/04-script.sql", "SELECT 1;\nSELECT * FROM nowhere");
+    let run = [&ON_DUCKDB[..], &["--page-views", "views.csv"]].concat();
+    let said = folder.run(&run);
+    refused(
+        &said,
+        1,
+        &["step 02-notes of AA-engagement", "custom/04-script.sql", "nowhere", "production and metadata have"],
+    );
+    // The other query of the step ran; production is as main left it; complete did not run.
+    assert_eq!(count(&folder, "derived.session_notes_test", &[]), 4);
+    assert_eq!(count(&folder, "sessions", &[]), 2);
+    assert_eq!(count(&folder, "page_views_staged", &[]), 4);
+    assert_eq!(count(&folder, "datamodel_metadata", &[]), 1);
+
+    let resume = ["--target", "laptop", "resume", "--playbooks", "playbooks"];
+    // Not mended: it fails at the same step, and can be resumed again.
+    refused(&folder.run(&resume), 1, &["step 02-notes of AA-engagement"]);
+    // What is done already must be as it was.
+    let changed = [&resume[..], &["--var", "minimum_seconds=10"]].concat();
+    refused(&folder.run(&changed), 2, &["stopped at AA-engagement/02-notes", "is not what it was"]);
+    refused(&folder.run(&["--var", "entropy=_test", "resume"]), 2, &["which is no step of this one"]);
+
+    folder.write("sql/custom/04-script.sql", "SELECT 1");
+    let said = folder.run(&resume).done("resume").expect("resumed");
+    assert!(!said.stderr.contains("main/"), "main ran again: {}", said.stderr);
+    assert_eq!(count(&folder, "page_views_staged", &[]), 0);
+    assert_eq!(count(&folder, "datamodel_metadata", &[]), 1, "main ran once");
+    refused(&folder.run(&resume), 2, &["no run of these schemas and entropy has failed"]);
+    let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("opens");
+    let left: i64 = connection
+        .query_row("SELECT COUNT(*) FROM duckdb_tables() WHERE table_name LIKE '%lock%'", [], |row| row.get(0))
+        .expect("counted");
+    assert_eq!(left, 0, "the note is gone with the lock");
+}
+
+#[test]
+fn a_part_of_a_run() {
+    let folder = portable();
+    folder
+        .run(&[&ON_DUCKDB[..], &["--page-views", "views.csv", "--until-step", "main/commit"]].concat())
+        .done("run")
+        .expect("a run");
+    assert_eq!((count(&folder, "sessions", &[]), count(&folder, "page_views_staged", &[])), (2, 4));
+    let said = folder.run(&[&ON_DUCKDB[..], &["--only-step", "01-engagement"]].concat()).done("run").expect("a run");
+    assert!(!said.stderr.contains("02-notes") && !said.stderr.contains("main/"), "{}", said.stderr);
+    assert_eq!(count(&folder, "derived.session_engagement_test", &[]), 2);
+    folder.run(&[&ON_DUCKDB[..], &["--from-step", "AA-engagement/02-notes"]].concat()).done("run").expect("a run");
+    assert_eq!((count(&folder, "derived.session_notes_test", &[]), count(&folder, "page_views_staged", &[])), (4, 0));
+    for (flags, words) in [
+        (["--from-step", "01-engagment"], "did you mean \"01-engagement\""),
+        (["--only-step", "input"], "several steps: main/input, complete/input"),
+    ] {
+        refused(&folder.run(&[&ON_DUCKDB[..], &flags].concat()), 2, &[words]);
+    }
+    let planned = folder.run(&["--target", "laptop", "plan", "--playbooks", "playbooks", "--only-step", "cleanup"]);
+    assert!(planned.done("plan").expect("a plan").stdout.starts_with("-- complete (duckdb)\n\n-- step cleanup"));
+}
+
+#[test]
+fn another_warehouse_s_playbook_needs_the_target_s_name() {
+    let folder = folder("snowflake");
+    refused(
+        &folder.run(&["run", "--playbooks", "playbooks"]),
+        2,
+        &[
+            "it is for a snowflake, but the target laptop of websessions.toml is a duckdb",
+            "--target laptop runs it there",
+        ],
+    );
+    // Without a file, the playbook's own target is meant; what it lacks is asked for, and no secret is shown.
+    std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
+    refused(&folder.run(&["run", "--playbooks", "playbooks"]), 2, &["a snowflake target needs password"]);
+    let other = fixtures().join("playbooks/bigquery/playbooks/AA-engagement.yml.tmpl");
+    std::fs::copy(other, folder.path().join("playbooks/AB-other.yml.tmpl")).expect("copied");
+    refused(&folder.run(&["plan", "--playbooks", "playbooks"]), 2, &["its target is a bigquery, but a snowflake"]);
+}
+
+#[test]
+fn lint_finds_what_a_run_would_trip_over() {
+    let folder = portable();
+    folder.write(
+        "sql/custom/01-engagement.sql",
+        "-- first\nDELETE FROM {{.output_schema}}.sessions{{.entropy}};\nINSERT INTO scratch.page_views_staged_test SELECT 1;\n{{.not_there}}",
+    );
+    folder.write("sql/custom/03-notes.sql", "UPDATE derived.sessions_test SET app_id = 'x';\nTRUNCATE TABLE scratch.sessions_userid_manifest_staged_test;\n");
+    folder.write("sql/custom/04-script.sql", "this is {{.no}} SQL");
+    let custom = std::fs::read_to_string(folder.path().join("playbooks/AA-engagement.yml.tmpl")).expect("read");
+    folder.write(
+        "playbooks/AA-engagement.yml.tmpl",
+        &custom.replace("minimum_seconds:", "never_read: 1\n  minimum_seconds:"),
+    );
+    folder.write(
+        "playbooks/AB-more.yml",
+        "variables: {entropy: _other}\nsteps:\n- name: gone\n  queries: [{name: q, file: custom/none.sql}]\n- name: odd\n  qeries: []\n",
+    );
+    let complete =
+        std::fs::read_to_string(folder.path().join("playbooks/99-sessions-complete.yml.tmpl")).expect("read");
+    folder.write(
+        "playbooks/99-sessions-complete.yml.tmpl",
+        &format!("{complete}- :name: late\n  :queries:\n    - :name: late\n      :file: custom/02-nothing-yet.sql\n"),
+    );
+    // Playbooks that don't belong together can't be run; lint says so too.
+    let lint = ["--target", "laptop", "lint", "--playbooks", "playbooks"];
+    refused(&folder.run(&lint), 2, &["AB-more.yml: entropy is \"_other\", but \"_test\""]);
+    let more = std::fs::read_to_string(folder.path().join("playbooks/AB-more.yml")).expect("read");
+    folder.write("playbooks/AB-more.yml", &more.replace("_other", "_test"));
+    let said = folder.run(&lint);
+    assert_eq!(said.code, 4, "{}{}", said.stdout, said.stderr);
+    for line in [
+        "playbooks/99-sessions-complete.yml.tmpl: error: step late runs after complete",
+        "playbooks/AA-engagement.yml.tmpl: warning: the variable never_read is not used",
+        "playbooks/AB-more.yml: error: there is no file custom/none.sql",
+        "playbooks/AB-more.yml: warning: step 2 has the unknown key \"qeries\", which is ignored; did you mean \"queries\"?",
+        "sql/custom/01-engagement.sql:4: error: the variable .not_there is not set",
+        "sql/custom/03-notes.sql:1: error: writes to sessions_test, which the model owns",
+        "sql/custom/03-notes.sql:2: error: writes to sessions_userid_manifest_staged_test",
+        "sql/custom/04-script.sql: warning: holds {{, but its query has no 'template: true'",
+        "sql/custom/04-script.sql:1: warning: not understood, so not checked",
+    ] {
+        assert!(said.stdout.contains(line), "{line} is not found: {}", said.stdout);
+    }
+    folder.write("sql/custom/01-engagement.sql", "DELETE FROM {{.output_schema}}.sessions{{.entropy}}");
+    let said = folder.run(&lint);
+    assert!(said.stdout.contains("01-engagement.sql:1: error: writes to sessions_test"), "{}", said.stdout);
+    // The modules of the configuration are looked at in the same way.
+    folder.write("own.sql", "DELETE FROM {{.output_schema}}.sessions");
+    folder.write("websessions.toml", "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n");
+    refused(&folder.run(&["lint"]), 4, &["1 errors"]);
+}
+
+#[test]
+fn an_imported_configuration_does_the_same() {
+    let folder = portable();
+    std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
+    let said = folder.run(&["import", "playbooks"]).done("import").expect("imported");
+    assert!(said.stdout.contains("queries of one step run one after the other"), "{}", said.stdout);
+    let written = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written");
+    for line in
+        ["type = \"postgres\"", "upsert_lookback_days = 30", "cleanup_mode = \"all\"", "sql/custom/01-engagement.sql"]
+    {
+        assert!(written.contains(line), "{line}: {written}");
+    }
+    refused(&folder.run(&["import", "playbooks"]), 2, &["websessions.toml exists", "--force"]);
+    folder.write("websessions.toml", &written.replace("type = \"postgres\"", "type = \"duckdb\""));
+    folder.run(&["run", "--page-views", "views.csv"]).done("run").expect("a run");
+    the_custom_table_is_right(&folder, &[]);
+
+    // A secret stays out of the file.
+    let folder = self::folder("redshift");
+    std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
+    let mut command = folder.command(&["import", "playbooks"]);
+    let said: Said = command.env("WAREHOUSE_PASSWORD", "s3cret").output().expect("starts").into();
+    let said = said.done("import").expect("imported");
+    let written = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written");
+    assert!(!written.contains("s3cret") && !said.stdout.contains("s3cret"), "{written}{}", said.stdout);
+    assert!(written.contains("WAREHOUSE_PASSWORD") && said.stdout.contains("not carried over: the target's password"));
+}
+
+#[test]
+fn playbooks_that_cannot_be_run_say_why() {
+    let folder = portable();
+    let run = |flag: &str, name: &str, text: &str| {
+        folder.write(name, text);
+        folder.run(&["--target", "laptop", "run", flag, name])
+    };
+    for (text, words) in [
+        ("steps: [", "bad.yml: "),
+        ("a: {{.missing}}", "bad.yml:1: the variable .missing is not set"),
+        ("steps: [{name: s, queries: [{file: none.sql}]}]", "there is no file none.sql; looked for"),
+        (
+            "variables: {upsert_lookback: -1}\nsteps: [{queries: [{file: standard/03-sessions/01-main/a.sql}]}]",
+            "bad.yml: variable upsert_lookback: must be a whole number",
+        ),
+        ("variables: {entropy: \"_x; drop\"}\nsteps: []", "is not a usable suffix"),
+    ] {
+        refused(&run("--playbook", "bad.yml", text), 2, &[words]);
+    }
+    for (text, words) in [
+        ("{", "jobs2.json: "),
+        (r#"{"data": {"enabled": false, "playbooks": []}}"#, "is not enabled"),
+        (r#"{"data": {"playbooks": [{"playbook": "nowhere"}]}}"#, "there is no playbook \"nowhere\""),
+        (
+            r#"{"data": {"playbooks": [{"playbook": "a", "dependsOn": ["b"]}, {"playbook": "b", "dependsOn": ["a"]}]}}"#,
+            "in a circle: a, b",
+        ),
+        (
+            r#"{"data": {"storage": "snowflake", "playbooks": [{"playbook": "01-sessions-main"}]}}"#,
+            "but the job list says \"snowflake\"",
+        ),
+    ] {
+        refused(&run("--config-json", "jobs2.json", text), 2, &[words]);
+    }
+    // The original's rule for a lookback of nothing, said aloud.
+    let said = run(
+        "--playbook",
+        "null.yml",
+        "variables: {entropy: _n, upsert_lookback: 0, skip_derived: null}\nsteps: [{queries: [{file: standard/03-sessions/01-main/a.sql}]}]",
+    );
+    assert!(said.stderr.contains("upsert_lookback of 0 means 30 days"), "{}", said.stderr);
+}
