@@ -33,3 +33,7 @@ googlesql:
 # Run the conformance kit on a real account: settings in WEBSESSIONS_LIVE_ACCOUNT and so on (just live snowflake)
 live backend *arguments:
     bash -c 'source tests/duckdb && cargo run --locked --package websessions-live -- {{backend}} {{arguments}}'
+
+# Fuzz the playbook reader or the template renderer for so many seconds; needs cargo-fuzz and a nightly compiler
+fuzz target="template" seconds="600":
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} -- -max_total_time={{seconds}} -timeout=10 -rss_limit_mb=2048
