@@ -30,6 +30,9 @@ use websessions_core::plan::Statement;
 use websessions_core::registry::Settings;
 use websessions_core::warehouse::{Activity, Done, Rows, Value, Warehouse};
 
+/// How often the end of a block's session is sent, if its answer is lost.
+const CLOSING_ATTEMPTS: usize = 3;
+
 /// An account, and the idle sessions in it.
 pub struct SnowflakeWarehouse {
     account: String,
@@ -402,8 +405,8 @@ impl Warehouse for SnowflakeWarehouse {
         self.with(async |session| self.execute_on(session, &statement.purpose, &statement.sql).await).await
     }
 
-    // A block has a session to itself, without AUTOCOMMIT: if an answer is lost, the statement may arrive after the
-    // ROLLBACK, and must not commit by itself then. Closing the session ends what it left open.
+    // A block has a session to itself, without AUTOCOMMIT: if an answer is lost, the statement may arrive late, and must not
+    // commit by itself then. A session's end rolls back what it left open.
     // <https://docs.snowflake.com/en/sql-reference/transactions#label-txn-autocommit>
     async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
         let session = self.open(false)?;
@@ -418,11 +421,16 @@ impl Warehouse for SnowflakeWarehouse {
                 Ok(done)
             })
             .await;
-        if result.is_err() {
-            // Always sent: Snowflake would leave the transaction open, with its locks and what went before in it.
+        // Snowflake would leave the transaction open, with its locks and what went before in it. But if the connection
+        // broke, a ROLLBACK could overtake the statement that was lost: then only the session's end is safe.
+        if result.as_ref().is_err_and(|error| error.kind != Kind::Connection) {
             let _ = self.execute_on(&session, "rolls back", "ROLLBACK").await;
         }
-        let _ = self.post(&session.gateway, "/session?delete=true", &json!({})).await;
+        for _ in 0..CLOSING_ATTEMPTS {
+            if self.post(&session.gateway, "/session?delete=true", &json!({})).await.is_ok() {
+                break;
+            }
+        }
         result
     }
 

@@ -255,7 +255,15 @@ impl Session<'_> {
 
     fn jobs_of_playbooks(&self, dialect: &dyn Dialect) -> Result<Vec<Job>, Error> {
         let mut jobs = Vec::new();
-        for playbook in &self.configuration.playbooks {
+        let playbooks = &self.configuration.playbooks;
+        let stray = playbooks.iter().find_map(|playbook| Some((playbook, playbook.differs_from(playbooks.first()?)?)));
+        if let Some((playbook, problem)) = stray {
+            return Err(Error::Configuration {
+                message: format!("{}: {problem}", playbook.path.display()),
+                hint: Some("the playbooks of one run are about the same tables".to_owned()),
+            });
+        }
+        for playbook in playbooks {
             for part in playbook.parts()? {
                 jobs.push(match part {
                     Part::Phase(phase) => {

@@ -79,12 +79,6 @@ impl<'a> Configuration<'a> {
         layers.show(&variables, &mut shown);
         for playbook in &playbooks {
             warnings.extend(playbook.warnings.iter().cloned().chain(playbook.model_variables().1));
-            if let Some(problem) = placing.and_then(|placing| playbook.differs_from(placing)) {
-                return Err(Error::Configuration {
-                    message: format!("{}: {problem}", playbook.path.display()),
-                    hint: Some("the playbooks of one run are about the same tables".to_owned()),
-                });
-            }
         }
         let target = playbook_target(&playbooks, global.target.as_deref())?;
         let (backend, settings) = read_target(global, &file, target, registry, &mut shown, &mut warnings)?;
