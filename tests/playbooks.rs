@@ -194,7 +194,9 @@ fn a_failed_query_lets_its_siblings_end_and_resume_finishes_the_run() {
 
     let resume = ["--target", "laptop", "resume", "--playbooks", "playbooks"];
     // Not mended: it fails at the same step, and can be resumed again.
-    refused(&folder.run(&resume), 1, &["step 02-notes of AA-engagement"]);
+    let said = folder.run(&resume);
+    refused(&said, 1, &["step 02-notes of AA-engagement", "'websessions resume' with the same flags continues there"]);
+    assert!(!said.stderr.contains("production was not changed"), "{}", said.stderr);
     // What is done already must be as it was.
     let changed = [&resume[..], &["--var", "minimum_seconds=10"]].concat();
     refused(&folder.run(&changed), 2, &["stopped at AA-engagement/02-notes", "is not what it was"]);

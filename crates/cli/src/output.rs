@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::Write;
 use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::plan::Phase;
 use websessions_core::run::Report;
 
 /// Writes to stdout. A reader that went away is no error.
@@ -132,6 +133,10 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
     if let Some(report) = report {
         match (report.committed(), done.last()) {
             (true, _) => talk("  done before: production and metadata have this run's sessions"),
+            // A resumed run, or a part of one: main ran before, or not at all.
+            (false, Some(last)) if !report.plans.iter().any(|plan| plan.plan == Phase::Main.name()) => {
+                talk(&format!("  done before: up to {last}"));
+            }
             (false, Some(last)) => talk(&format!("  done before: up to {last}; production was not changed")),
             (false, None) => talk("  done before: nothing"),
         }
@@ -139,7 +144,10 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
             talk("  the page views are staged: run again without --page-views");
         }
     }
-    if let Some(hint) = error.hint() {
+    // A user's own script is for the user to mend.
+    let resume = matches!(error, Error::Unit { place, .. } if place.file.is_some())
+        .then(|| "mend it, then 'websessions resume' with the same flags continues there".to_owned());
+    if let Some(hint) = error.hint().or(resume) {
         talk(&format!("{bold}hint{bold:#}: {hint}"));
     }
 }
