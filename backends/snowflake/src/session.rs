@@ -33,6 +33,9 @@ use websessions_core::warehouse::{Activity, Done, Rows, Value, Warehouse};
 /// How often the end of a block's session is sent, if its answer is lost.
 const CLOSING_ATTEMPTS: usize = 3;
 
+/// How long a cancellation, or the end of a session, may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// An account, and the idle sessions in it.
 pub struct SnowflakeWarehouse {
     account: String,
@@ -45,7 +48,8 @@ pub struct SnowflakeWarehouse {
     query_tag: String,
     activity: Mutex<Activity>,
     statement_timeout: Option<u64>,
-    connect_timeout: Duration,
+    /// One for all sessions: each would hold its own copy of the authorities' certificates.
+    http: reqwest::Client,
     idle: Mutex<Vec<Session>>,
     busy: Mutex<BTreeMap<u64, Gateway>>,
 }
@@ -94,6 +98,11 @@ impl SnowflakeWarehouse {
                     .map_err(|error| Error::configuration(format!("the target's endpoint {url:?}: {error}")))
             })
             .transpose()?;
+        let connect_timeout = Duration::from_secs(number("connect_timeout")?.unwrap_or(10));
+        let http = reqwest::Client::builder()
+            .connect_timeout(connect_timeout)
+            .build()
+            .map_err(|error| Error::configuration(format!("can't make an HTTP client: {error}")))?;
         let warehouse = Self {
             account: text("account").unwrap_or_default(),
             user: text("user").unwrap_or_default(),
@@ -105,7 +114,7 @@ impl SnowflakeWarehouse {
             query_tag: text("query_tag").unwrap_or_default(),
             activity: Mutex::default(),
             statement_timeout: number("statement_timeout")?,
-            connect_timeout: Duration::from_secs(number("connect_timeout")?.unwrap_or(10)),
+            http,
             idle: Mutex::default(),
             busy: Mutex::default(),
         };
@@ -130,11 +139,7 @@ impl SnowflakeWarehouse {
             parameters: Arc::default(),
         };
         let other = |error: String| WarehouseError::new(Kind::Other, error);
-        let client = reqwest::Client::builder()
-            .connect_timeout(self.connect_timeout)
-            .build()
-            .map_err(|error| other(error.to_string()))?;
-        let client = ClientBuilder::new(client).with(gateway.clone());
+        let client = ClientBuilder::new(self.http.clone()).with(gateway.clone());
         let auth = AuthArgs {
             account_identifier: self.account.clone(),
             warehouse: self.warehouse.clone(),
@@ -196,11 +201,11 @@ impl SnowflakeWarehouse {
             .map_err(|error| other(error.to_string()))?;
         gateway.redirect(&mut url);
         url.query_pairs_mut().append_pair("requestId", &uuid::Uuid::new_v4().to_string());
-        reqwest::Client::new()
+        self.http
             .post(url)
             .header(reqwest::header::AUTHORIZATION, authorization)
             .header(reqwest::header::ACCEPT, "application/json")
-            .timeout(self.connect_timeout)
+            .timeout(ANSWER_TIMEOUT)
             .json(body)
             .send()
             .await
