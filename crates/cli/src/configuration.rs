@@ -78,7 +78,8 @@ impl<'a> Configuration<'a> {
         warnings.extend(more_warnings);
         layers.show(&variables, &mut shown);
         for playbook in &playbooks {
-            warnings.extend(playbook.warnings.iter().cloned().chain(playbook.model_variables().1));
+            let odd = playbook.warnings.iter().cloned().chain(playbook.model_variables().1);
+            warnings.extend(odd.map(|warning| format!("{}: {warning}", playbook.path.display())));
         }
         let target = playbook_target(&playbooks, global.target.as_deref())?;
         let (backend, settings) = read_target(global, &file, target, registry, &mut shown, &mut warnings)?;

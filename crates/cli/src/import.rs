@@ -58,7 +58,7 @@ fn variables(playbooks: &[Playbook], left: &mut Vec<String>) -> Result<toml::Tab
         }
         let is_complete = playbook.phases() == [Phase::Complete];
         let (values, warnings) = playbook.model_variables();
-        left.extend(warnings);
+        left.extend(warnings.iter().map(|warning| format!("{}: {warning}", playbook.path.display())));
         for (name, value) in values {
             let of_complete = ["cleanup_mode", "ends_run"].contains(&name.as_str());
             if let Some(value) = toml_value(&value).filter(|_| of_complete == is_complete || !table.contains_key(&name))

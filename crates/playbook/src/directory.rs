@@ -191,10 +191,7 @@ impl Playbook {
             };
             let value = match name.as_str() {
                 "upsert_lookback" | "upsert_lookback_days" if nothing => {
-                    warnings.push(format!(
-                        "{}: {name} of {value} means 30 days, as in the original model",
-                        self.path.display()
-                    ));
+                    warnings.push(format!("{name} of {value} means 30 days, as in the original model"));
                     continue;
                 }
                 "stage_next" | "skip_derived" | "ends_run" if nothing => Value::Bool(false),

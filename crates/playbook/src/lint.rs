@@ -44,12 +44,7 @@ pub fn lint(playbooks: &[Playbook], sql_root: Option<&Path>, dialect: &str) -> V
     let mut completed: Option<&Playbook> = None;
     for playbook in playbooks {
         let file = playbook.path.display().to_string();
-        for warning in &playbook.warnings {
-            let warning = warning.strip_prefix(&format!("{file}: ")).unwrap_or(warning);
-            lint.note(&file, None, Severity::Warning, warning.to_owned());
-        }
-        for warning in playbook.model_variables().1 {
-            let warning = warning.strip_prefix(&format!("{file}: ")).unwrap_or(&warning).to_owned();
+        for warning in playbook.warnings.iter().cloned().chain(playbook.model_variables().1) {
             lint.note(&file, None, Severity::Warning, warning);
         }
         if let Some(problem) = playbooks.first().and_then(|first| playbook.differs_from(first)) {

@@ -151,8 +151,7 @@ impl Playbook {
             .map(|(number, step)| reader.step(step, number + 1))
             .collect::<Result<_, _>>()
             .map_err(wrong)?;
-        let warnings = reader.warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())).collect();
-        Ok(Self { path: path.to_owned(), name: stem(path), targets, variables, steps, warnings })
+        Ok(Self { path: path.to_owned(), name: stem(path), targets, variables, steps, warnings: reader.warnings })
     }
 
     /// Its parts, in order.
