@@ -130,6 +130,45 @@ async fn main_job(target: &Target) -> Json {
     report
 }
 
+/// The playbooks of `fixtures/playbooks/bigquery`, their scripts with several statements among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn playbooks_run_on_bigquery() {
+    let server = LocalBigQuery::start();
+    let target = Target::bigquery(server.url());
+    let case = Case::new(&target, json!({})).await.expect("schemas");
+    case.stage_sample(60).await.expect("page views");
+    let folder = target.folder();
+    let from = support::fixtures().join("playbooks/bigquery");
+    support::copy(&from, folder.path());
+    let (scratch, output) = (case.variables.scratch_schema.as_str(), case.variables.output_schema.as_str());
+    let script = format!(
+        "DECLARE sessions INT64 DEFAULT (SELECT COUNT(*) FROM {scratch}.sessions_this_run);\nIF sessions > 0 THEN\n  INSERT INTO {output}.session_notes (note) VALUES ('script');\nEND IF"
+    );
+    folder.write("sql/custom/04-script.sql", "-- comes after the table is there\n");
+    folder.write("sql/custom/05-script.sql", &script);
+    let own = "playbooks/AA-engagement.yml.tmpl";
+    let text = std::fs::read_to_string(folder.path().join(own)).expect("a playbook");
+    folder.write(
+        own,
+        &format!("{text}- name: 03-script\n  queries:\n    - name: script\n      file: custom/05-script.sql\n"),
+    );
+    let (scratch, output) = (format!("scratch_schema={scratch}"), format!("output_schema={output}"));
+    let variables = ["--var", &scratch, "--var", &output, "--var", "entropy="];
+    let said = run(&folder, &[&["--target", "it", "run", "--playbooks", "playbooks"], &variables[..]].concat());
+    has_no_secret(&said);
+    said.done("run").unwrap_or_else(|error| panic!("{error}"));
+    let warehouse = target.connect().await;
+    let count = async |sql: &str| warehouse.query(sql).await.expect("counted").rows[0][0].as_integer();
+    let output = case.variables.output_schema.as_str();
+    let sessions = count(&format!("SELECT COUNT(*) AS n FROM {output}.sessions")).await;
+    let engaged = format!(
+        "SELECT COUNT(*) AS n FROM {output}.session_engagement AS e INNER JOIN {output}.sessions AS s ON s.domain_sessionid = e.domain_sessionid AND s.page_views = e.page_views WHERE e.long_views <= e.page_views"
+    );
+    assert!(sessions > 5 && count(&engaged).await == sessions, "{sessions} sessions");
+    assert_eq!(count(&format!("SELECT COUNT(*) AS n FROM {output}.session_notes WHERE note = 'script'")).await, 1);
+    case.drop().await.expect("dropped");
+}
+
 fn statements(report: &Json) -> Vec<&Json> {
     report["plans"]
         .as_array()

@@ -3,8 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::path::Path;
-use support::{Folder, Said, fixtures};
+use support::{Folder, Said, copy, fixtures};
 use websessions_test_servers::Cluster;
 
 const WAREHOUSES: [&str; 4] = ["redshift", "postgres", "snowflake", "bigquery"];
@@ -17,18 +16,6 @@ p2,s1,u1,2,2024-01-01 10:02:00,2024-01-01 10:03:00,10
 p3,s1,u1,3,2024-01-01 10:04:00,2024-01-01 10:05:00,30
 p4,s2,u2,1,2024-01-02 10:00:00,2024-01-02 10:01:00,5
 ";
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").filter_map(Result::ok) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a file");
-        }
-    }
-}
 
 /// A folder with a warehouse's playbooks, whose file's target is the embedded default.
 fn folder(warehouse: &str) -> Folder {
