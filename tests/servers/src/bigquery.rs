@@ -1,7 +1,8 @@
-//! local-bigquery, behind a proxy.
+//! local-bigquery, behind a proxy that says in BigQuery's words what it says in its engine's.
 
 use crate::http::Proxy;
 use crate::process::{Process, free_port, installed};
+use serde_json::Value;
 
 /// A local server that speaks BigQuery's protocol. Dropping it stops it.
 pub struct LocalBigQuery {
@@ -32,11 +33,24 @@ impl LocalBigQuery {
             .current_dir(folder.path());
         let path = format!("/bigquery/v2/projects/{}/datasets", Self::PROJECT);
         let process = Process::start(&mut command, port, &path);
-        Self { _process: process, _folder: folder, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), |_, _| ()) }
+        Self { _process: process, _folder: folder, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), repair) }
     }
 
     /// Its endpoint.
     pub fn url(&self) -> &str {
         self.proxy.url()
+    }
+}
+
+/// A statement that met another one at its commit: DuckLake's words become BigQuery's, wherever an error stands.
+fn repair(_path: &str, reply: &mut Value) {
+    match reply {
+        Value::String(words) if words.contains("Failed to commit DuckLake transaction") => {
+            // <https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency>
+            *words = "Transaction is aborted due to concurrent update against a table".to_owned();
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| repair("", item)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| repair("", field)),
+        _ => {}
     }
 }
