@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Folder, Said, copy, fixtures};
+use support::{Folder, Said, copy, fixtures, refused};
 use websessions_test_servers::Cluster;
 
 const WAREHOUSES: [&str; 4] = ["redshift", "postgres", "snowflake", "bigquery"];
@@ -34,13 +34,6 @@ fn portable() -> Folder {
 }
 
 const ON_DUCKDB: [&str; 5] = ["--target", "laptop", "run", "--playbooks", "playbooks"];
-
-fn refused(said: &Said, code: i32, words: &[&str]) {
-    assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
-    for word in words {
-        assert!(said.stderr.contains(word), "{word:?} is not said: {}", said.stderr);
-    }
-}
 
 /// A table's rows, sorted, as `a|b`.
 fn rows(folder: &Folder, table: &str, options: &[&str]) -> Vec<String> {

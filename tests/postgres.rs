@@ -6,7 +6,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::Instant;
-use support::{Folder, Said, fixtures};
+use support::{Folder, fixtures, refused};
 use websessions_test_servers::Cluster;
 
 /// A folder whose configuration's targets are on a server.
@@ -24,14 +24,6 @@ fn folder(cluster: &Cluster) -> Folder {
 
 fn sample() -> String {
     fixtures().join("page_views.csv.gz").to_string_lossy().into_owned()
-}
-
-fn refused(said: &Said, code: i32, words: &[&str]) {
-    assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
-    assert_eq!(said.stderr.matches("error:").count(), 1, "{}", said.stderr);
-    for word in words {
-        assert!(said.stderr.contains(word), "{word:?} is not said: {}", said.stderr);
-    }
 }
 
 #[test]

@@ -35,6 +35,15 @@ impl Said {
     }
 }
 
+/// A command ended with a code, and said one error, with these words in it.
+pub fn refused(said: &Said, code: i32, words: &[&str]) {
+    assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
+    assert_eq!(said.stderr.matches("error:").count(), 1, "{}", said.stderr);
+    for word in words {
+        assert!(said.stderr.contains(word), "{word:?} is not said: {}", said.stderr);
+    }
+}
+
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }

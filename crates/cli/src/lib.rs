@@ -8,7 +8,6 @@
 mod arguments;
 mod commands;
 mod configuration;
-mod import;
 mod output;
 mod progress;
 

@@ -221,14 +221,22 @@ impl Playbook {
             .collect()
     }
 
-    /// How the tables that it is about differ from another playbook's of the same run.
-    pub fn differs_from(&self, other: &Self) -> Option<String> {
+    fn differs_from(&self, other: &Self) -> Option<String> {
         let others = other.place();
         self.place().into_iter().find_map(|(name, value)| {
             let (_, theirs) = others.iter().find(|(theirs, _)| *theirs == name)?;
             (*theirs != value).then(|| format!("{name} is {value:?}, but {theirs:?} in {}", other.path.display()))
         })
     }
+}
+
+/// The first playbook that is about other tables than one before it, and how they differ: the playbooks of one run are
+/// about the same tables.
+pub fn stray(playbooks: &[Playbook]) -> Option<(&Playbook, String)> {
+    playbooks.iter().enumerate().find_map(|(number, playbook)| {
+        let problem = playbooks[..number].iter().find_map(|before| playbook.differs_from(before))?;
+        Some((playbook, problem))
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod playbook;
 mod script;
 mod template;
 
-pub use directory::{from_directory, from_file, from_job_list};
+pub use directory::{from_directory, from_file, from_job_list, stray};
 pub use lint::{Finding, Severity, lint, lint_file};
 pub use playbook::{Part, Playbook, PlaybookStep, Query, Target};
 pub use script::{CustomModule, find_file};

@@ -1,5 +1,6 @@
 //! What is wrong with playbooks and custom SQL, as far as that shows without a connection.
 
+use crate::directory::stray;
 use crate::playbook::{Part, Playbook};
 use crate::script::{find_file, parser_dialect, read};
 use crate::template::{render, uses};
@@ -41,14 +42,14 @@ pub struct Finding {
 /// Looks at playbooks, in the order in which they would run, with the SQL files of their custom steps.
 pub fn lint(playbooks: &[Playbook], sql_root: Option<&Path>, dialect: &str) -> Vec<Finding> {
     let mut lint = Lint { dialect, findings: Vec::new() };
+    if let Some((playbook, problem)) = stray(playbooks) {
+        lint.note(&playbook.path.display().to_string(), None, Severity::Error, problem);
+    }
     let mut completed: Option<&Playbook> = None;
     for playbook in playbooks {
         let file = playbook.path.display().to_string();
         for warning in playbook.warnings.iter().cloned().chain(playbook.model_variables().1) {
             lint.note(&file, None, Severity::Warning, warning);
-        }
-        if let Some(problem) = playbooks.first().and_then(|first| playbook.differs_from(first)) {
-            lint.note(&file, None, Severity::Error, problem);
         }
         let parts = match playbook.parts() {
             Ok(parts) => parts,

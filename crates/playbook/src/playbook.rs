@@ -127,7 +127,7 @@ impl Playbook {
         let root: Value = if yaml.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             Value::Null
         } else {
-            serde_saphyr::from_str(&yaml).map_err(|error| wrong(first_line(&error.to_string())))?
+            serde_saphyr::from_str(&yaml).map_err(|error| wrong(first_line(&error.without_snippet().to_string())))?
         };
         let mut reader = Reader { warnings: Vec::new() };
         let root = reader.table(root, "the playbook", &["targets", "variables", "steps"]).map_err(wrong)?;

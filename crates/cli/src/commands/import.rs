@@ -14,7 +14,7 @@ const SECRETS: &[(&str, &str)] =
     &[("password", "WAREHOUSE_PASSWORD"), ("private_key_passphrase", "WAREHOUSE_KEY_PASSPHRASE")];
 
 /// Writes it, and says what it could not carry over.
-pub(crate) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>, force: bool) -> Result<(), Error> {
+pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>, force: bool) -> Result<(), Error> {
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from("websessions.toml"));
     if path.exists() && !force {
         return Err(Error::Configuration {
@@ -51,11 +51,11 @@ pub(crate) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
 
 /// The variables of main and complete. Where they differ in one, the phase that it is for counts.
 fn variables(playbooks: &[Playbook], left: &mut Vec<String>) -> Result<toml::Table, Error> {
+    if let Some((playbook, problem)) = websessions_playbook::stray(playbooks) {
+        return Err(Error::configuration(format!("{}: {problem}", playbook.path.display())));
+    }
     let mut table = toml::Table::new();
     for playbook in playbooks.iter().filter(|playbook| !playbook.phases().is_empty()) {
-        if let Some(problem) = playbooks.iter().find_map(|other| playbook.differs_from(other)) {
-            return Err(Error::configuration(format!("{}: {problem}", playbook.path.display())));
-        }
         let is_complete = playbook.phases() == [Phase::Complete];
         let (values, warnings) = playbook.model_variables();
         left.extend(warnings.iter().map(|warning| format!("{}: {warning}", playbook.path.display())));

@@ -1,0 +1,106 @@
+//! Whether the warehouse is fit for a run.
+
+use super::Session;
+use crate::arguments::OutputFormat;
+use crate::output;
+use websessions_core::dialect::TableName;
+use websessions_core::error::Error;
+use websessions_core::model::table_name;
+use websessions_core::model::tables::{ColumnType, PAGE_VIEWS_STAGED, TABLES};
+use websessions_core::plan::Statement;
+use websessions_core::{lock, preflight};
+
+impl Session<'_> {
+    pub(super) async fn doctor(&self) -> Result<(), Error> {
+        let warehouse = self.connect().await?;
+        let variables = self.variables();
+        let mut checks = vec![Check::ok("connection", warehouse.location())];
+        let failed = |source| Error::Warehouse { context: "can't read the tables' columns".into(), source };
+        let reported = preflight::reported_columns(&*warehouse, variables).await.map_err(failed)?;
+        for table in TABLES {
+            let name = table_name(table, variables).to_string();
+            let Some(columns) = reported.get(table.name) else { continue };
+            let differences = preflight::differences(&*warehouse, table, columns);
+            checks.push(match differences.as_slice() {
+                [] => Check::ok(&name, "has the model's columns"),
+                differences => Check::problem(&name, differences.join("; ")),
+            });
+        }
+        if !reported.contains_key(PAGE_VIEWS_STAGED.name) {
+            let name = table_name(&PAGE_VIEWS_STAGED, variables).to_string();
+            checks.push(Check::problem(&name, "is missing: run the page views module, or 'websessions load'"));
+        }
+        let dialect = warehouse.dialect();
+        for schema in [&variables.scratch_schema, &variables.output_schema] {
+            let found = warehouse
+                .query(&format!(
+                    "SELECT COUNT(*) AS found FROM {} WHERE schema_name = {}",
+                    dialect.information_schema(schema, "schemata"),
+                    dialect.text(&dialect.catalog_name(schema.as_str()))
+                ))
+                .await
+                .map_err(failed)?;
+            if found.get(0, "found").as_integer() == 0 {
+                checks.push(Check::ok(&format!("schema {schema}"), "is missing; main makes it"));
+                continue;
+            }
+            let probe =
+                TableName { schema: schema.clone(), name: format!("sessions_doctor{}", variables.entropy.as_str()) };
+            let mut statements = vec![dialect.drop_table(&probe)];
+            statements.push(Statement::new(
+                "probe",
+                format!("CREATE TABLE {} (probe {})", dialect.table(&probe), dialect.column_type(ColumnType::Integer)),
+            ));
+            statements.push(dialect.drop_table(&probe));
+            let mut result = Ok(());
+            for statement in &statements {
+                if let Err(error) = warehouse.execute(statement).await {
+                    result = Err(error);
+                    break;
+                }
+            }
+            checks.push(match result {
+                Ok(()) => Check::ok(&format!("schema {schema}"), "tables can be made and dropped"),
+                Err(error) => Check::problem(&format!("schema {schema}"), error.to_string()),
+            });
+        }
+        let holder = lock::holder(&*warehouse, variables).await.map_err(failed)?;
+        checks.push(Check::ok(
+            "lock",
+            holder.map_or_else(|| "nobody holds it".to_owned(), |holder| format!("held by {}", holder.in_words)),
+        ));
+        let problems = checks.iter().filter(|check| !check.ok).count();
+        match self.global.output {
+            OutputFormat::Json => output::json(&checks),
+            OutputFormat::Text => {
+                let mark = |ok: bool| if ok { "ok" } else { "PROBLEM" }.to_owned();
+                let rows = checks.into_iter().map(|check| [mark(check.ok), check.subject, check.found]);
+                output::data(&output::table(["", "what", "found"], rows));
+            }
+        }
+        if problems == 0 {
+            return Ok(());
+        }
+        Err(Error::Check {
+            message: format!("{problems} checks failed"),
+            hint: "mend what the table lists as PROBLEM".to_owned(),
+        })
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Check {
+    ok: bool,
+    subject: String,
+    found: String,
+}
+
+impl Check {
+    fn ok(subject: &str, found: impl Into<String>) -> Self {
+        Self { ok: true, subject: subject.to_owned(), found: found.into() }
+    }
+
+    fn problem(subject: &str, found: impl Into<String>) -> Self {
+        Self { ok: false, subject: subject.to_owned(), found: found.into() }
+    }
+}

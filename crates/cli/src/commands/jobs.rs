@@ -1,0 +1,120 @@
+//! What is to run: of the playbooks, or of the configuration.
+
+use super::Session;
+use crate::arguments::{Playbooks, Selection};
+use std::collections::BTreeMap;
+use websessions_core::dialect::Dialect;
+use websessions_core::error::Error;
+use websessions_core::identifier::unknown;
+use websessions_core::model;
+use websessions_core::plan::Phase;
+use websessions_core::run::Job;
+use websessions_playbook::{Part, Playbook};
+
+impl Session<'_> {
+    pub(super) fn job(&self, phase: Phase, dialect: &dyn Dialect) -> Job {
+        Job { plan: model::plan(phase, self.variables(), dialect), phase: Some(phase) }
+    }
+
+    /// What the playbooks say; without any main, the custom modules, complete.
+    pub(super) fn jobs(&self, dialect: &dyn Dialect) -> Result<Vec<Job>, Error> {
+        if !self.configuration.playbooks.is_empty() {
+            return self.jobs_of_playbooks(dialect);
+        }
+        let mut jobs = vec![self.job(Phase::Main, dialect)];
+        let values = self.variables().to_values();
+        for module in &self.configuration.custom {
+            jobs.push(Job { plan: module.plan(&values, dialect.name())?, phase: None });
+        }
+        jobs.push(self.job(Phase::Complete, dialect));
+        Ok(jobs)
+    }
+
+    pub(super) fn jobs_of_playbooks(&self, dialect: &dyn Dialect) -> Result<Vec<Job>, Error> {
+        let mut jobs = Vec::new();
+        let playbooks = &self.configuration.playbooks;
+        if let Some((playbook, problem)) = websessions_playbook::stray(playbooks) {
+            return Err(Error::Configuration {
+                message: format!("{}: {problem}", playbook.path.display()),
+                hint: Some("the playbooks of one run are about the same tables".to_owned()),
+            });
+        }
+        for playbook in playbooks {
+            for part in playbook.parts()? {
+                jobs.push(match part {
+                    Part::Phase(phase) => {
+                        let variables = self.configuration.variables_of(playbook)?;
+                        Job { plan: model::plan(phase, &variables, dialect), phase: Some(phase) }
+                    }
+                    Part::Custom(steps) => {
+                        Job { plan: playbook.plan(&steps, self.sql_root, dialect.name())?, phase: None }
+                    }
+                });
+            }
+        }
+        Ok(jobs)
+    }
+}
+
+pub(super) fn read_playbooks(
+    given: &Playbooks,
+    destroys: bool,
+    overrides: &BTreeMap<String, String>,
+) -> Result<Vec<Playbook>, Error> {
+    match given {
+        Playbooks { playbooks: Some(folder), .. } => websessions_playbook::from_directory(folder, destroys, overrides),
+        Playbooks { playbook: Some(file), .. } => websessions_playbook::from_file(file, destroys, overrides),
+        Playbooks { config_json: Some(_), .. } if destroys => {
+            Err(Error::configuration("a job list destroys nothing: name the playbook that does with --playbook"))
+        }
+        Playbooks { config_json: Some(file), .. } => websessions_playbook::from_job_list(file, overrides),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The steps that were asked for; jobs without any are left out.
+pub(super) fn selected(jobs: Vec<Job>, selection: &Selection) -> Result<Vec<Job>, Error> {
+    let names: Vec<(String, String)> = jobs
+        .iter()
+        .flat_map(|job| {
+            job.plan.steps.iter().map(|step| (format!("{}/{}", job.plan.name, step.name), step.name.clone()))
+        })
+        .collect();
+    let position = |flag: &str, asked: &str| {
+        let found: Vec<usize> =
+            (0..names.len()).filter(|number| names[*number].0 == asked || names[*number].1 == asked).collect();
+        match found.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(Error::configuration(format!(
+                "{flag}: {}",
+                unknown("step", asked, names.iter().flat_map(|(full, short)| [full.as_str(), short]))
+            ))),
+            several => {
+                let several: Vec<&str> = several.iter().map(|number| names[*number].0.as_str()).collect();
+                Err(Error::configuration(format!(
+                    "{flag}: {asked:?} is the name of several steps: {}",
+                    several.join(", ")
+                )))
+            }
+        }
+    };
+    let at = |flag: &str, asked: &Option<String>| asked.as_deref().map(|asked| position(flag, asked)).transpose();
+    let only = at("--only-step", &selection.only_step)?;
+    let from = only.or(at("--from-step", &selection.from_step)?).unwrap_or(0);
+    let until = only.or(at("--until-step", &selection.until_step)?).unwrap_or(names.len().saturating_sub(1));
+    if from > until {
+        return Err(Error::configuration(format!("{} comes after {}", names[from].0, names[until].0)));
+    }
+    let mut number = 0;
+    let mut chosen = Vec::new();
+    for mut job in jobs {
+        job.plan.steps.retain(|_| {
+            number += 1;
+            (from..=until).contains(&(number - 1))
+        });
+        if !job.plan.steps.is_empty() {
+            chosen.push(job);
+        }
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,126 @@
+//! The SQL before it runs, and what it would cost.
+
+use super::Session;
+use super::jobs::selected;
+use crate::arguments::{OutputFormat, PlanPhase, Selection};
+use crate::output;
+use serde_json::json;
+use std::path::Path;
+use websessions_core::dialect::Dialect;
+use websessions_core::error::Error;
+use websessions_core::plan::{Phase, Plan};
+use websessions_core::registry::Registry;
+
+impl Session<'_> {
+    pub(super) fn plan(
+        &self,
+        registry: &Registry,
+        phase: PlanPhase,
+        selection: &Selection,
+        dialect: Option<&str>,
+        split: Option<&Path>,
+    ) -> Result<(), Error> {
+        let dialect = match dialect {
+            Some(name) => registry.get(name)?.dialect(),
+            None => self.configuration.backend.dialect(),
+        };
+        let plans = self.plans(phase, selection, &*dialect)?;
+        if let Some(directory) = split {
+            let written = write_steps(&plans, &*dialect, directory)?;
+            match self.global.output {
+                OutputFormat::Json => output::json(&written),
+                OutputFormat::Text => output::data(&format!("{}\n", written.join("\n"))),
+            }
+            return Ok(());
+        }
+        match self.global.output {
+            OutputFormat::Json => {
+                let plans: Vec<_> =
+                    plans.iter().map(|plan| json!({ "plan": plan, "fingerprint": plan.fingerprint() })).collect();
+                output::json(&plans);
+            }
+            OutputFormat::Text => {
+                let texts: Vec<String> = plans.iter().map(|plan| plan.to_sql(&*dialect)).collect();
+                output::data(&texts.join("\n"));
+            }
+        }
+        Ok(())
+    }
+
+    fn plans(&self, phase: PlanPhase, selection: &Selection, dialect: &dyn Dialect) -> Result<Vec<Plan>, Error> {
+        let jobs = match phase {
+            PlanPhase::Run => self.jobs(dialect)?,
+            // A phase of the playbooks, with the variables that it has there.
+            PlanPhase::Main | PlanPhase::Complete if !self.configuration.playbooks.is_empty() => {
+                let wanted = if phase == PlanPhase::Main { Phase::Main } else { Phase::Complete };
+                self.jobs_of_playbooks(dialect)?.into_iter().filter(|job| job.phase == Some(wanted)).collect()
+            }
+            PlanPhase::Main => vec![self.job(Phase::Main, dialect)],
+            PlanPhase::Complete => vec![self.job(Phase::Complete, dialect)],
+            PlanPhase::Destroy => vec![self.job(Phase::Destroy, dialect)],
+        };
+        Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan).collect())
+    }
+
+    /// What each statement would read and cost, as the warehouse says without running it.
+    pub(super) async fn estimate(&self, phase: PlanPhase, selection: &Selection) -> Result<(), Error> {
+        let warehouse = self.connect().await?;
+        let mut estimates = Vec::new();
+        for plan in self.plans(phase, selection, warehouse.dialect())? {
+            for (step, unit) in plan.units() {
+                for statement in unit.statements() {
+                    let failed = |source| Error::Warehouse {
+                        context: format!("can't estimate {}/{}: {}", plan.name, step.name, statement.purpose),
+                        source,
+                    };
+                    let estimate = warehouse.estimate(statement).await.map_err(failed)?;
+                    estimates.push((format!("{}/{}", plan.name, step.name), statement.purpose.clone(), estimate));
+                }
+            }
+        }
+        if self.global.output == OutputFormat::Json {
+            let estimates: Vec<_> = estimates
+                .iter()
+                .map(|(step, purpose, estimate)| json!({ "step": step, "statement": purpose, "estimate": estimate }))
+                .collect();
+            output::json(&estimates);
+            return Ok(());
+        }
+        let known = || estimates.iter().filter_map(|(_, _, estimate)| estimate.as_ref());
+        let (bytes, price) = (known().map(|known| known.bytes_processed).sum(), known().map(|known| known.price).sum());
+        let row = |step: &str, purpose: &str, cost: Option<(u64, f64)>| {
+            let (bytes, price) = cost.map_or_else(
+                || ("unknown".to_owned(), String::new()),
+                |(bytes, price)| (output::bytes(bytes), format!("{price:.4}")),
+            );
+            [step.to_owned(), purpose.to_owned(), bytes, price]
+        };
+        let rows = estimates
+            .iter()
+            .map(|(step, purpose, estimate)| {
+                row(step, purpose, estimate.as_ref().map(|known| (known.bytes_processed, known.price)))
+            })
+            .chain([row("total", "of what is known", Some((bytes, price)))]);
+        output::data(&output::table(["step", "statement", "reads", "US$"], rows));
+        if estimates.iter().any(|(_, _, estimate)| estimate.is_none()) {
+            output::data(
+                "unknown: it reads what an earlier statement makes, so it can't be estimated before that ran\n",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn write_steps(plans: &[Plan], dialect: &dyn Dialect, directory: &Path) -> Result<Vec<String>, Error> {
+    let failed = |path: &Path, source| Error::File { path: path.display().to_string(), source };
+    std::fs::create_dir_all(directory).map_err(|source| failed(directory, source))?;
+    let mut written = Vec::new();
+    for plan in plans {
+        for step in &plan.steps {
+            let path = directory.join(format!("{:02}-{}-{}.sql", written.len() + 1, plan.name, step.name));
+            std::fs::write(&path, step.to_sql(dialect)).map_err(|source| failed(&path, source))?;
+            written.push(path.display().to_string());
+        }
+    }
+    Ok(written)
+}

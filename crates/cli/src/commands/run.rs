@@ -1,0 +1,152 @@
+//! Running, and what is said of it.
+
+use super::jobs::selected;
+use super::tables::loaded_in_words;
+use super::{Failed, Session, confirm};
+use crate::arguments::{OutputFormat, Selection};
+use crate::{output, progress};
+use std::path::{Path, PathBuf};
+use websessions_core::CancellationToken;
+use websessions_core::error::Error;
+use websessions_core::model::table_name;
+use websessions_core::model::tables::{PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED};
+use websessions_core::plan::{Finding, Phase};
+use websessions_core::run::{Job, Options, Report, Runner, dropped_sessions, multiplied_sessions};
+use websessions_core::warehouse::Done;
+
+impl Session<'_> {
+    pub(super) async fn run(&self, page_views: &[PathBuf], selection: &Selection) -> Result<(), Failed> {
+        let jobs = selected(self.jobs(&*self.configuration.backend.dialect())?, selection)?;
+        for file in page_views {
+            std::fs::File::open(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
+        }
+        self.execute(page_views, &jobs, false).await
+    }
+
+    pub(super) async fn resume(&self) -> Result<(), Failed> {
+        let jobs = self.jobs(&*self.configuration.backend.dialect())?;
+        self.execute(&[], &jobs, true).await
+    }
+
+    pub(super) async fn phase(&self, phase: Phase) -> Result<(), Failed> {
+        let job = self.job(phase, &*self.configuration.backend.dialect());
+        self.execute(&[], &[job], false).await
+    }
+
+    pub(super) async fn destroy(&self, yes: bool) -> Result<(), Failed> {
+        let dialect = self.configuration.backend.dialect();
+        let job = self.job(Phase::Destroy, &*dialect);
+        let warehouse = self.connect().await?;
+        output::talk(&format!("destroy in {}:", warehouse.location()));
+        for (_, unit) in job.plan.units() {
+            output::talk(&format!("  {}", unit.purpose()));
+        }
+        for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED] {
+            let name = table_name(table, self.variables());
+            if let Ok(rows) =
+                warehouse.query(&format!("SELECT COUNT(*) AS row_count FROM {}", dialect.table(&name))).await
+            {
+                output::talk(&format!("  {name} has {} rows", rows.get(0, "row_count")));
+            }
+        }
+        drop(warehouse);
+        confirm("Drop them?", yes)?;
+        self.execute(&[], &[job], false).await
+    }
+
+    async fn execute(&self, page_views: &[PathBuf], jobs: &[Job], resume: bool) -> Result<(), Failed> {
+        let warehouse = self.connect().await?;
+        let listener = progress::listener(self.global);
+        let cancellation = CancellationToken::new();
+        let watch = tokio::spawn(cancel_on_interrupt(cancellation.clone()));
+        let runner = Runner {
+            warehouse: &*warehouse,
+            variables: self.variables(),
+            listener: &*listener,
+            cancellation,
+            options: Options::new(&gethostname::gethostname().to_string_lossy()),
+        };
+        let files: Vec<&Path> = page_views.iter().map(PathBuf::as_path).collect();
+        let result = if resume { runner.resume(jobs).await } else { runner.run(&files, jobs).await };
+        watch.abort();
+        drop(listener);
+        let report = result?;
+        match self.global.output {
+            OutputFormat::Json => output::json(&report),
+            OutputFormat::Text => output::data(&self.summary(&report, &warehouse.location())),
+        }
+        Ok(())
+    }
+
+    fn summary(&self, report: &Report, location: &str) -> String {
+        let mut text = String::new();
+        for loaded in &report.loaded {
+            text.push_str(&loaded_in_words(loaded));
+        }
+        if let Some(summary) = report.findings.get(&Finding::Summary) {
+            let place = if self.variables().skip_derived {
+                format!("{} was left alone: skip_derived", table_name(&SESSIONS, self.variables()))
+            } else {
+                table_name(&SESSIONS, self.variables()).to_string()
+            };
+            let rows = [
+                ["sessions".to_owned(), summary.get(0, "session_rows").to_string()],
+                ["page views read".to_owned(), summary.get(0, "page_views").as_integer().to_string()],
+                ["users".to_owned(), summary.get(0, "users").to_string()],
+                ["first start (UTC)".to_owned(), summary.get(0, "first_start").to_string()],
+                ["last start (UTC)".to_owned(), summary.get(0, "last_start").to_string()],
+                ["table".to_owned(), place],
+                ["warehouse".to_owned(), location.to_owned()],
+            ];
+            let of_bytes = |name: &str, bytes: fn(&Done) -> Option<u64>| {
+                report
+                    .statements()
+                    .filter_map(bytes)
+                    .reduce(|sum, bytes| sum + bytes)
+                    .map(|sum| [name.to_owned(), output::bytes(sum)])
+            };
+            let read = of_bytes("read by the warehouse", |done| done.bytes_processed);
+            let billed = of_bytes("billed by the warehouse", |done| done.bytes_billed);
+            text.push_str(&output::table(["built this run", ""], rows.into_iter().chain(read).chain(billed)));
+        }
+        let dropped = report.findings.get(&Finding::DroppedSessions).and_then(dropped_sessions);
+        let multiplied = report.findings.get(&Finding::MultipliedSessions).and_then(multiplied_sessions);
+        for note in dropped.into_iter().chain(multiplied) {
+            text.push_str(&format!("note: {note}\n"));
+        }
+        if let Some(left) = report.findings.get(&Finding::InputLeft) {
+            let count = left.get(0, "page_views").as_integer();
+            if count > 0 {
+                text.push_str(&format!(
+                    "note: {count} page views of {} sessions stay in {} for the next run\n",
+                    left.get(0, "sessions"),
+                    table_name(&PAGE_VIEWS_STAGED, self.variables())
+                ));
+            }
+        }
+        for plan in &report.plans {
+            text.push_str(&format!("{}: done in {:.2} s\n", plan.plan, plan.seconds));
+        }
+        text
+    }
+}
+
+/// The first Ctrl-C (or SIGTERM) ends the run in order; the second leaves at once.
+async fn cancel_on_interrupt(cancellation: CancellationToken) {
+    interrupted().await;
+    cancellation.cancel();
+    interrupted().await;
+    #[expect(clippy::exit, reason = "the second Ctrl-C asks for just that")]
+    std::process::exit(130);
+}
+
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = tokio::signal::ctrl_c() => return,
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,90 @@
+//! Tables in and out of the warehouse.
+
+use super::Session;
+use crate::arguments::OutputFormat;
+use crate::output;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use websessions_core::dialect::TableName;
+use websessions_core::error::Error;
+use websessions_core::identifier::{Identifier, unknown};
+use websessions_core::model::table_name;
+use websessions_core::model::tables::{PAGE_VIEWS_STAGED, TABLES, table};
+use websessions_core::preflight;
+use websessions_core::warehouse::Loaded;
+
+impl Session<'_> {
+    pub(super) async fn load(&self, files: &[PathBuf]) -> Result<(), Error> {
+        for file in files {
+            std::fs::File::open(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
+        }
+        let warehouse = self.connect().await?;
+        preflight::check_tables(&*warehouse, self.variables()).await?;
+        let table = table_name(&PAGE_VIEWS_STAGED, self.variables());
+        let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        let loaded = warehouse
+            .load(&paths, &table)
+            .await
+            .map_err(|source| Error::Warehouse { context: "can't load the page views".into(), source })?;
+        match self.global.output {
+            OutputFormat::Json => output::json(&loaded),
+            OutputFormat::Text => {
+                for file in &loaded {
+                    output::data(&loaded_in_words(file));
+                }
+                output::data(&format!("staged in {table}, {}\n", warehouse.location()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn export(&self, name: &str, file: &Path) -> Result<(), Error> {
+        let table = self.table(name)?;
+        let warehouse = self.connect().await?;
+        let rows = warehouse
+            .export(&table, file)
+            .await
+            .map_err(|source| Error::Warehouse { context: format!("can't export {table}"), source })?;
+        match self.global.output {
+            OutputFormat::Json => output::json(&json!({ "table": table.to_string(), "file": file, "rows": rows })),
+            OutputFormat::Text => output::data(&format!("{table}: {rows} rows to {}\n", file.display())),
+        }
+        Ok(())
+    }
+
+    /// A table of the model by its own name, with or without entropy and schema; any other as SCHEMA.TABLE.
+    fn table(&self, given: &str) -> Result<TableName, Error> {
+        let variables = self.variables();
+        let entropy = variables.entropy.as_str();
+        let (schema, name) = given.rsplit_once('.').map_or((None, given), |(schema, name)| (Some(schema), name));
+        let model_table =
+            table(name).or_else(|| name.strip_suffix(entropy).filter(|_| !entropy.is_empty()).and_then(table));
+        let named = |text: &str| Identifier::new(text).map_err(Error::configuration);
+        match (model_table, schema) {
+            (Some(table), None) => Ok(table_name(table, variables)),
+            (Some(table), Some(schema)) if *table_name(table, variables).schema.as_str() == *schema => {
+                Ok(table_name(table, variables))
+            }
+            (_, Some(schema)) => Ok(TableName { schema: named(schema)?, name: named(name)?.to_string() }),
+            (None, None) => {
+                let known: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+                Err(Error::Configuration {
+                    message: unknown("table", name, known.iter().copied()),
+                    hint: Some("a table of your own is named as SCHEMA.TABLE".to_owned()),
+                })
+            }
+        }
+    }
+}
+
+pub(super) fn loaded_in_words(loaded: &Loaded) -> String {
+    let mut text = format!("{}: {} page views", loaded.file, loaded.rows);
+    if !loaded.missing_columns.is_empty() {
+        text.push_str(&format!("; {} columns are not in the file and are NULL", loaded.missing_columns.len()));
+    }
+    if !loaded.ignored_columns.is_empty() {
+        text.push_str(&format!("; left out, not the model's: {}", loaded.ignored_columns.join(", ")));
+    }
+    text.push('\n');
+    text
+}
