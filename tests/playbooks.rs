@@ -290,6 +290,16 @@ fn lint_finds_what_a_run_would_trip_over() {
     folder.write("own.sql", "DELETE FROM {{.output_schema}}.sessions");
     folder.write("websessions.toml", "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n");
     refused(&folder.run(&["lint"]), 4, &["1 errors"]);
+    // A module's variables are its own.
+    folder.write("own.sql", "SELECT {{.least}}");
+    let module =
+        |name: &str, variables: &str| format!("[[custom]]\nname = \"{name}\"\nfiles = [\"own.sql\"]\n{variables}\n");
+    folder.write("websessions.toml", &module("first", "variables = { least = 2 }"));
+    folder.run(&["lint"]).done("lint").expect("nothing found");
+    folder.write("websessions.toml", &(module("first", "variables = { least = 2 }") + &module("second", "")));
+    let said = folder.run(&["lint"]);
+    refused(&said, 4, &["1 errors"]);
+    assert!(said.stdout.contains("own.sql:1: error: the variable .least is not set"), "{}", said.stdout);
 }
 
 #[test]
