@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
-use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain};
+use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
 use websessions_core::plan::Statement;
 use websessions_core::registry::Settings;
 use websessions_core::warehouse::{Activity, Done, Estimate, Rows, Value, Warehouse};
@@ -261,7 +261,7 @@ impl BigQueryWarehouse {
 
     fn without_secrets(&self, words: &str) -> String {
         match &self.credentials {
-            Credentials::Token(token) => words.replace(token, "(secret)"),
+            Credentials::Token(token) => without_secret(words, token),
             Credentials::Made(_) => words.to_owned(),
         }
     }

@@ -25,12 +25,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
-use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain};
+use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
 use websessions_core::plan::Statement;
 use websessions_core::registry::Settings;
 use websessions_core::warehouse::{Activity, Done, Rows, Value, Warehouse};
 
-/// How often the end of a block's session is sent, if its answer is lost.
+/// How often the end of a session is sent, if its answer is lost.
 const CLOSING_ATTEMPTS: usize = 3;
 
 /// How long a cancellation, or the end of a session, may take.
@@ -176,6 +176,27 @@ impl SnowflakeWarehouse {
         result
     }
 
+    /// Runs work on a session that ends with it, and rolls back what it left open.
+    async fn alone<T>(
+        &self,
+        autocommit: bool,
+        work: impl AsyncFnOnce(&Session) -> Result<T, WarehouseError>,
+    ) -> Result<T, WarehouseError> {
+        let session = self.open(autocommit)?;
+        let result = self.on(&session, work).await;
+        // Snowflake would leave the transaction open, with its locks and what went before in it. But if the connection
+        // broke, a ROLLBACK could overtake the statement that was lost: then only the session's end is safe.
+        if result.as_ref().is_err_and(|error| error.kind != Kind::Connection) {
+            let _ = self.execute_on(&session, "rolls back", "ROLLBACK").await;
+        }
+        for _ in 0..CLOSING_ATTEMPTS {
+            if self.post(&session.gateway, "/session?delete=true", &json!({})).await.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
     /// Runs work on a session, where `cancel` finds it.
     async fn on<T>(
         &self,
@@ -258,7 +279,7 @@ impl SnowflakeWarehouse {
         let secret = match &self.secret {
             Secret::Password(text) | Secret::PrivateKey(text) => text.as_str(),
         };
-        let message = last.message.clone().unwrap_or_else(|| error.to_owned()).replace(secret, "(secret)");
+        let message = without_secret(last.message.as_deref().unwrap_or(error), secret);
         let code = last.code.as_deref().unwrap_or_default();
         // <https://docs.snowflake.com/en/developer-guide/sql-api/handling-responses>, and the messages' own numbers.
         let (kind, retry, hint) = match code {
@@ -411,40 +432,26 @@ impl Warehouse for SnowflakeWarehouse {
     }
 
     // A block has a session to itself, without AUTOCOMMIT: if an answer is lost, the statement may arrive late, and must not
-    // commit by itself then. A session's end rolls back what it left open.
+    // commit by itself then.
     // <https://docs.snowflake.com/en/sql-reference/transactions#label-txn-autocommit>
     async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
-        let session = self.open(false)?;
-        let result = self
-            .on(&session, async |session| {
-                self.execute_on(session, "begins", self.dialect().begin()).await?;
-                let mut done = Vec::new();
-                for statement in statements {
-                    done.push(self.execute_on(session, &statement.purpose, &statement.sql).await?);
-                }
-                self.execute_on(session, "commits", self.dialect().commit()).await?;
-                Ok(done)
-            })
-            .await;
-        // Snowflake would leave the transaction open, with its locks and what went before in it. But if the connection
-        // broke, a ROLLBACK could overtake the statement that was lost: then only the session's end is safe.
-        if result.as_ref().is_err_and(|error| error.kind != Kind::Connection) {
-            let _ = self.execute_on(&session, "rolls back", "ROLLBACK").await;
-        }
-        for _ in 0..CLOSING_ATTEMPTS {
-            if self.post(&session.gateway, "/session?delete=true", &json!({})).await.is_ok() {
-                break;
+        self.alone(false, async |session| {
+            self.execute_on(session, "begins", self.dialect().begin()).await?;
+            let mut done = Vec::new();
+            for statement in statements {
+                done.push(self.execute_on(session, &statement.purpose, &statement.sql).await?);
             }
-        }
-        result
+            self.execute_on(session, "commits", self.dialect().commit()).await?;
+            Ok(done)
+        })
+        .await
     }
 
-    // Any number of statements. On a session of its own, which ends with it: what the script sets must not stay.
+    // Any number of statements, alone: what the script sets must not stay.
     // <https://docs.snowflake.com/en/sql-reference/parameters#multi-statement-count>
     async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
-        let session = self.open(true)?;
         let parameters = json!({ "QUERY_TAG": self.tag(&script.purpose), "MULTI_STATEMENT_COUNT": 0 });
-        self.on(&session, async |session| {
+        self.alone(true, async |session| {
             let (result, query_id) = self.send_with(session, &script.sql, parameters).await?;
             Ok(Done { rows_affected: affected(&result), query_id, ..Done::default() })
         })

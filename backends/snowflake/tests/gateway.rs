@@ -240,4 +240,8 @@ async fn a_script_is_sent_whole_and_fails_where_one_of_its_statements_fails() {
     let sent: Vec<&Request> = seen.iter().filter(|Request { body, .. }| body.contains("INSERT")).collect();
     assert_eq!(sent.len(), 2);
     assert!(sent.iter().all(|Request { body, .. }| body.contains("\"MULTI_STATEMENT_COUNT\":0")), "{sent:?}");
+    // What a script left open ends with its session.
+    let told = |what: fn(&Request) -> bool| seen.iter().filter(|request| what(request)).count();
+    assert_eq!(told(|request| request.path == "/session"), 2);
+    assert_eq!(told(|request| request.body.contains("ROLLBACK")), 1);
 }

@@ -287,3 +287,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     words
 }
+
+/// A text, such as a warehouse's words, without a secret.
+pub fn without_secret(text: &str, secret: &str) -> String {
+    if secret.is_empty() { text.to_owned() } else { text.replace(secret, "(secret)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_taken_out_and_an_empty_one_is_nowhere() {
+        assert_eq!(without_secret("token s3cret is wrong", "s3cret"), "token (secret) is wrong");
+        assert_eq!(without_secret("refused", ""), "refused");
+    }
+}
