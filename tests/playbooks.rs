@@ -346,6 +346,8 @@ fn playbooks_that_cannot_be_run_say_why() {
             "bad.yml: variable upsert_lookback: must be a whole number",
         ),
         ("variables: {entropy: \"_x; drop\"}\nsteps: []", "is not a usable suffix"),
+        ("variables: {entropy: _x}\nsteps: []", "no steps in bad.yml"),
+        ("", "no steps in bad.yml"),
     ] {
         refused(&run("--playbook", "bad.yml", text), 2, &[words]);
     }

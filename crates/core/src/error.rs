@@ -214,7 +214,7 @@ pub enum Error {
         next: String,
     },
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("can't read or write {path}")]
     File {
         /// The file.
         path: String,

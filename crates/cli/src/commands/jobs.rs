@@ -52,6 +52,10 @@ impl Session<'_> {
                 });
             }
         }
+        if jobs.is_empty() {
+            let files: Vec<String> = playbooks.iter().map(|playbook| playbook.path.display().to_string()).collect();
+            return Err(Error::configuration(format!("no steps in {}", files.join(", "))));
+        }
         Ok(jobs)
     }
 }
