@@ -156,6 +156,22 @@ fn a_directory_runs_on_postgres_unmodified() {
 }
 
 #[test]
+fn what_a_script_leaves_open_ends_with_it() {
+    let cluster = Cluster::start("").expect("a server");
+    for target in ["type = \"duckdb\"".to_owned(), format!("type = \"postgres\"\nurl = {:?}", cluster.url())] {
+        let folder = Folder::new();
+        folder.write("views.csv", PAGE_VIEWS);
+        let module = "[[custom]]\nname = \"own\"\nfiles = [\"0.sql\", \"1.sql\", \"2.sql\"]\n";
+        folder.write("websessions.toml", &format!("[target.own]\n{target}\n{module}"));
+        folder.write("0.sql", "CREATE TABLE derived.kept (n INTEGER)");
+        folder.write("1.sql", "BEGIN; INSERT INTO derived.kept VALUES (1)");
+        folder.write("2.sql", "BEGIN; INSERT INTO derived.kept VALUES (2); COMMIT");
+        folder.run(&["run", "--page-views", "views.csv"]).done("run").expect("a run");
+        assert_eq!(rows(&folder, "derived.kept", &[]), ["2"], "{target}");
+    }
+}
+
+#[test]
 fn a_failed_query_lets_its_siblings_end_and_resume_finishes_the_run() {
     let folder = portable();
     folder.write("sql/custom/04-script.sql", "SELECT 1;\nSELECT * FROM nowhere");

@@ -128,17 +128,31 @@ impl Inner {
         let idle = lock(&self.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => lock(&self.root).try_clone().map_err(|error| warehouse_error(&error))?,
+            None => self.open()?,
         };
+        let result = self.on(&connection, work);
+        lock(&self.idle).push(connection);
+        result
+    }
+
+    fn open(&self) -> Result<Connection, WarehouseError> {
+        lock(&self.root).try_clone().map_err(|error| warehouse_error(&error))
+    }
+
+    /// Runs work on a connection, where `cancel` finds it.
+    fn on<T>(
+        &self,
+        connection: &Connection,
+        work: impl FnOnce(&Connection) -> Result<T, WarehouseError>,
+    ) -> Result<T, WarehouseError> {
         let number = {
             let mut busy = lock(&self.busy);
             let number = busy.last_key_value().map_or(0, |(last, _)| last + 1);
             busy.insert(number, connection.interrupt_handle());
             number
         };
-        let result = work(&connection);
+        let result = work(connection);
         lock(&self.busy).remove(&number);
-        lock(&self.idle).push(connection);
         result
     }
 }
@@ -308,15 +322,14 @@ impl Warehouse for DuckDbWarehouse {
         .await
     }
 
+    // On a connection that ends with it, and with it what it left behind: an open transaction, settings, temporary tables.
     async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
-        let sql = script.sql.clone();
-        self.with(move |connection| {
-            let result = connection.execute_batch(&sql).map_err(|error| warehouse_error(&error));
-            if result.is_err() {
-                // A script may have begun a transaction: it ends with the script.
-                let _ = connection.execute("ROLLBACK", []);
-            }
-            result.map(|()| Done::default())
+        let (inner, sql) = (Arc::clone(&self.inner), script.sql.clone());
+        blocking(move || {
+            inner.on(&inner.open()?, |connection| {
+                connection.execute_batch(&sql).map_err(|error| warehouse_error(&error))?;
+                Ok(Done::default())
+            })
         })
         .await
     }

@@ -130,7 +130,7 @@ pub trait Warehouse: Send + Sync {
     /// Runs statements as one transaction, and rolls back if one fails.
     async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError>;
 
-    /// Runs a user's script, unsplit.
+    /// Runs a user's script, unsplit. What it leaves behind ends with it: an open transaction, settings, temporary tables.
     async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
         self.execute(script).await
     }
