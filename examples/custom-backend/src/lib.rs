@@ -134,6 +134,13 @@ impl Warehouse for SqliteWarehouse {
         Ok(done)
     }
 
+    // What a script leaves behind (an open transaction, a setting) ends with its connection.
+    async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
+        let mut connection = self.pool.acquire().await.map_err(warehouse_error)?;
+        connection.close_on_drop();
+        send(&mut connection, &script.sql).await
+    }
+
     async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
         let mut connection = self.pool.acquire().await.map_err(warehouse_error)?;
         let found = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await.map_err(warehouse_error)?;
