@@ -152,6 +152,21 @@ fn engine_settings_that_are_refused() {
     refuses(&folder, &["main"], 1, &["memory_limit", "lots"]);
 }
 
+/// Bytes that are no text: nothing of ours if the variable is another's, an error if it is ours. Never a panic.
+#[test]
+#[cfg(unix)]
+fn an_environment_that_is_not_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let bytes = std::ffi::OsStr::from_bytes(b"\xff");
+    let with =
+        |variable: &str| Said::from(folder.command(&["config", "show"]).env(variable, bytes).output().expect("run"));
+    with("OTHERS").done("config show").expect("shown");
+    for variable in ["WEBSESSIONS_ENTROPY", "WEBSESSIONS_TARGET_THREADS", "WEBSESSIONS_DATABASE"] {
+        check(&with(variable), &[variable], 2, &[]);
+    }
+}
+
 #[test]
 fn a_missing_input_says_what_to_do() {
     let folder = Folder::new();

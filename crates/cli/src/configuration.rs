@@ -130,12 +130,10 @@ impl Layers {
         }
         // Said at once, so that the error names the file; the environment and flags may still override.
         Variables::from_values(&layers.file).map_err(in_file)?;
-        for (key, value) in std::env::vars() {
-            let Some(name) = key.strip_prefix(ENVIRONMENT) else { continue };
+        for (key, name, value) in environment(ENVIRONMENT)? {
             if FLAG_ENVIRONMENT.contains(&key.as_str()) || key.starts_with(TARGET_ENVIRONMENT) {
                 continue;
             }
-            let name = name.to_lowercase();
             if let Err(error) = check_name(&name) {
                 warnings.push(format!("the environment variable {key} is ignored: {error}"));
                 continue;
@@ -204,6 +202,20 @@ impl Layers {
             shown.push(Shown { name: info.name.to_owned(), value, origin });
         }
     }
+}
+
+/// The environment's variables that begin with a prefix: each with its name in lower case without it, and its value.
+fn environment(prefix: &str) -> Result<Vec<(String, String, String)>, Error> {
+    let ours = std::env::vars_os().filter_map(|(key, value)| {
+        let key = key.into_string().ok()?;
+        let name = key.strip_prefix(prefix)?.to_lowercase();
+        Some((key, name, value))
+    });
+    ours.map(|(key, name, value)| match value.into_string() {
+        Ok(value) => Ok((key, name, value)),
+        Err(_) => Err(Error::configuration(format!("the environment variable {key} is not UTF-8 text"))),
+    })
+    .collect()
 }
 
 /// The variables of the command line, by name.
@@ -355,9 +367,7 @@ fn read_target<'a>(
             target.settings().into_iter().map(|(name, value)| (name, (SettingValue::Plain(value), origin.clone())));
         settings.extend(own);
     }
-    for (key, value) in std::env::vars() {
-        let Some(name) = key.strip_prefix(TARGET_ENVIRONMENT) else { continue };
-        let name = name.to_lowercase();
+    for (key, name, value) in environment(TARGET_ENVIRONMENT)? {
         if backend.settings().iter().any(|setting| setting.name == name) {
             settings.insert(name, (SettingValue::Plain(value), format!("environment ({key})")));
         } else {
