@@ -42,6 +42,7 @@ impl Case {
         ]);
         values.extend(variables.as_object().cloned().unwrap_or_default());
         let (variables, _) = Variables::from_values(&values).map_err(|error| error.to_string())?;
+        harness.hear([&variables.scratch_schema, &variables.output_schema]);
         Ok(Self { warehouse: harness.connect().await, variables })
     }
 

@@ -26,6 +26,7 @@ pub use scenarios::{Scenario, scenarios};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;
 use websessions_core::async_trait;
+use websessions_core::identifier::Identifier;
 use websessions_core::warehouse::Warehouse;
 
 /// A backend under test.
@@ -33,6 +34,10 @@ use websessions_core::warehouse::Warehouse;
 pub trait Harness: Send + Sync + 'static {
     /// A connection of its own to the one database of this test process, as another run would have it.
     async fn connect(&self) -> Arc<dyn Warehouse>;
+
+    /// Hears which schemas a trial is about to make. It drops them if it passes; where the warehouse outlives the tests,
+    /// the harness drops what a failed one left.
+    fn hear(&self, _schemas: [&Identifier; 2]) {}
 }
 
 /// All trials, each named `backend::trial`. Each makes schemas of its own and drops them.

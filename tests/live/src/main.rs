@@ -1,20 +1,20 @@
 //! The conformance kit on a real account: `just live snowflake`. The target's settings are environment variables
 //! (`WEBSESSIONS_LIVE_ACCOUNT`, `WEBSESSIONS_LIVE_PASSWORD`, …; `websessions backends` lists them). Every trial makes
-//! schemas of its own with random names, and drops them if it passes. At the end it says what the account is billed for.
+//! schemas of its own with random names; none is left behind. At the end it says what the account is billed for.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 use libtest_mimic::Arguments;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use websessions_bigquery::BigQuery;
 use websessions_conformance::{Harness, trials};
 use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
-use websessions_core::error::WarehouseError;
+use websessions_core::error::{WarehouseError, chain};
+use websessions_core::identifier::Identifier;
 use websessions_core::plan::Statement;
 use websessions_core::registry::{BackendFactory, Registry, Settings};
 use websessions_core::warehouse::{Activity, Done, Rows, Warehouse};
@@ -28,20 +28,37 @@ struct Cost {
     bytes_billed: AtomicU64,
 }
 
+#[derive(Clone)]
 struct Account {
     factory: Arc<dyn BackendFactory>,
     settings: Settings,
     cost: Arc<Cost>,
+    schemas: Arc<Mutex<Vec<Identifier>>>,
 }
 
 #[async_trait]
 impl Harness for Account {
     async fn connect(&self) -> Arc<dyn Warehouse> {
-        let inner = self.factory.connect(&self.settings).await.unwrap_or_else(|error| {
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            panic!("{error}{source}")
-        });
+        let inner = self.factory.connect(&self.settings).await.unwrap_or_else(|error| panic!("{}", chain(&error)));
         Arc::new(Counted { inner, cost: Arc::clone(&self.cost) })
+    }
+
+    fn hear(&self, schemas: [&Identifier; 2]) {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).extend(schemas.map(Clone::clone));
+    }
+}
+
+impl Account {
+    /// Drops what failed trials left behind.
+    #[tokio::main(flavor = "current_thread")]
+    async fn tidy(&self) {
+        let schemas = std::mem::take(&mut *self.schemas.lock().unwrap_or_else(PoisonError::into_inner));
+        let warehouse = self.connect().await;
+        for schema in schemas {
+            if let Err(error) = warehouse.execute(&warehouse.dialect().drop_schema(&schema)).await {
+                eprintln!("error: the schema {schema} is left behind: {error}");
+            }
+        }
     }
 }
 
@@ -103,9 +120,10 @@ impl Warehouse for Counted {
 
 fn settings(factory: &dyn BackendFactory) -> Result<Settings, websessions_core::error::Error> {
     const PREFIX: &str = "WEBSESSIONS_LIVE_";
-    let given: BTreeMap<String, String> =
-        std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_lowercase(), value))).collect();
-    Settings::new(factory, given)
+    let given = std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.to_str()?.strip_prefix(PREFIX)?.to_lowercase(), value.into_string().ok()?))
+    });
+    Settings::new(factory, given.collect())
 }
 
 fn main() -> ExitCode {
@@ -131,9 +149,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let cost = Arc::new(Cost::default());
-    let conclusion =
-        libtest_mimic::run(&arguments, trials(&name, Account { factory, settings, cost: Arc::clone(&cost) }));
+    let (cost, schemas) = (Arc::new(Cost::default()), Arc::default());
+    let account = Account { factory, settings, cost: Arc::clone(&cost), schemas };
+    let conclusion = libtest_mimic::run(&arguments, trials(&name, account.clone()));
+    if conclusion.has_failed() {
+        account.tidy();
+    }
     let seconds = cost.milliseconds.load(Ordering::Relaxed) as f64 / 1000.0;
     println!("cost: {} statements, {seconds:.1} s of them", cost.statements.load(Ordering::Relaxed));
     match cost.bytes_billed.load(Ordering::Relaxed) {
