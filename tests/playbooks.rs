@@ -96,6 +96,25 @@ fn every_warehouse_s_playbooks_are_planned_and_found_good() {
     }
 }
 
+/// Lines that end in CR LF, after a byte order mark.
+#[test]
+fn files_written_on_windows_are_read_alike() {
+    let folder = portable();
+    let planned = |folder: &Folder| {
+        folder.run(&["lint", "--playbooks", "playbooks"]).done("lint").expect("good");
+        folder.run(&["plan", "--playbooks", "playbooks"]).done("plan").expect("a plan").stdout.replace('\r', "")
+    };
+    std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
+    let before = planned(&folder);
+    for directory in ["playbooks", "sql/custom"] {
+        for entry in std::fs::read_dir(folder.path().join(directory)).expect("a folder").filter_map(Result::ok) {
+            let text = std::fs::read_to_string(entry.path()).expect("a file");
+            std::fs::write(entry.path(), format!("\u{feff}{}", text.replace('\n', "\r\n"))).expect("written");
+        }
+    }
+    assert_eq!(planned(&folder), before);
+}
+
 fn the_custom_table_is_right(folder: &Folder, options: &[&str]) {
     assert_eq!(rows(folder, "derived.session_engagement_test", options), ["s1|3|2", "s2|1|0"]);
     assert_eq!(rows(folder, "derived.session_notes_test", options), ["10", "default of 30", "search", "social"]);

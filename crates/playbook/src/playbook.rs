@@ -1,6 +1,7 @@
 //! Playbook files: YAML that is a Go template, with or without a colon before each key. What they say becomes phases of
 //! the model and users' own scripts.
 
+use crate::script::read;
 use crate::template::render;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -110,10 +111,7 @@ impl Playbook {
         if size > LARGEST {
             return Err(Error::configuration(format!("{}: larger than {LARGEST} bytes", path.display())));
         }
-        let bytes = std::fs::read(path).map_err(failed)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::configuration(format!("{}: is not UTF-8 text", path.display())))?;
-        Self::parse(path, &text, overrides)
+        Self::parse(path, &read(path)?, overrides)
     }
 
     /// Reads a playbook's text. `path` is for its errors and its name.

@@ -102,8 +102,15 @@ fn script(
     Ok(Some(Unit::Script(Statement { source, ..Statement::new(purpose, sql) })))
 }
 
+/// A file's text, without the byte order mark that some editors begin it with.
 pub(crate) fn read(file: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(file).map_err(|source| Error::File { path: file.display().to_string(), source })
+    let bytes = std::fs::read(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Error::configuration(format!("{}: is not UTF-8 text", file.display())))?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }
 
 /// Whether a script holds nothing but comments: a warehouse may refuse that, and there is nothing to do.
