@@ -22,10 +22,12 @@ pub enum Fault {
     Refused(usize),
 }
 
-/// A warehouse with a fault. Statements about the lock are neither counted nor broken until the process is dead.
+/// A warehouse with a fault, either in what a run does or in its housekeeping: its lock and its look at the columns. What
+/// is not the one that breaks is not counted, and works until the process is dead.
 pub struct Faulty {
     inner: Arc<dyn Warehouse>,
     fault: Fault,
+    housekeeping: bool,
     calls: AtomicUsize,
     sent: Mutex<Vec<String>>,
 }
@@ -33,15 +35,20 @@ pub struct Faulty {
 impl Faulty {
     /// Around another warehouse.
     pub fn new(inner: Arc<dyn Warehouse>, fault: Fault) -> Self {
-        Self { inner, fault, calls: AtomicUsize::new(0), sent: Mutex::default() }
+        Self { inner, fault, housekeeping: false, calls: AtomicUsize::new(0), sent: Mutex::default() }
     }
 
-    /// How many calls there were.
+    /// The same for the run's housekeeping.
+    pub fn in_housekeeping(inner: Arc<dyn Warehouse>, fault: Fault) -> Self {
+        Self { housekeeping: true, ..Self::new(inner, fault) }
+    }
+
+    /// How many calls of the kind that breaks there were.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// The statements sent so far, the lock's and the column checks aside.
+    /// The statements of that kind that were sent.
     pub fn sent(&self) -> Vec<String> {
         self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
@@ -57,7 +64,7 @@ impl Faulty {
     ) -> Result<T, WarehouseError> {
         let lost = |retry| WarehouseError::new(WarehouseErrorKind::Connection, "injected fault").with_retry(retry);
         let dead = |number| matches!(self.fault, Fault::DeadBefore(limit) if number >= limit);
-        if statements.iter().all(|sql| Self::is_housekeeping(sql)) {
+        if statements.iter().all(|sql| Self::is_housekeeping(sql)) != self.housekeeping {
             return if dead(self.calls()) { Err(lost(Retry::Never)) } else { work.await };
         }
         let number = self.calls.fetch_add(1, Ordering::SeqCst);

@@ -8,11 +8,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use websessions_core::CancellationToken;
 use websessions_core::config::Variables;
-use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::dialect::Dialect;
+use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
 use websessions_core::model::plan;
 use websessions_core::model::tables::*;
 use websessions_core::plan::{Finding, Phase, Statement, Unit};
 use websessions_core::run::{Event, Job, Listener, Runner};
+use websessions_core::warehouse::{Done, Rows, Warehouse};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 type Trial = fn(&dyn Harness) -> Outcome<'_>;
@@ -29,7 +31,10 @@ trials!(
     a_cancelled_run_leaves_production_alone,
     a_drifted_table_stops_the_run_before_anything_changes,
     a_lease_that_ran_out_is_taken_over_and_its_run_stops,
+    a_lock_that_is_freed_while_it_is_taken_is_taken_again,
+    a_lock_that_was_taken_over_and_freed_is_lost_all_the_same,
     a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace,
+    a_lost_answer_or_refusal_of_the_lock_leaves_no_lock_behind,
     a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_form,
     a_page_view_that_came_twice_unchanged_leaves_one_copy,
     a_session_that_got_page_views_between_main_and_complete_stays_whole,
@@ -644,6 +649,31 @@ async fn a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace(harness
     expect("there were calls", calls > 20, true)
 }
 
+async fn a_lost_answer_or_refusal_of_the_lock_leaves_no_lock_behind(harness: &dyn Harness) -> Result<(), String> {
+    let mut calls = 1;
+    for number in 0.. {
+        for fault in [Fault::AnswerLost(number), Fault::Refused(number)] {
+            let case = Case::new(harness, Value::Null).await?;
+            stage(&case, two_sessions()).await?;
+            let faulty = Arc::new(Faulty::in_housekeeping(Arc::clone(&case.warehouse), fault));
+            // The phase with the fewest statements.
+            let through = case.through(Arc::clone(&faulty) as Arc<_>);
+            through.phase(Phase::Destroy).await.map_err(|error| format!("{fault:?}: {error}"))?;
+            calls = faulty.calls();
+            expect(
+                &format!("tables after {fault:?}"),
+                case.tables().await?,
+                vec!["scratch.page_views_staged".to_owned()],
+            )?;
+            case.drop().await?;
+        }
+        if number + 1 >= calls {
+            break;
+        }
+    }
+    expect("there were calls", calls > 5, true)
+}
+
 async fn two_racing_runs_do_not_interleave(harness: &dyn Harness) -> Result<(), String> {
     for round in 0..5 {
         let one = Case::new(harness, json!({"stage_next": true, "ends_run": true})).await?;
@@ -688,10 +718,8 @@ impl Listener for Interrupter {
     }
 }
 
-async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harness) -> Result<(), String> {
-    let case = Case::new(harness, Value::Null).await?;
-    stage(&case, two_sessions()).await?;
-    let thief = case.through(harness.connect().await);
+/// A run whose lock becomes another's, or nobody's, while it works: it must notice before its commit.
+async fn loses_its_lock(case: &Case, other: Case, holder: String) -> Result<(), String> {
     let ((begun, begins), (act, acted)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
     let listener = Interrupter { step: "manifest", begun, acted: acted.into() };
     let jobs = [Job { plan: plan(Phase::Main, &case.variables, case.warehouse.dialect()), phase: Some(Phase::Main) }];
@@ -704,24 +732,83 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harn
     };
     let steal = tokio::spawn(async move {
         tokio::task::block_in_place(|| begins.recv()).map_err(|error| error.to_string())?;
-        let dialect = thief.warehouse.dialect();
-        let table = dialect.table(&thief.name(&SESSIONS_LOCK));
-        let stolen = thief.sql(format!("UPDATE {table} SET holder = {} WHERE 1 = 1", dialect.text("thief"))).await;
+        let table = other.warehouse.dialect().table(&other.name(&SESSIONS_LOCK));
+        let stolen = other.sql(format!("UPDATE {table} SET holder = {holder} WHERE 1 = 1")).await;
         let _ = act.send(());
         stolen
     });
     let result = runner.run(&[], &jobs).await;
     steal.await.map_err(|error| error.to_string())??;
-    let error = result.err().ok_or("the run did not notice that its lock was stolen")?;
+    let error = result.err().ok_or("the run did not notice that its lock was lost")?;
     expect("error", matches!(error.error, Error::LeaseLost { .. }), true)
         .map_err(|problem| format!("{problem}: {}", error.error))?;
-    expect("sessions", case.count(&SESSIONS).await?, 0)?;
+    expect("sessions", case.count(&SESSIONS).await?, 0)
+}
+
+async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harness) -> Result<(), String> {
+    let case = Case::new(harness, Value::Null).await?;
+    stage(&case, two_sessions()).await?;
+    let thief = case.through(harness.connect().await);
+    loses_its_lock(&case, thief, case.warehouse.dialect().text("thief")).await?;
     // The thief holds it; when its lease has run out, anyone may take it.
     let refused = case.phases(&[Phase::Main]).await.err().ok_or("a held lock was taken")?;
     expect("exit code", refused.error.exit_code(), 3)?;
     expire_the_lock(&case).await?;
     case.run().await?;
     expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    case.drop().await
+}
+
+/// Another run took the lock over, failed, and freed it: nobody holds it now, the first run neither.
+async fn a_lock_that_was_taken_over_and_freed_is_lost_all_the_same(harness: &dyn Harness) -> Result<(), String> {
+    let case = Case::new(harness, Value::Null).await?;
+    stage(&case, two_sessions()).await?;
+    let thief = case.through(harness.connect().await);
+    loses_its_lock(&case, thief, "NULL".to_owned()).await?;
+    case.run().await?;
+    expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    case.drop().await
+}
+
+/// A warehouse where another run holds the lock when it is taken first, and frees it before the look at it.
+struct Overtaken {
+    inner: Arc<dyn Warehouse>,
+    taken: std::sync::atomic::AtomicUsize,
+}
+
+#[websessions_core::async_trait]
+impl Warehouse for Overtaken {
+    fn dialect(&self) -> &dyn Dialect {
+        self.inner.dialect()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
+        let takes = statement.sql.contains("SET holder") && statement.sql.contains("acquired_tstamp");
+        if takes && self.taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+            return Ok(Done::default());
+        }
+        self.inner.execute(statement).await
+    }
+
+    async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
+        self.inner.execute_block(statements).await
+    }
+
+    async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
+        self.inner.query(sql).await
+    }
+}
+
+async fn a_lock_that_is_freed_while_it_is_taken_is_taken_again(harness: &dyn Harness) -> Result<(), String> {
+    let case = Case::new(harness, Value::Null).await?;
+    stage(&case, two_sessions()).await?;
+    let overtaken = Arc::new(Overtaken { inner: Arc::clone(&case.warehouse), taken: Default::default() });
+    case.through(Arc::clone(&overtaken) as Arc<_>).phase(Phase::Main).await?;
+    expect("attempts", overtaken.taken.load(std::sync::atomic::Ordering::SeqCst), 2)?;
     case.drop().await
 }
 

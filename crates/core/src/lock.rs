@@ -3,8 +3,8 @@
 //! The lease is a row of `sessions_lock` with holder, host and expiry by the warehouse's clock. Taking it is one
 //! `UPDATE` of rows that are free, expired or ours, and then a look at who holds them. Two runs that race for it both
 //! end their `UPDATE` before they look, so at least one of them sees the other's and gives way: never do two hold it.
-//! (Two rows can exist if two runs created the table at once; a run holds the lease only if it holds all rows, and gives
-//! its row back and tries again if it holds some.)
+//! (Two rows can exist if two runs created the table at once; a run that takes one and sees another's gives its row back
+//! and tries again. So once a run holds the lease, one row of its own is enough: others see it, and give way.)
 //! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, died holding it, or failed:
 //! a run that failed frees its row and notes there the step at which it stopped, for `resume`.
 
@@ -121,12 +121,7 @@ impl<'a> Lease<'a> {
         let lease = Self { warehouse, table, holder, length, valid_until: std::sync::Mutex::new(Instant::now()) };
         let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
         // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
-        let mut attempts = backon::BackoffBuilder::build(
-            backon::ExponentialBuilder::default()
-                .with_min_delay(Duration::from_millis(20))
-                .with_max_times(6)
-                .with_jitter(),
-        );
+        let mut attempts = attempts();
         loop {
             match lease.try_acquire(variables).await {
                 Ok(None) => return Ok(lease),
@@ -175,50 +170,54 @@ impl<'a> Lease<'a> {
         )
         .await?;
         let rows = look(self.warehouse, &self.table).await?;
-        let other = describe(&rows, Some(&self.holder.id));
-        if other.is_none() && rows.rows.is_empty() {
-            return Err(WarehouseError::new(WarehouseErrorKind::Missing, "the lock vanished while it was taken"));
-        }
-        if other.is_some() {
-            let ours = (0..rows.rows.len()).any(|row| rows.get(row, "holder").to_string() == self.holder.id);
-            if ours {
+        match (describe(&rows, Some(&self.holder.id)), self.is_in(&rows)) {
+            (None, true) => {
+                self.extend(sent);
+                Ok(None)
+            }
+            (Some(other), false) => Ok(Some(other)),
+            (Some(_), true) => {
                 // Two runs made a row each and hold one each: both give way and try again, each after its own time.
                 self.send(
                     "gives way to another run",
                     format!("UPDATE {table}\nSET holder = NULL\nWHERE holder = {}", dialect.text(&self.holder.id)),
                 )
                 .await?;
-                return Err(WarehouseError::new(
-                    WarehouseErrorKind::Locked,
-                    "another run takes the lock at the same time",
-                )
-                .with_retry(crate::error::Retry::NotApplied));
+                Err(passing_error("another run takes the lock at the same time"))
             }
-        } else {
-            self.extend(sent);
+            (None, false) => Err(passing_error("the lock was given up while it was taken")),
         }
-        Ok(other)
+    }
+
+    /// Whether we hold a row. Whoever takes another row sees ours, and gives way.
+    fn is_in(&self, rows: &Rows) -> bool {
+        (0..rows.rows.len()).any(|row| rows.get(row, "holder").to_string() == self.holder.id)
     }
 
     /// Renews the lease; `Ok(false)` if another run holds it now.
     pub(crate) async fn renew(&self) -> Result<bool, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = Instant::now();
-        self.send(
-            "renews the lock",
-            format!(
-                "UPDATE {}\nSET expires_tstamp = {}\nWHERE holder = {}",
-                dialect.table(&self.table),
-                self.expiry(dialect),
-                dialect.text(&self.holder.id)
-            ),
-        )
-        .await?;
-        let rows = match look(self.warehouse, &self.table).await {
+        let renewed = self
+            .send(
+                "renews the lock",
+                format!(
+                    "UPDATE {}\nSET expires_tstamp = {}\nWHERE holder = {}",
+                    dialect.table(&self.table),
+                    self.expiry(dialect),
+                    dialect.text(&self.holder.id)
+                ),
+            )
+            .await;
+        let rows = match renewed {
+            Ok(()) => look(self.warehouse, &self.table).await,
+            Err(error) => Err(error),
+        };
+        let rows = match rows {
             Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(false),
             other => other?,
         };
-        let held = !rows.rows.is_empty() && describe(&rows, Some(&self.holder.id)).is_none();
+        let held = self.is_in(&rows);
         if held {
             self.extend(sent);
         }
@@ -237,6 +236,19 @@ impl<'a> Lease<'a> {
 
     /// Gives the lease up, if it is still ours. With the note of a run that failed.
     pub(crate) async fn release(self, note: Option<&Note>) -> Result<(), WarehouseError> {
+        let mut attempts = attempts();
+        loop {
+            match self.try_release(note).await {
+                Err(error) if passing(&error) => match attempts.next() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Err(error),
+                },
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_release(&self, note: Option<&Note>) -> Result<(), WarehouseError> {
         if !self.renew().await? {
             return Ok(());
         }
@@ -277,6 +289,16 @@ impl<'a> Lease<'a> {
     async fn send(&self, purpose: &str, sql: String) -> Result<(), WarehouseError> {
         self.warehouse.execute(&Statement::new(purpose, sql)).await.map(|_| ())
     }
+}
+
+/// The pauses between attempts at the lock.
+fn attempts() -> backon::ExponentialBackoff {
+    let growing = backon::ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(6);
+    backon::BackoffBuilder::build(growing.with_jitter())
+}
+
+fn passing_error(words: &str) -> WarehouseError {
+    WarehouseError::new(WarehouseErrorKind::Locked, words).with_retry(crate::error::Retry::NotApplied)
 }
 
 /// Whether an error of a lock statement can pass by itself: the table vanished, or two runs met.
