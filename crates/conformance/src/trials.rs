@@ -12,7 +12,7 @@ use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
 use websessions_core::model::plan;
 use websessions_core::model::tables::*;
-use websessions_core::plan::{Finding, Phase, Statement, Unit};
+use websessions_core::plan::{Finding, Phase, Plan, Statement, Step, Unit};
 use websessions_core::run::{Event, Job, Listener, Runner};
 use websessions_core::warehouse::{Done, Rows, Warehouse};
 
@@ -35,6 +35,7 @@ trials!(
     a_lock_that_was_taken_over_and_freed_is_lost_all_the_same,
     a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace,
     a_lost_answer_or_refusal_of_the_lock_leaves_no_lock_behind,
+    a_note_of_an_older_run_is_not_resumed,
     a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_form,
     a_page_view_that_came_twice_unchanged_leaves_one_copy,
     a_session_that_got_page_views_between_main_and_complete_stays_whole,
@@ -809,6 +810,41 @@ async fn a_lock_that_is_freed_while_it_is_taken_is_taken_again(harness: &dyn Har
     let overtaken = Arc::new(Overtaken { inner: Arc::clone(&case.warehouse), taken: Default::default() });
     case.through(Arc::clone(&overtaken) as Arc<_>).phase(Phase::Main).await?;
     expect("attempts", overtaken.taken.load(std::sync::atomic::Ordering::SeqCst), 2)?;
+    case.drop().await
+}
+
+async fn a_note_of_an_older_run_is_not_resumed(harness: &dyn Harness) -> Result<(), String> {
+    let case = Case::new(harness, Value::Null).await?;
+    stage(&case, two_sessions()).await?;
+    let dialect = case.warehouse.dialect();
+    let fails = Step {
+        name: "fails".to_owned(),
+        purpose: "a script of a user's own".to_owned(),
+        units: vec![Unit::Script(Statement::new("fails", "SELECT * FROM there_is_no_such_table"))],
+    };
+    let own = Plan { name: "own".to_owned(), dialect: dialect.name().to_owned(), steps: vec![fails] };
+    let main = Job { plan: plan(Phase::Main, &case.variables, dialect), phase: Some(Phase::Main) };
+    let jobs = [main, Job { plan: own, phase: None }];
+    let dying = Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(5));
+    let runner = |warehouse| Runner {
+        warehouse,
+        variables: &case.variables,
+        listener: &Silence,
+        cancellation: CancellationToken::new(),
+        options: Case::options(),
+    };
+    let error = runner(&*case.warehouse).run(&[], &jobs).await.err().ok_or("the script did not fail")?;
+    expect("the first error", matches!(error.error, Error::Unit { .. }), true)?;
+    let error = runner(&*case.warehouse).resume(&jobs).await.err().ok_or("the script did not fail again")?;
+    expect("main ran again", error.report.plans.iter().any(|plan| plan.plan == "main"), false)?;
+    // A later run dies: where an older one stopped says nothing any more.
+    expect("the run died", runner(&dying).run(&[], &jobs).await.is_err(), true)?;
+    expire_the_lock(&case).await?;
+    let error = runner(&*case.warehouse).resume(&jobs).await.err().ok_or("there was a note")?;
+    expect("the last error", matches!(error.error, Error::NoResume { .. }), true)
+        .map_err(|problem| format!("{problem}: {}", error.error))?;
+    case.run().await?;
+    expect("sessions", case.count(&SESSIONS).await?, 2)?;
     case.drop().await
 }
 

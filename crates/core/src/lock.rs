@@ -110,12 +110,13 @@ fn describe(rows: &Rows, own: Option<&str>) -> Option<Held> {
 }
 
 impl<'a> Lease<'a> {
-    /// Takes the lease, or says who holds it.
+    /// Takes the lease, or says who holds it. A run that resumes keeps the note of the one before; any other forgets it.
     pub(crate) async fn acquire(
         warehouse: &'a dyn Warehouse,
         variables: &Variables,
         holder: Holder,
         length: Duration,
+        resumes: bool,
     ) -> Result<Lease<'a>, Error> {
         let table = table_name(&SESSIONS_LOCK, variables);
         let lease = Self { warehouse, table, holder, length, valid_until: std::sync::Mutex::new(Instant::now()) };
@@ -123,7 +124,7 @@ impl<'a> Lease<'a> {
         // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
         let mut attempts = attempts();
         loop {
-            match lease.try_acquire(variables).await {
+            match lease.try_acquire(variables, resumes).await {
                 Ok(None) => return Ok(lease),
                 Ok(Some(other)) => {
                     return Err(Error::Locked { table: lease.table.to_string(), holder: other.in_words });
@@ -137,7 +138,7 @@ impl<'a> Lease<'a> {
         }
     }
 
-    async fn try_acquire(&self, variables: &Variables) -> Result<Option<Held>, WarehouseError> {
+    async fn try_acquire(&self, variables: &Variables, resumes: bool) -> Result<Option<Held>, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = Instant::now();
         for statement in dialect.create_table(&SESSIONS_LOCK, &self.table) {
@@ -161,11 +162,12 @@ impl<'a> Lease<'a> {
         self.send(
             "takes the lock",
             format!(
-                "UPDATE {table}\nSET holder = {holder}, host = {host}, acquired_tstamp = {now}, expires_tstamp = {expires}\nWHERE holder IS NULL OR holder = {holder} OR expires_tstamp < {now}",
+                "UPDATE {table}\nSET holder = {holder}, host = {host}, acquired_tstamp = {now}, expires_tstamp = {expires}{note}\nWHERE holder IS NULL OR holder = {holder} OR expires_tstamp < {now}",
                 holder = dialect.text(&self.holder.id),
                 host = dialect.text(&self.holder.host),
                 now = dialect.now(),
                 expires = self.expiry(dialect),
+                note = if resumes { "" } else { ", stopped_at = NULL, done_before = NULL" },
             ),
         )
         .await?;

@@ -275,8 +275,8 @@ impl Runner<'_> {
                 }
             }
         }
-        let lease =
-            Lease::acquire(self.warehouse, self.variables, self.options.holder.clone(), self.options.lease).await?;
+        let Options { holder, lease, .. } = self.options.clone();
+        let lease = Lease::acquire(self.warehouse, self.variables, holder, lease, resume).await?;
         self.listener.on(&Event::Locked);
         let (result, note) = match self.first_step(jobs, resume, &lease).await {
             Err((error, note)) => (Err(error), note),
