@@ -36,6 +36,7 @@ trials!(
     a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace,
     a_lost_answer_or_refusal_of_the_lock_leaves_no_lock_behind,
     a_note_of_an_older_run_is_not_resumed,
+    a_script_is_sent_once,
     a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_form,
     a_page_view_that_came_twice_unchanged_leaves_one_copy,
     a_session_that_got_page_views_between_main_and_complete_stays_whole,
@@ -813,18 +814,41 @@ async fn a_lock_that_is_freed_while_it_is_taken_is_taken_again(harness: &dyn Har
     case.drop().await
 }
 
+/// A user's own script as a job.
+fn own_script(sql: &str, dialect: &dyn Dialect) -> Job {
+    let script = Unit::Script(Statement::new("script", sql));
+    let step = Step { name: "own".to_owned(), purpose: "a script of a user's own".to_owned(), units: vec![script] };
+    let plan = Plan { name: "own".to_owned(), dialect: dialect.name().to_owned(), steps: vec![step] };
+    Job { plan, phase: None }
+}
+
+async fn a_script_is_sent_once(harness: &dyn Harness) -> Result<(), String> {
+    let case = Case::new(harness, Value::Null).await?;
+    stage(&case, two_sessions()).await?;
+    for fault in [Fault::AnswerLost(0), Fault::Refused(0)] {
+        let faulty = Faulty::new(Arc::clone(&case.warehouse), fault);
+        let runner = Runner {
+            warehouse: &faulty,
+            variables: &case.variables,
+            listener: &Silence,
+            cancellation: CancellationToken::new(),
+            options: Case::options(),
+        };
+        let error =
+            runner.run(&[], &[own_script("SELECT 1", faulty.dialect())]).await.err().ok_or("it was sent again")?;
+        expect("attempts", matches!(error.error, Error::Unit { attempts: 1, .. }), true)
+            .map_err(|problem| format!("{fault:?}: {problem}: {}", error.error))?;
+    }
+    case.drop().await
+}
+
 async fn a_note_of_an_older_run_is_not_resumed(harness: &dyn Harness) -> Result<(), String> {
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, two_sessions()).await?;
     let dialect = case.warehouse.dialect();
-    let fails = Step {
-        name: "fails".to_owned(),
-        purpose: "a script of a user's own".to_owned(),
-        units: vec![Unit::Script(Statement::new("fails", "SELECT * FROM there_is_no_such_table"))],
-    };
-    let own = Plan { name: "own".to_owned(), dialect: dialect.name().to_owned(), steps: vec![fails] };
+    let own = own_script("SELECT * FROM there_is_no_such_table", dialect);
     let main = Job { plan: plan(Phase::Main, &case.variables, dialect), phase: Some(Phase::Main) };
-    let jobs = [main, Job { plan: own, phase: None }];
+    let jobs = [main, own];
     let dying = Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(5));
     let runner = |warehouse| Runner {
         warehouse,

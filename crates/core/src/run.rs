@@ -433,11 +433,8 @@ impl Runner<'_> {
             if self.cancellation.is_cancelled() && error.kind == WarehouseErrorKind::Cancelled {
                 return Err(Error::Cancelled { next });
             }
-            let may_retry = match error.retry {
-                Retry::Never => false,
-                Retry::NotApplied => true,
-                Retry::Unknown => !matches!(unit, Unit::Script(_)),
-            };
+            // A script's failed statement may not be its first: what went before it must not happen twice.
+            let may_retry = error.retry != Retry::Never && !matches!(unit, Unit::Script(_));
             if may_retry && self.pause(unit.purpose(), &error, &mut delays).await {
                 continue;
             }
