@@ -33,7 +33,7 @@ pub(crate) fn classify(reason: &str, status: Option<u16>, message: &str) -> Ware
         }
         // A transaction or a change of rows that met another one.
         // <https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency>
-        _ if lower.contains("concurrent update") || lower.contains("aborted") => {
+        _ if lower.contains("concurrent update") || lower.contains("transaction is aborted") => {
             (Kind::Locked, Retry::NotApplied, None)
         }
         (_, Some(401)) => credentials(),
