@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 /// How many scripts of a step run at the same time.
 const PARALLEL_SCRIPTS: usize = 4;
 
+/// How long between two requests to stop what runs.
+const CANCELLATION_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The longest wait that a warehouse may ask for before a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -481,7 +484,8 @@ impl Runner<'_> {
         })
     }
 
-    /// Awaits work; when the user asks to stop, asks the warehouse to stop it and awaits what it says.
+    /// Awaits work; when the user asks to stop, asks the warehouse to stop it, and awaits what it says. What has not begun
+    /// when it is asked to stop begins all the same: it is asked again until it ends.
     async fn cancellable<T>(&self, work: impl Future<Output = Result<T, WarehouseError>>) -> Result<T, WarehouseError> {
         tokio::pin!(work);
         tokio::select! {
@@ -489,10 +493,16 @@ impl Runner<'_> {
             () = self.cancellation.cancelled() => {}
         }
         self.listener.on(&Event::Cancelling);
-        if let Err(error) = self.warehouse.cancel().await {
-            self.warn(format!("can't cancel in the warehouse: {error}"));
+        loop {
+            if let Err(error) = self.warehouse.cancel().await {
+                self.warn(format!("can't cancel in the warehouse: {error}"));
+                return work.await;
+            }
+            tokio::select! {
+                result = &mut work => return result,
+                () = tokio::time::sleep(CANCELLATION_INTERVAL) => {}
+            }
         }
-        work.await
     }
 
     fn check_finding(&self, observation: &Observation, rows: &Rows) -> Result<(), Error> {
