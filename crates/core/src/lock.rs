@@ -16,6 +16,7 @@ use crate::model::tables::SESSIONS_LOCK;
 use crate::plan::Statement;
 use crate::run::Note;
 use crate::warehouse::{Rows, Warehouse};
+use backon::{ExponentialBuilder, Retryable};
 use std::time::{Duration, Instant};
 
 /// The longest name of a step that the note of a run holds, in characters of up to four bytes.
@@ -122,19 +123,9 @@ impl<'a> Lease<'a> {
         let lease = Self { warehouse, table, holder, length, valid_until: std::sync::Mutex::new(Instant::now()) };
         let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
         // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
-        let mut attempts = attempts();
-        loop {
-            match lease.try_acquire(variables, resumes).await {
-                Ok(None) => return Ok(lease),
-                Ok(Some(other)) => {
-                    return Err(Error::Locked { table: lease.table.to_string(), holder: other.in_words });
-                }
-                Err(error) if passing(&error) => match attempts.next() {
-                    Some(delay) => tokio::time::sleep(delay).await,
-                    None => return Err(failed(error)),
-                },
-                Err(error) => return Err(failed(error)),
-            }
+        match (|| lease.try_acquire(variables, resumes)).retry(attempts()).when(passing).await.map_err(failed)? {
+            None => Ok(lease),
+            Some(other) => Err(Error::Locked { table: lease.table.to_string(), holder: other.in_words }),
         }
     }
 
@@ -200,22 +191,17 @@ impl<'a> Lease<'a> {
     pub(crate) async fn renew(&self) -> Result<bool, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = Instant::now();
-        let renewed = self
-            .send(
-                "renews the lock",
-                format!(
-                    "UPDATE {}\nSET expires_tstamp = {}\nWHERE holder = {}",
-                    dialect.table(&self.table),
-                    self.expiry(dialect),
-                    dialect.text(&self.holder.id)
-                ),
-            )
-            .await;
-        let rows = match renewed {
-            Ok(()) => look(self.warehouse, &self.table).await,
-            Err(error) => Err(error),
+        let renewal = format!(
+            "UPDATE {}\nSET expires_tstamp = {}\nWHERE holder = {}",
+            dialect.table(&self.table),
+            self.expiry(dialect),
+            dialect.text(&self.holder.id)
+        );
+        let looked = async {
+            self.send("renews the lock", renewal).await?;
+            look(self.warehouse, &self.table).await
         };
-        let rows = match rows {
+        let rows = match looked.await {
             Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(false),
             other => other?,
         };
@@ -238,16 +224,7 @@ impl<'a> Lease<'a> {
 
     /// Gives the lease up, if it is still ours. With the note of a run that failed.
     pub(crate) async fn release(self, note: Option<&Note>) -> Result<(), WarehouseError> {
-        let mut attempts = attempts();
-        loop {
-            match self.try_release(note).await {
-                Err(error) if passing(&error) => match attempts.next() {
-                    Some(delay) => tokio::time::sleep(delay).await,
-                    None => return Err(error),
-                },
-                other => return other,
-            }
-        }
+        (|| self.try_release(note)).retry(attempts()).when(passing).await
     }
 
     async fn try_release(&self, note: Option<&Note>) -> Result<(), WarehouseError> {
@@ -294,9 +271,8 @@ impl<'a> Lease<'a> {
 }
 
 /// The pauses between attempts at the lock.
-fn attempts() -> backon::ExponentialBackoff {
-    let growing = backon::ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(6);
-    backon::BackoffBuilder::build(growing.with_jitter())
+fn attempts() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(6).with_jitter()
 }
 
 fn passing_error(words: &str) -> WarehouseError {
