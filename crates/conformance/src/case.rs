@@ -76,18 +76,24 @@ impl Case {
         cancellation: CancellationToken,
         options: Options,
     ) -> Result<Report, RunError> {
-        let jobs: Vec<Job> = phases
-            .iter()
-            .map(|phase| Job { plan: plan(*phase, &self.variables, self.warehouse.dialect()), phase: Some(*phase) })
-            .collect();
-        let runner = Runner {
+        let jobs: Vec<Job> = phases.iter().map(|phase| self.job(*phase)).collect();
+        Runner { cancellation, options, ..self.runner() }.run(&[], &jobs).await
+    }
+
+    /// A phase as a job.
+    pub fn job(&self, phase: Phase) -> Job {
+        Job { plan: plan(phase, &self.variables, self.warehouse.dialect()), phase: Some(phase) }
+    }
+
+    /// A runner on the case's connection, with the options of trials.
+    pub fn runner(&self) -> Runner<'_> {
+        Runner {
             warehouse: &*self.warehouse,
             variables: &self.variables,
             listener: &Silence,
-            cancellation,
-            options,
-        };
-        runner.run(&[], &jobs).await
+            cancellation: CancellationToken::new(),
+            options: Self::options(),
+        }
     }
 
     /// main and complete.

@@ -20,6 +20,8 @@ pub enum Fault {
     AnswerLost(usize),
     /// Call number so-and-so is not applied; later calls work.
     Refused(usize),
+    /// Call number so-and-so is answered as done but changes nothing, as one that finds no row; later calls work.
+    FindsNothing(usize),
 }
 
 /// A warehouse with a fault, either in what a run does or in its housekeeping: its lock and its look at the columns. What
@@ -57,7 +59,7 @@ impl Faulty {
         sql.to_lowercase().contains("sessions_lock") || sql.contains("column_name, data_type")
     }
 
-    async fn call<T>(
+    async fn call<T: Default>(
         &self,
         statements: &[&str],
         work: impl Future<Output = Result<T, WarehouseError>>,
@@ -78,6 +80,9 @@ impl Faulty {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .extend(statements.iter().map(|sql| (*sql).to_owned()));
+        if self.fault == Fault::FindsNothing(number) {
+            return Ok(T::default());
+        }
         let done = work.await?;
         if self.fault == Fault::AnswerLost(number) {
             return Err(lost(Retry::Unknown));

@@ -1,6 +1,6 @@
 //! The trials beyond the recorded scenarios: what this project promises on purpose.
 
-use crate::case::{Silence, explain};
+use crate::case::explain;
 use crate::tables::{Cell, Contents};
 use crate::{Case, Fault, Faulty, Harness};
 use serde_json::{Value, json};
@@ -9,12 +9,11 @@ use std::sync::Arc;
 use websessions_core::CancellationToken;
 use websessions_core::config::Variables;
 use websessions_core::dialect::Dialect;
-use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
+use websessions_core::error::{Error, WarehouseErrorKind};
 use websessions_core::model::plan;
 use websessions_core::model::tables::*;
 use websessions_core::plan::{Finding, Phase, Plan, Statement, Step, Unit};
 use websessions_core::run::{Event, Job, Listener, Runner};
-use websessions_core::warehouse::{Done, Rows, Warehouse};
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 type Trial = fn(&dyn Harness) -> Outcome<'_>;
@@ -724,14 +723,8 @@ impl Listener for Interrupter {
 async fn loses_its_lock(case: &Case, other: Case, holder: String) -> Result<(), String> {
     let ((begun, begins), (act, acted)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
     let listener = Interrupter { step: "manifest", begun, acted: acted.into() };
-    let jobs = [Job { plan: plan(Phase::Main, &case.variables, case.warehouse.dialect()), phase: Some(Phase::Main) }];
-    let runner = Runner {
-        warehouse: &*case.warehouse,
-        variables: &case.variables,
-        listener: &listener,
-        cancellation: CancellationToken::new(),
-        options: Case::options(),
-    };
+    let jobs = [case.job(Phase::Main)];
+    let runner = Runner { listener: &listener, ..case.runner() };
     let steal = tokio::spawn(async move {
         tokio::task::block_in_place(|| begins.recv()).map_err(|error| error.to_string())?;
         let table = other.warehouse.dialect().table(&other.name(&SESSIONS_LOCK));
@@ -772,46 +765,21 @@ async fn a_lock_that_was_taken_over_and_freed_is_lost_all_the_same(harness: &dyn
     case.drop().await
 }
 
-/// A warehouse where another run holds the lock when it is taken first, and frees it before the look at it.
-struct Overtaken {
-    inner: Arc<dyn Warehouse>,
-    taken: std::sync::atomic::AtomicUsize,
-}
-
-#[websessions_core::async_trait]
-impl Warehouse for Overtaken {
-    fn dialect(&self) -> &dyn Dialect {
-        self.inner.dialect()
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
-        let takes = statement.sql.contains("SET holder") && statement.sql.contains("acquired_tstamp");
-        if takes && self.taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
-            return Ok(Done::default());
-        }
-        self.inner.execute(statement).await
-    }
-
-    async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
-        self.inner.execute_block(statements).await
-    }
-
-    async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
-        self.inner.query(sql).await
-    }
-}
-
+/// Another run holds the lock when it is taken first, and frees it before the look at it.
 async fn a_lock_that_is_freed_while_it_is_taken_is_taken_again(harness: &dyn Harness) -> Result<(), String> {
-    let case = Case::new(harness, Value::Null).await?;
-    stage(&case, two_sessions()).await?;
-    let overtaken = Arc::new(Overtaken { inner: Arc::clone(&case.warehouse), taken: Default::default() });
-    case.through(Arc::clone(&overtaken) as Arc<_>).phase(Phase::Main).await?;
-    expect("attempts", overtaken.taken.load(std::sync::atomic::Ordering::SeqCst), 2)?;
-    case.drop().await
+    let takes = |sql: &String| sql.contains("SET holder") && sql.contains("acquired_tstamp");
+    let mut taking = None;
+    for attempts in [1, 2] {
+        let case = Case::new(harness, Value::Null).await?;
+        stage(&case, two_sessions()).await?;
+        let fault = taking.map_or(Fault::None, Fault::FindsNothing);
+        let faulty = Arc::new(Faulty::in_housekeeping(Arc::clone(&case.warehouse), fault));
+        case.through(Arc::clone(&faulty) as Arc<_>).phase(Phase::Main).await?;
+        taking = faulty.sent().iter().position(takes);
+        expect("attempts", faulty.sent().iter().filter(|sql| takes(sql)).count(), attempts)?;
+        case.drop().await?;
+    }
+    Ok(())
 }
 
 /// A user's own script as a job.
@@ -827,15 +795,12 @@ async fn a_script_is_sent_once(harness: &dyn Harness) -> Result<(), String> {
     stage(&case, two_sessions()).await?;
     for fault in [Fault::AnswerLost(0), Fault::Refused(0)] {
         let faulty = Faulty::new(Arc::clone(&case.warehouse), fault);
-        let runner = Runner {
-            warehouse: &faulty,
-            variables: &case.variables,
-            listener: &Silence,
-            cancellation: CancellationToken::new(),
-            options: Case::options(),
-        };
-        let error =
-            runner.run(&[], &[own_script("SELECT 1", faulty.dialect())]).await.err().ok_or("it was sent again")?;
+        let runner = Runner { warehouse: &faulty, ..case.runner() };
+        let error = runner
+            .run(&[], &[own_script("SELECT 1", case.warehouse.dialect())])
+            .await
+            .err()
+            .ok_or("it was sent again")?;
         expect("attempts", matches!(error.error, Error::Unit { attempts: 1, .. }), true)
             .map_err(|problem| format!("{fault:?}: {problem}: {}", error.error))?;
     }
@@ -847,24 +812,16 @@ async fn a_note_of_an_older_run_is_not_resumed(harness: &dyn Harness) -> Result<
     stage(&case, two_sessions()).await?;
     let dialect = case.warehouse.dialect();
     let own = own_script("SELECT * FROM there_is_no_such_table", dialect);
-    let main = Job { plan: plan(Phase::Main, &case.variables, dialect), phase: Some(Phase::Main) };
-    let jobs = [main, own];
+    let jobs = [case.job(Phase::Main), own];
     let dying = Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(5));
-    let runner = |warehouse| Runner {
-        warehouse,
-        variables: &case.variables,
-        listener: &Silence,
-        cancellation: CancellationToken::new(),
-        options: Case::options(),
-    };
-    let error = runner(&*case.warehouse).run(&[], &jobs).await.err().ok_or("the script did not fail")?;
+    let error = case.runner().run(&[], &jobs).await.err().ok_or("the script did not fail")?;
     expect("the first error", matches!(error.error, Error::Unit { .. }), true)?;
-    let error = runner(&*case.warehouse).resume(&jobs).await.err().ok_or("the script did not fail again")?;
+    let error = case.runner().resume(&jobs).await.err().ok_or("the script did not fail again")?;
     expect("main ran again", error.report.plans.iter().any(|plan| plan.plan == "main"), false)?;
     // A later run dies: where an older one stopped says nothing any more.
-    expect("the run died", runner(&dying).run(&[], &jobs).await.is_err(), true)?;
+    expect("the run died", Runner { warehouse: &dying, ..case.runner() }.run(&[], &jobs).await.is_err(), true)?;
     expire_the_lock(&case).await?;
-    let error = runner(&*case.warehouse).resume(&jobs).await.err().ok_or("there was a note")?;
+    let error = case.runner().resume(&jobs).await.err().ok_or("there was a note")?;
     expect("the last error", matches!(error.error, Error::NoResume { .. }), true)
         .map_err(|problem| format!("{problem}: {}", error.error))?;
     case.run().await?;
@@ -888,21 +845,14 @@ async fn a_cancelled_run_leaves_production_alone(harness: &dyn Harness) -> Resul
     stage(&case, two_sessions()).await?;
     let cancellation = CancellationToken::new();
     let listener = CancelAt("commit", cancellation.clone());
-    let jobs = [Job { plan: plan(Phase::Main, &case.variables, case.warehouse.dialect()), phase: Some(Phase::Main) }];
-    let runner = Runner {
-        warehouse: &*case.warehouse,
-        variables: &case.variables,
-        listener: &listener,
-        cancellation,
-        options: Case::options(),
-    };
+    let jobs = [case.job(Phase::Main)];
+    let runner = Runner { listener: &listener, cancellation, ..case.runner() };
     let error = runner.run(&[], &jobs).await.err().ok_or("it was not cancelled")?;
     expect("exit code", error.error.exit_code(), 130)?;
     expect("committed", error.report.committed(), false)?;
     expect("sessions", case.count(&SESSIONS).await?, 0)?;
     // The lock is free again at once.
-    let runner = Runner { listener: &Silence, cancellation: CancellationToken::new(), ..runner };
-    runner.run(&[], &jobs).await.map_err(explain)?;
+    case.runner().run(&[], &jobs).await.map_err(explain)?;
     expect("sessions", case.count(&SESSIONS).await?, 2)?;
     case.drop().await
 }
