@@ -149,15 +149,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (cost, schemas) = (Arc::new(Cost::default()), Arc::default());
-    let account = Account { factory, settings, cost: Arc::clone(&cost), schemas };
+    let account = Account { factory, settings, cost: Arc::default(), schemas: Arc::default() };
     let conclusion = libtest_mimic::run(&arguments, trials(&name, account.clone()));
     if conclusion.has_failed() {
         account.tidy();
     }
-    let seconds = cost.milliseconds.load(Ordering::Relaxed) as f64 / 1000.0;
-    println!("cost: {} statements, {seconds:.1} s of them", cost.statements.load(Ordering::Relaxed));
-    match cost.bytes_billed.load(Ordering::Relaxed) {
+    let seconds = account.cost.milliseconds.load(Ordering::Relaxed) as f64 / 1000.0;
+    println!("cost: {} statements, {seconds:.1} s of them", account.cost.statements.load(Ordering::Relaxed));
+    match account.cost.bytes_billed.load(Ordering::Relaxed) {
         0 => {}
         bytes => println!("cost: {bytes} bytes billed"),
     }

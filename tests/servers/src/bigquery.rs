@@ -33,7 +33,11 @@ impl LocalBigQuery {
             .current_dir(folder.path());
         let path = format!("/bigquery/v2/projects/{}/datasets", Self::PROJECT);
         let process = Process::start(&mut command, port, &path);
-        Self { _process: process, _folder: folder, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), repair) }
+        Self {
+            _process: process,
+            _folder: folder,
+            proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), |_, reply| translate(reply)),
+        }
     }
 
     /// Its endpoint.
@@ -43,14 +47,14 @@ impl LocalBigQuery {
 }
 
 /// A statement that met another one at its commit: DuckLake's words become BigQuery's, wherever an error stands.
-fn repair(_path: &str, reply: &mut Value) {
+fn translate(reply: &mut Value) {
     match reply {
         Value::String(words) if words.contains("Failed to commit DuckLake transaction") => {
             // <https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency>
             *words = "Transaction is aborted due to concurrent update against a table".to_owned();
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| repair("", item)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| repair("", field)),
+        Value::Array(items) => items.iter_mut().for_each(translate),
+        Value::Object(fields) => fields.values_mut().for_each(translate),
         _ => {}
     }
 }

@@ -1,13 +1,12 @@
 //! Running, and what is said of it.
 
 use super::jobs::selected;
-use super::tables::loaded_in_words;
+use super::tables::{check_readable, loaded_in_words};
 use super::{Failed, Session, confirm};
 use crate::arguments::{OutputFormat, Selection};
 use crate::{output, progress};
 use std::path::{Path, PathBuf};
 use websessions_core::CancellationToken;
-use websessions_core::error::Error;
 use websessions_core::model::table_name;
 use websessions_core::model::tables::{PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED};
 use websessions_core::plan::{Finding, Phase};
@@ -17,9 +16,7 @@ use websessions_core::warehouse::Done;
 impl Session<'_> {
     pub(super) async fn run(&self, page_views: &[PathBuf], selection: &Selection) -> Result<(), Failed> {
         let jobs = selected(self.jobs(&*self.configuration.backend.dialect())?, selection)?;
-        for file in page_views {
-            std::fs::File::open(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
-        }
+        check_readable(page_views)?;
         self.execute(page_views, &jobs, false).await
     }
 

@@ -15,9 +15,7 @@ use websessions_core::warehouse::Loaded;
 
 impl Session<'_> {
     pub(super) async fn load(&self, files: &[PathBuf]) -> Result<(), Error> {
-        for file in files {
-            std::fs::File::open(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
-        }
+        check_readable(files)?;
         let warehouse = self.connect().await?;
         preflight::check_tables(&*warehouse, self.variables()).await?;
         let table = table_name(&PAGE_VIEWS_STAGED, self.variables());
@@ -75,6 +73,14 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// Said before a connection is made, and before anything is loaded.
+pub(super) fn check_readable(files: &[PathBuf]) -> Result<(), Error> {
+    for file in files {
+        std::fs::File::open(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
+    }
+    Ok(())
 }
 
 pub(super) fn loaded_in_words(loaded: &Loaded) -> String {
