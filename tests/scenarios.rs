@@ -7,7 +7,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use support::Folder;
 use websessions_conformance::{Scenario, scenarios};
-use websessions_core::model::tables::*;
+use websessions_core::model::sessions::tables::*;
+use websessions_core::model::shared::*;
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -38,14 +39,14 @@ fn prove(scenario: &Scenario) -> Result<(), String> {
                 None => drop(command(&[phase])?),
             }
             if phase == "main" && !phases[position + 1..].contains(&"main".to_owned()) {
-                scenario.check(&SESSIONS_THIS_RUN, run + 1, &folder.contents("sessions_this_run", &options)?)?;
+                scenario.check(SESSIONS_THIS_RUN, run + 1, &folder.contents("sessions_this_run", &options)?)?;
             }
             let list = format!("tables_after_{}_{}_{phase}", run + 1, position + 1);
             scenario.check_tables(&list, &tables(&folder), mode)?;
         }
-        for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED, &DATAMODEL_METADATA] {
+        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
             if scenario.expects(table, run + 1) {
-                scenario.check(table, run + 1, &folder.contents(table.name, &options)?)?;
+                scenario.check(table, run + 1, &folder.contents(table, &options)?)?;
             }
         }
         let staged = folder.contents("page_views_staged", &options)?.rows.len();

@@ -11,8 +11,8 @@ use gcp_bigquery_client::yup_oauth2::{
 use std::path::PathBuf;
 use std::sync::Arc;
 use websessions_core::async_trait;
+use websessions_core::backend::Settings;
 use websessions_core::error::Error;
-use websessions_core::registry::Settings;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 

@@ -1,9 +1,11 @@
 //! BigQuery's spelling. Source: <https://cloud.google.com/bigquery/docs/reference/standard-sql/query-syntax>.
 
-use websessions_core::dialect::{Dialect, TableName, script};
+use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
-use websessions_core::model::tables::{Column, ColumnType, Table, TypeFamily};
+use websessions_core::plan::script;
 use websessions_core::plan::{Statement, Unit};
+use websessions_core::table::TableName;
+use websessions_core::table::{Column, ColumnType, Table, TypeFamily};
 
 /// BigQuery's SQL.
 #[derive(Clone, Copy, Debug)]
@@ -86,18 +88,18 @@ impl Dialect for BigQueryDialect {
     // <https://cloud.google.com/bigquery/docs/reference/standard-sql/hash_functions#farm_fingerprint>
     // <https://cloud.google.com/bigquery/docs/reference/standard-sql/json_functions#to_json_string>
     fn row_fingerprint(&self, columns: &[Column]) -> String {
-        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_ref()).collect();
         format!("FARM_FINGERPRINT(TO_JSON_STRING(STRUCT({})))", names.join(", "))
     }
 
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
-        let columns = self.column_definitions(table.columns);
+        let columns = self.column_definitions(table);
         let sql = format!("CREATE TABLE IF NOT EXISTS {} {columns}{}", self.table(name), Self::layout(table));
         vec![Statement::new(format!("{name}, if missing"), sql)]
     }
 
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
-        let columns = self.column_definitions(table.columns);
+        let columns = self.column_definitions(table);
         let sql = format!("CREATE OR REPLACE TABLE {} {columns}{}", self.table(name), Self::layout(table));
         vec![Statement::new(format!("{name}, empty"), sql)]
     }
@@ -114,21 +116,19 @@ impl Dialect for BigQueryDialect {
 
     // Partitions are pruned by constants and variables, not by subqueries.
     // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#better_performance_with_pseudo-columns>
-    fn upsert_range(&self, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {
+    fn upsert_range(&self, time: &str, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {
         let declare = |name: &str, of: &str, purpose: &str, value: String| {
             Statement::new(purpose, format!("{DECLARE}{name} {of} DEFAULT {value}"))
         };
         let lower_limit = format!("(SELECT lower_limit FROM {})", self.table(limit));
         let mut declarations =
             vec![declare("oldest_start", "TIMESTAMP", "how far back the upsert replaces rows", lower_limit)];
-        let mut condition = "start_tstamp >= oldest_start".to_owned();
+        let mut condition = format!("{time} >= oldest_start");
         if let Some(keys) = keys {
-            let days = format!(
-                "ARRAY(SELECT DISTINCT DATE(start_tstamp) FROM {} WHERE start_tstamp IS NOT NULL)",
-                self.table(keys)
-            );
+            let days =
+                format!("ARRAY(SELECT DISTINCT DATE({time}) FROM {} WHERE {time} IS NOT NULL)", self.table(keys));
             declarations.push(declare("touched_days", "ARRAY<DATE>", "the partitions that have such rows", days));
-            condition.push_str("\n  AND DATE(start_tstamp) IN UNNEST(touched_days)");
+            condition.push_str(&format!("\n  AND DATE({time}) IN UNNEST(touched_days)"));
         }
         (declarations, condition)
     }

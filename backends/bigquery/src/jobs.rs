@@ -20,11 +20,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use websessions_core::async_trait;
+use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
 use websessions_core::plan::Statement;
-use websessions_core::registry::Settings;
-use websessions_core::warehouse::{Activity, Done, Estimate, Rows, Value, Warehouse};
+use websessions_core::rows::{Rows, Value};
+use websessions_core::warehouse::{Activity, Done, Estimate, Warehouse};
 
 const GOOGLE: &str = "https://bigquery.googleapis.com";
 const TIB: f64 = (1_u64 << 40) as f64;
@@ -348,8 +349,8 @@ fn done(job: &Job, id: String) -> Done {
 
 #[async_trait]
 impl Warehouse for BigQueryWarehouse {
-    fn dialect(&self) -> &dyn Dialect {
-        &BigQueryDialect
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(BigQueryDialect)
     }
 
     fn location(&self) -> String {

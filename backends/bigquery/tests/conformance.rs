@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use websessions_bigquery::{BigQuery, BigQueryWarehouse};
 use websessions_conformance::{Harness, trials};
 use websessions_core::async_trait;
-use websessions_core::registry::Settings;
+use websessions_core::backend::Settings;
 use websessions_core::warehouse::Warehouse;
 use websessions_test_servers::LocalBigQuery;
 

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use websessions_bigquery::BigQuery;
+use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
-use websessions_core::registry::{BackendFactory, Settings};
-use websessions_core::warehouse::{Activity, Value, Warehouse};
+use websessions_core::rows::Value;
+use websessions_core::warehouse::{Activity, Warehouse};
 use websessions_test_servers::{Mock, Request};
 
 fn settings(mock: &Mock) -> Settings {

@@ -1,8 +1,8 @@
 //! DuckDB's spelling. Source: <https://duckdb.org/docs/stable/sql/introduction>.
 
-use websessions_core::dialect::{Dialect, TableName};
-use websessions_core::model::tables::{Column, ColumnType, TypeFamily};
+use websessions_core::dialect::Dialect;
 use websessions_core::plan::{Phase, Statement};
+use websessions_core::table::{Column, ColumnType, Table, TableName, TypeFamily};
 
 /// DuckDB's SQL.
 #[derive(Clone, Copy, Debug)]
@@ -61,14 +61,14 @@ impl Dialect for DuckDbDialect {
     // unsigned 64-bit number; one bit less fits BIGINT.
     // <https://duckdb.org/docs/stable/sql/functions/utility#hashvalue>
     fn row_fingerprint(&self, columns: &[Column]) -> String {
-        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_ref()).collect();
         format!("CAST(hash({}) >> 1 AS BIGINT)", names.join(", "))
     }
 
     // A checkpoint merges the small row groups that writing in parallel leaves. For the scratch tables of main that
     // would be work for nothing, so production waits for complete, when they are gone.
     // <https://duckdb.org/docs/stable/configuration/overview>
-    fn hints(&self, phase: Phase, _input: &TableName) -> Vec<Statement> {
+    fn hints(&self, phase: Phase, _input: &Table, _name: &TableName) -> Vec<Statement> {
         match phase {
             Phase::Main => vec![Statement::new("no compaction of scratch tables", "SET max_vacuum_tasks = 0")],
             Phase::Complete => vec![Statement::new("compaction as usual again", "RESET max_vacuum_tasks")],

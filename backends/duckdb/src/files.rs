@@ -6,8 +6,9 @@ use duckdb::Connection;
 use std::path::Path;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{WarehouseError, WarehouseErrorKind};
-use websessions_core::model::tables::{Column, PAGE_VIEWS_STAGED, REQUIRED_INPUT, TypeFamily};
-use websessions_core::warehouse::{Loaded, Value};
+use websessions_core::rows::Value;
+use websessions_core::table::{Column, Table, TypeFamily};
+use websessions_core::warehouse::Loaded;
 
 /// The kinds of files that are read and written, by their endings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// Appends one file to the staged table.
-pub(crate) fn load(connection: &Connection, file: &Path, table: &str) -> Result<Loaded, WarehouseError> {
+pub(crate) fn load(connection: &Connection, file: &Path, model: &Table, table: &str) -> Result<Loaded, WarehouseError> {
     let name = file.display().to_string();
     let format = format_of(file)?;
     let metadata = std::fs::metadata(file).map_err(|error| data_error(format!("{name}: {error}")))?;
@@ -69,19 +70,19 @@ pub(crate) fn load(connection: &Connection, file: &Path, table: &str) -> Result<
     let present: Vec<(String, String)> = (0..described.rows.len())
         .map(|row| (described.get(row, "column_name").to_string(), described.get(row, "column_type").to_string()))
         .collect();
-    let find = |column: &Column| present.iter().find(|(name, _)| name.eq_ignore_ascii_case(column.name));
-    let missing: Vec<&Column> = PAGE_VIEWS_STAGED.columns.iter().filter(|column| find(column).is_none()).collect();
-    if let Some(required) = missing.iter().find(|column| REQUIRED_INPUT.contains(&column.name)) {
+    let find = |column: &Column| present.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+    let missing: Vec<&Column> = model.columns.iter().filter(|column| find(column).is_none()).collect();
+    if let Some(required) = missing.iter().find(|column| column.required) {
         return Err(data_error(format!("{name}: the required column {} is missing", required.name))
-            .with_hint(format!("a file of page views has at least {}", REQUIRED_INPUT.join(", "))));
+            .with_hint(format!("a file of page views has at least {}", model.required_names().join(", "))));
     }
-    let columns: Vec<SourceColumn> = PAGE_VIEWS_STAGED
+    let columns: Vec<SourceColumn<'_>> = model
         .columns
         .iter()
         .filter_map(|column| find(column).map(|(name, reported)| SourceColumn::new(column, name, reported)))
         .collect();
     check(connection, &source, &columns, &name).map_err(failed)?;
-    let targets: Vec<&str> = columns.iter().map(|column| column.model.name).collect();
+    let targets: Vec<&str> = columns.iter().map(|column| column.model.name.as_ref()).collect();
     let values: Vec<&str> = columns.iter().map(|column| column.value.as_str()).collect();
     let insert = format!(
         "INSERT INTO {table} (\n  {}\n)\nSELECT\n  {}\nFROM {source}",
@@ -94,16 +95,16 @@ pub(crate) fn load(connection: &Connection, file: &Path, table: &str) -> Result<
         rows,
         ignored_columns: present
             .iter()
-            .filter(|(name, _)| !PAGE_VIEWS_STAGED.columns.iter().any(|column| name.eq_ignore_ascii_case(column.name)))
+            .filter(|(name, _)| !model.columns.iter().any(|column| name.eq_ignore_ascii_case(&column.name)))
             .map(|(name, _)| name.clone())
             .collect(),
-        missing_columns: missing.iter().map(|column| column.name.to_owned()).collect(),
+        missing_columns: missing.iter().map(|column| column.name.to_string()).collect(),
     })
 }
 
 /// A column of the file that the model has.
-struct SourceColumn {
-    model: &'static Column,
+struct SourceColumn<'a> {
+    model: &'a Column,
     /// The value as text, as the file has it.
     text: String,
     /// The value in the model's type.
@@ -112,8 +113,8 @@ struct SourceColumn {
     wrong: Option<String>,
 }
 
-impl SourceColumn {
-    fn new(model: &'static Column, name: &str, reported: &str) -> Self {
+impl<'a> SourceColumn<'a> {
+    fn new(model: &'a Column, name: &str, reported: &str) -> Self {
         let source = quoted(name);
         let text = match reported {
             "JSON" => format!("({source} ->> '$')"),
@@ -148,8 +149,13 @@ impl SourceColumn {
 }
 
 /// Finds the first value that does not fit its column, before anything is written.
-fn check(connection: &Connection, source: &str, columns: &[SourceColumn], file: &str) -> Result<(), WarehouseError> {
-    let checked: Vec<(&SourceColumn, &str)> =
+fn check(
+    connection: &Connection,
+    source: &str,
+    columns: &[SourceColumn<'_>],
+    file: &str,
+) -> Result<(), WarehouseError> {
+    let checked: Vec<(&SourceColumn<'_>, &str)> =
         columns.iter().filter_map(|column| column.wrong.as_deref().map(|wrong| (column, wrong))).collect();
     let firsts: Vec<String> =
         checked.iter().map(|(_, wrong)| format!("MIN(CASE WHEN {wrong} THEN row_number END)")).collect();

@@ -12,12 +12,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use websessions_core::async_trait;
-use websessions_core::dialect::{Dialect, TableName};
+use websessions_core::backend::{BackendFactory, Setting, Settings};
+use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
-use websessions_core::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK};
+use websessions_core::lock;
 use websessions_core::plan::Statement;
-use websessions_core::registry::{BackendFactory, Setting, Settings};
-use websessions_core::warehouse::{Done, Loaded, Rows, Value, Warehouse};
+use websessions_core::rows::{Rows, Value};
+use websessions_core::table::{Table, TableName};
+use websessions_core::warehouse::{Done, Loaded, Warehouse};
 
 const SETTINGS: &[Setting] = &[
     Setting::optional("database", "path of the database file; made if missing").or("websessions.duckdb"),
@@ -118,25 +120,25 @@ impl DuckDbWarehouse {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn guard<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Inner {
     /// Runs work on a connection of its own, so that calls at the same time don't wait for each other.
     fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, WarehouseError>) -> Result<T, WarehouseError> {
-        let idle = lock(&self.idle).pop();
+        let idle = guard(&self.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
             None => self.open()?,
         };
         let result = self.on(&connection, work);
-        lock(&self.idle).push(connection);
+        guard(&self.idle).push(connection);
         result
     }
 
     fn open(&self) -> Result<Connection, WarehouseError> {
-        lock(&self.root).try_clone().map_err(|error| warehouse_error(&error))
+        guard(&self.root).try_clone().map_err(|error| warehouse_error(&error))
     }
 
     /// Runs work on a connection, where `cancel` finds it.
@@ -146,13 +148,13 @@ impl Inner {
         work: impl FnOnce(&Connection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
         let number = {
-            let mut busy = lock(&self.busy);
+            let mut busy = guard(&self.busy);
             let number = busy.last_key_value().map_or(0, |(last, _)| last + 1);
             busy.insert(number, connection.interrupt_handle());
             number
         };
         let result = work(connection);
-        lock(&self.busy).remove(&number);
+        guard(&self.busy).remove(&number);
         result
     }
 }
@@ -209,7 +211,7 @@ fn free_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
         connection,
         &format!(
             "SELECT schema_name, table_name FROM duckdb_tables() WHERE starts_with(table_name, '{}')",
-            SESSIONS_LOCK.name
+            lock::table().name
         ),
     )?;
     for row in 0..dead.rows.len() {
@@ -299,8 +301,8 @@ fn timestamp(unit: TimeUnit, number: i64) -> Value {
 
 #[async_trait]
 impl Warehouse for DuckDbWarehouse {
-    fn dialect(&self) -> &dyn Dialect {
-        &DuckDbDialect
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(DuckDbDialect)
     }
 
     fn location(&self) -> String {
@@ -340,23 +342,23 @@ impl Warehouse for DuckDbWarehouse {
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {
-        for handle in lock(&self.inner.busy).values() {
+        for handle in guard(&self.inner.busy).values() {
             handle.interrupt();
         }
         Ok(())
     }
 
-    async fn load(&self, files: &[&Path], table: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+    async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         let files: Vec<PathBuf> = files.iter().map(|file| file.to_path_buf()).collect();
-        let table = table.clone();
+        let (table, name) = (table.clone(), name.clone());
         self.with(move |connection| {
             in_transaction(connection, || {
                 let dialect = DuckDbDialect;
-                execute(connection, &dialect.create_schema(&table.schema).sql)?;
-                for statement in dialect.create_table(&PAGE_VIEWS_STAGED, &table) {
+                execute(connection, &dialect.create_schema(&name.schema).sql)?;
+                for statement in dialect.create_table(&table, &name) {
                     execute(connection, &statement.sql)?;
                 }
-                files.iter().map(|file| files::load(connection, file, &dialect.table(&table))).collect()
+                files.iter().map(|file| files::load(connection, file, &table, &dialect.table(&name))).collect()
             })
         })
         .await

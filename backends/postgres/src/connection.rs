@@ -8,14 +8,16 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, TypeInfo, Val
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use websessions_core::async_trait;
-use websessions_core::dialect::{Dialect, TableName};
+use websessions_core::backend::Settings;
+use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
-use websessions_core::registry::Settings;
-use websessions_core::warehouse::{Done, Loaded, Rows, Value, Warehouse};
+use websessions_core::rows::{Rows, Value};
+use websessions_core::table::{Table, TableName};
+use websessions_core::warehouse::{Done, Loaded, Warehouse};
 
 /// A server, and the idle connections to it. A broken connection is left behind; the next call makes another.
 pub struct PostgresWarehouse {
@@ -246,7 +248,7 @@ fn values(row: &PgRow) -> Result<Vec<Value>, WarehouseError> {
 
 #[async_trait]
 impl Warehouse for PostgresWarehouse {
-    fn dialect(&self) -> &dyn Dialect {
+    fn dialect(&self) -> Arc<dyn Dialect> {
         self.flavor.dialect()
     }
 
@@ -309,23 +311,23 @@ impl Warehouse for PostgresWarehouse {
         Ok(())
     }
 
-    async fn load(&self, files: &[&Path], table: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+    async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         if self.flavor == Flavor::Redshift {
             return Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "Redshift loads files from S3 only")
                 .with_hint("use Redshift's COPY, then run without --page-views"));
         }
         let files: Vec<copy::Incoming> =
-            files.iter().map(|file| copy::Incoming::open(file)).collect::<Result<_, _>>()?;
+            files.iter().map(|file| copy::Incoming::open(file, table)).collect::<Result<_, _>>()?;
         let dialect = self.dialect();
         self.with(async |connection| {
             self.in_transaction(connection, async |connection| {
-                send(connection, &dialect.create_schema(&table.schema).sql).await?;
-                for statement in dialect.create_table(&websessions_core::model::tables::PAGE_VIEWS_STAGED, table) {
+                send(connection, &dialect.create_schema(&name.schema).sql).await?;
+                for statement in dialect.create_table(table, name) {
                     send(connection, &statement.sql).await?;
                 }
                 let mut loaded = Vec::new();
                 for file in files {
-                    loaded.push(file.load(connection, &dialect.table(table)).await?);
+                    loaded.push(file.load(connection, table, &dialect.table(name)).await?);
                 }
                 Ok(loaded)
             })

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use websessions_core::error::{WarehouseError, WarehouseErrorKind};
-use websessions_core::model::tables::{PAGE_VIEWS_STAGED, REQUIRED_INPUT};
+use websessions_core::table::Table;
 use websessions_core::warehouse::Loaded;
 
 /// Bytes of a file that are sent at once.
@@ -32,7 +32,7 @@ fn is_csv(file: &Path, compressed: bool) -> bool {
 }
 
 impl Incoming {
-    pub(crate) fn open(file: &Path) -> Result<Self, WarehouseError> {
+    pub(crate) fn open(file: &Path, table: &Table) -> Result<Self, WarehouseError> {
         let name = file.display().to_string();
         if !is_csv(file, true) {
             return Err(data_error(format!("{name}: Postgres loads CSV files (.csv, .csv.gz)"))
@@ -57,27 +57,33 @@ impl Incoming {
         if let Some(column) = columns.iter().find(|column| column.is_empty() || column.contains(['"', '\0'])) {
             return Err(data_error(format!("{name}: {column:?} is not a column name")));
         }
-        if let Some(missing) = REQUIRED_INPUT.iter().find(|required| !columns.iter().any(|column| column == *required))
+        if let Some(missing) =
+            table.required_names().into_iter().find(|required| !columns.iter().any(|column| column == required))
         {
             return Err(data_error(format!("{name}: the required column {missing} is missing"))
-                .with_hint(format!("a file of page views has at least {}", REQUIRED_INPUT.join(", "))));
+                .with_hint(format!("a file of page views has at least {}", table.required_names().join(", "))));
         }
         Ok(Self { name, columns, rest })
     }
 
     /// Appends the file; the caller's transaction makes it all or nothing.
-    pub(crate) async fn load(mut self, connection: &mut PgConnection, table: &str) -> Result<Loaded, WarehouseError> {
+    pub(crate) async fn load(
+        mut self,
+        connection: &mut PgConnection,
+        model: &Table,
+        table: &str,
+    ) -> Result<Loaded, WarehouseError> {
         let (known, unknown): (Vec<&str>, Vec<&str>) =
-            self.columns.iter().map(String::as_str).partition(|column| PAGE_VIEWS_STAGED.column(column).is_some());
+            self.columns.iter().map(String::as_str).partition(|column| model.column(column).is_some());
         let list =
             |columns: &[&str]| columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
         let all: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let ignored_columns: Vec<String> = unknown.iter().map(|column| (*column).to_owned()).collect();
-        let missing_columns = PAGE_VIEWS_STAGED
+        let missing_columns = model
             .columns
             .iter()
-            .filter(|column| !known.contains(&column.name))
-            .map(|column| column.name.to_owned())
+            .filter(|column| !known.contains(&column.name.as_ref()))
+            .map(|column| column.name.to_string())
             .collect();
         let failed = |error: WarehouseError| {
             let message = format!("{}: {}", self.name, error.message);

@@ -1,8 +1,9 @@
 //! Postgres' and Redshift's spellings. They share a protocol and little else: each has a dialect of its own.
 
-use websessions_core::dialect::{Dialect, TableName};
-use websessions_core::model::tables::{Column, ColumnType, Lifetime, PAGE_VIEWS_STAGED, Table, TypeFamily};
+use websessions_core::dialect::Dialect;
 use websessions_core::plan::{Phase, Statement, Unit};
+use websessions_core::table::TableName;
+use websessions_core::table::{Column, ColumnType, Layout, Lifetime, Table, TypeFamily};
 
 /// Postgres, from version 12 on.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +39,7 @@ impl PostgresDialect {
     /// Statistics of the columns that are joined by. Without them the planner takes a fresh table for a small one and
     /// picks nested loops. <https://www.postgresql.org/docs/current/sql-analyze.html>
     fn analyze(&self, table: &Table, name: &TableName) -> Option<Statement> {
-        const JOINED: &[&str] =
-            &["domain_sessionid", "domain_userid", "page_view_in_session_index", "start_tstamp", "fingerprint"];
-        let columns: Vec<&str> =
-            table.columns.iter().map(|column| column.name).filter(|name| JOINED.contains(name)).collect();
+        let columns = table.layout.joined;
         (!columns.is_empty()).then(|| {
             Statement::new(
                 format!("statistics of {name}"),
@@ -105,12 +103,7 @@ impl Dialect for PostgresDialect {
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         let mut statements = vec![Statement::new(
             format!("{name}, if missing"),
-            format!(
-                "{} IF NOT EXISTS {} {}",
-                Self::create(table),
-                self.table(name),
-                self.column_definitions(table.columns)
-            ),
+            format!("{} IF NOT EXISTS {} {}", Self::create(table), self.table(name), self.column_definitions(table)),
         )];
         // What production has of this run's sessions is found by equality only. A hash index is a third of a B-tree on
         // ids, and its cost does not grow with the depth of a tree or with the collation's comparisons.
@@ -139,7 +132,7 @@ impl Dialect for PostgresDialect {
     }
 
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
-        let columns = self.column_definitions(table.columns);
+        let columns = self.column_definitions(table);
         let create = format!("{} IF NOT EXISTS {} {columns}", Self::create(table), self.table(name));
         vec![self.drop_table(name), Statement::new(format!("{name}, empty"), create)]
     }
@@ -153,9 +146,9 @@ impl Dialect for PostgresDialect {
         statements.into_iter().map(Unit::Statement).collect()
     }
 
-    fn hints(&self, phase: Phase, input: &TableName) -> Vec<Statement> {
+    fn hints(&self, phase: Phase, input: &Table, name: &TableName) -> Vec<Statement> {
         match phase {
-            Phase::Main => self.analyze(&PAGE_VIEWS_STAGED, input).into_iter().collect(),
+            Phase::Main => self.analyze(input, name).into_iter().collect(),
             Phase::Complete | Phase::Destroy => Vec::new(),
         }
     }
@@ -245,7 +238,7 @@ impl Dialect for RedshiftDialect {
     // <https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html>
     fn row_fingerprint(&self, columns: &[Column]) -> String {
         let text = |column: &Column| {
-            let name = column.name;
+            let name = &column.name;
             match column.column_type.family() {
                 TypeFamily::Text => format!("COALESCE('=' || {name}, '')"),
                 TypeFamily::Boolean => format!("CASE WHEN {name} THEN '=t' WHEN NOT {name} THEN '=f' ELSE '' END"),
@@ -261,22 +254,20 @@ impl Dialect for RedshiftDialect {
         })
     }
 
+    // A sort key is read to skip blocks; it stays uncompressed.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/c_Compression_encodings.html>
+    fn column_definition(&self, table: &Table, column: &Column) -> String {
+        let not_null = if column.not_null { " NOT NULL" } else { "" };
+        let encoding = match table.layout {
+            Layout { distribute: None, .. } => "",
+            Layout { sort: Some(sort), .. } if sort == column.name => " ENCODE RAW",
+            _ => " ENCODE ZSTD",
+        };
+        format!("{} {}{encoding}{not_null}", column.name, self.column_type(column.column_type))
+    }
+
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
-        let mut columns = self.column_definitions(table.columns);
-        if table.layout.distribute.is_some() {
-            // ENCODE stands before NOT NULL's place in the manual, but none of the laid-out tables has one.
-            columns = columns.replace(",\n", " ENCODE ZSTD,\n").replace("\n)", " ENCODE ZSTD\n)");
-            // A sort key is read to skip blocks; it stays uncompressed.
-            // <https://docs.aws.amazon.com/redshift/latest/dg/c_Compression_encodings.html>
-            if let Some(sort) = table.layout.sort {
-                let definition =
-                    table.column(sort).map(|column| format!("{sort} {}", self.column_type(column.column_type)));
-                if let Some(definition) = definition {
-                    columns =
-                        columns.replace(&format!("  {definition} ENCODE ZSTD"), &format!("  {definition} ENCODE RAW"));
-                }
-            }
-        }
+        let columns = self.column_definitions(table);
         vec![Statement::new(
             format!("{name}, if missing"),
             format!("CREATE TABLE IF NOT EXISTS {} {columns}{}", self.table(name), Self::layout(table)),
@@ -292,13 +283,12 @@ impl Dialect for RedshiftDialect {
     // CREATE TABLE AS has no IF NOT EXISTS, so that it could not run twice; an insert into an emptied table can.
     // <https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_AS.html>
     fn replace_table_as(&self, table: &Table, name: &TableName, select: &str) -> Vec<Unit> {
-        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
         let mut units: Vec<Unit> = self.replace_table(table, name).into_iter().map(Unit::Statement).collect();
         units.push(Unit::Block {
             purpose: name.to_string(),
             statements: vec![
                 Statement::new("rows of an earlier attempt", self.delete(name, "1 = 1")),
-                Statement::new(name.to_string(), self.insert(name, &columns.join(",\n  "), select)),
+                Statement::new(name.to_string(), self.insert(name, &table.column_list(), select)),
             ],
         });
         units

@@ -11,9 +11,9 @@ pub use dialect::{PostgresDialect, RedshiftDialect};
 
 use std::sync::Arc;
 use websessions_core::async_trait;
+use websessions_core::backend::{BackendFactory, Setting, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
-use websessions_core::registry::{BackendFactory, Setting, Settings};
 use websessions_core::warehouse::Warehouse;
 
 const SETTINGS: &[Setting] = &[
@@ -44,10 +44,10 @@ pub(crate) enum Flavor {
 }
 
 impl Flavor {
-    pub(crate) fn dialect(self) -> &'static dyn Dialect {
+    pub(crate) fn dialect(self) -> Arc<dyn Dialect> {
         match self {
-            Self::Postgres => &PostgresDialect,
-            Self::Redshift => &RedshiftDialect,
+            Self::Postgres => Arc::new(PostgresDialect),
+            Self::Redshift => Arc::new(RedshiftDialect),
         }
     }
 }

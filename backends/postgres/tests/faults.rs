@@ -12,13 +12,14 @@ use websessions_conformance::tables::{Cell, Contents};
 use websessions_conformance::{Case, Harness};
 use websessions_core::CancellationToken;
 use websessions_core::async_trait;
+use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{WarehouseError, WarehouseErrorKind};
-use websessions_core::model::tables::*;
+use websessions_core::model::sessions::tables::*;
 use websessions_core::plan::{Phase, Statement};
-use websessions_core::registry::{BackendFactory, Settings};
+use websessions_core::rows::Rows;
 use websessions_core::run::Options;
-use websessions_core::warehouse::{Done, Rows, Warehouse};
+use websessions_core::warehouse::{Done, Warehouse};
 use websessions_postgres::Postgres;
 use websessions_test_servers::{Cluster, is_root};
 
@@ -110,7 +111,7 @@ fn is_lock(sql: &str) -> bool {
 
 #[async_trait]
 impl Warehouse for Injecting {
-    fn dialect(&self) -> &dyn Dialect {
+    fn dialect(&self) -> Arc<dyn Dialect> {
         self.inner.dialect()
     }
 
@@ -169,7 +170,7 @@ async fn stage(case: &Case, numbers: std::ops::Range<usize>) -> Result<(), Strin
 /// What lasts, the log of commits aside.
 async fn lasting(case: &Case) -> Result<Vec<Contents>, String> {
     let mut tables = Vec::new();
-    for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED, &PAGE_VIEWS_STAGED] {
+    for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, PAGE_VIEWS_STAGED] {
         tables.push(case.contents(table).await?);
     }
     Ok(tables)
@@ -193,7 +194,10 @@ async fn expected(server: &Server) -> Result<Vec<Contents>, String> {
 }
 
 fn options() -> Options {
-    Options { lease: Duration::from_secs(2), first_delay: Duration::from_millis(50), ..Case::options() }
+    let mut options = Case::options();
+    options.lease = Duration::from_secs(2);
+    options.first_delay = Duration::from_millis(50);
+    options
 }
 
 /// A rerun that waits for a dead run's lease.
@@ -251,7 +255,8 @@ async fn at_every_unit(server: &Server, fault: Fault) -> Result<(), String> {
 /// The commit is the main block: its number among the calls, found by a run without a fault.
 async fn commit_call(server: &Server) -> Result<usize, String> {
     let case = prepared(server).await?;
-    let plan = websessions_core::model::plan(Phase::Main, &case.variables, case.warehouse.dialect());
+    let plan =
+        websessions_core::model::sessions::module().plan(Phase::Main, &case.variables, &case.warehouse.dialect());
     case.drop().await?;
     plan.units()
         .position(|(step, unit)| step.name == "commit" && matches!(unit, websessions_core::plan::Unit::Block { .. }))
@@ -310,9 +315,9 @@ async fn a_writer_stages_all_through(server: &Server) -> Result<(), String> {
     let undisturbed = Case::new(server, json!({"stage_next": true, "ends_run": true})).await?;
     stage(&undisturbed, 0..SESSIONS_WRITTEN).await?;
     undisturbed.run().await?;
-    let (found, expected) = (case.contents(&SESSIONS).await?, undisturbed.contents(&SESSIONS).await?);
+    let (found, expected) = (case.contents(SESSIONS).await?, undisturbed.contents(SESSIONS).await?);
     found.expect(&expected, &format!("sessions after {runs} runs beside a writer"))?;
-    if case.count(&PAGE_VIEWS_STAGED).await? != 0 {
+    if case.count(PAGE_VIEWS_STAGED).await? != 0 {
         return Err("page views are left".to_owned());
     }
     if runs < 3 {
@@ -368,7 +373,7 @@ async fn a_statement_takes_too_long(server: &Server) -> Result<(), String> {
     stage(&case, 1000..4000).await?;
     is(&failure(&case, hurried).await?, WarehouseErrorKind::Resources)?;
     let extra = case.with(json!({"entropy": ""}))?;
-    let table = case.warehouse.dialect().table(&case.name(&PAGE_VIEWS_STAGED));
+    let table = case.warehouse.dialect().table(&case.name(PAGE_VIEWS_STAGED)?);
     extra.sql(format!("DELETE FROM {table} WHERE domain_sessionid NOT IN (SELECT 's' || number FROM generate_series(0, 59) AS number)")).await?;
     rerun(&case).await?;
     for (found, expected) in lasting(&case).await?.iter().zip(&expected) {
@@ -428,7 +433,7 @@ async fn on_a_full_disk(server: &Server, path: &str) -> Result<(), String> {
     let url = format!("{}?options=-c%20default_tablespace%3D{space}", server.0.lock().await.url());
     let cramped = connect(&[("url", url)]).await.map_err(|error| error.to_string())?;
     is(&failure(&case, cramped).await?, WarehouseErrorKind::Resources)?;
-    let table = case.warehouse.dialect().table(&case.name(&PAGE_VIEWS_STAGED));
+    let table = case.warehouse.dialect().table(&case.name(PAGE_VIEWS_STAGED)?);
     case.sql(format!(
         "DELETE FROM {table} WHERE domain_sessionid NOT IN (SELECT 's' || number FROM generate_series(0, 59) AS number)"
     ))

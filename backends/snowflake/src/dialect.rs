@@ -1,8 +1,9 @@
 //! Snowflake's spelling. Source: <https://docs.snowflake.com/en/sql-reference>.
 
-use websessions_core::dialect::{Dialect, TableName};
-use websessions_core::model::tables::{Column, ColumnType, Lifetime, Table, TypeFamily};
+use websessions_core::dialect::Dialect;
 use websessions_core::plan::{Statement, Unit};
+use websessions_core::table::TableName;
+use websessions_core::table::{Column, ColumnType, Lifetime, Table, TypeFamily};
 
 /// Snowflake's SQL.
 #[derive(Clone, Copy, Debug)]
@@ -83,19 +84,19 @@ impl Dialect for SnowflakeDialect {
 
     // 64 bits of all columns, NULLs told apart. <https://docs.snowflake.com/en/sql-reference/functions/hash>
     fn row_fingerprint(&self, columns: &[Column]) -> String {
-        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_ref()).collect();
         format!("HASH({})", names.join(", "))
     }
 
     // <https://docs.snowflake.com/en/sql-reference/sql/create-table>
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
-        let columns = self.column_definitions(table.columns);
+        let columns = self.column_definitions(table);
         let sql = format!("CREATE {} IF NOT EXISTS {} {columns}", Self::create(table), self.table(name));
         vec![Statement::new(format!("{name}, if missing"), sql)]
     }
 
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
-        let columns = self.column_definitions(table.columns);
+        let columns = self.column_definitions(table);
         let sql = format!("CREATE OR REPLACE {} {} {columns}", Self::create(table), self.table(name));
         vec![Statement::new(format!("{name}, empty"), sql)]
     }

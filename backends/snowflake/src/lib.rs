@@ -9,9 +9,9 @@ pub use session::SnowflakeWarehouse;
 
 use std::sync::Arc;
 use websessions_core::async_trait;
+use websessions_core::backend::{BackendFactory, Setting, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
-use websessions_core::registry::{BackendFactory, Setting, Settings};
 use websessions_core::warehouse::Warehouse;
 
 const SETTINGS: &[Setting] = &[

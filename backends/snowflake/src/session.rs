@@ -24,11 +24,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use websessions_core::async_trait;
+use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
 use websessions_core::plan::Statement;
-use websessions_core::registry::Settings;
-use websessions_core::warehouse::{Activity, Done, Rows, Value, Warehouse};
+use websessions_core::rows::{Rows, Value};
+use websessions_core::warehouse::{Activity, Done, Warehouse};
 
 /// How often the end of a session is sent, if its answer is lost.
 const CLOSING_ATTEMPTS: usize = 3;
@@ -418,8 +419,8 @@ fn value(batch: &RecordBatch, column: usize, row: usize) -> Result<Value, Wareho
 
 #[async_trait]
 impl Warehouse for SnowflakeWarehouse {
-    fn dialect(&self) -> &dyn Dialect {
-        &SnowflakeDialect
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(SnowflakeDialect)
     }
 
     fn location(&self) -> String {

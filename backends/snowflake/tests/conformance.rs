@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions_conformance::{Harness, trials};
 use websessions_core::async_trait;
-use websessions_core::registry::Settings;
+use websessions_core::backend::Settings;
 use websessions_core::warehouse::Warehouse;
 use websessions_snowflake::{Snowflake, SnowflakeWarehouse};
 use websessions_test_servers::Fakesnow;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::error::{Error, Retry, WarehouseErrorKind};
 use websessions_core::plan::Statement;
-use websessions_core::registry::{BackendFactory, Settings};
 use websessions_core::warehouse::{Activity, Warehouse};
 use websessions_snowflake::Snowflake;
 use websessions_test_servers::{Mock, Request};

@@ -14,12 +14,13 @@ use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use websessions_core::config::Variables;
-use websessions_core::error::{Error, RunError};
+use websessions_core::backend::Registry;
+use websessions_core::error::Error;
 use websessions_core::lock;
 use websessions_core::plan::Phase;
-use websessions_core::registry::Registry;
 use websessions_core::run::Report;
+use websessions_core::run::RunError;
+use websessions_core::variables::Variables;
 use websessions_core::warehouse::Warehouse;
 use websessions_playbook::Severity;
 
@@ -47,7 +48,7 @@ impl From<Error> for Failed {
 }
 
 impl From<RunError> for Failed {
-    fn from(RunError { error, report }: RunError) -> Self {
+    fn from(RunError { error, report, .. }: RunError) -> Self {
         Self { error, report: Some(report) }
     }
 }

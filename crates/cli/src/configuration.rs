@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use websessions_core::config::{VARIABLES, Variables, check_name};
+use websessions_core::backend::{BackendFactory, Registry, Settings};
+use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::identifier::unknown;
-use websessions_core::registry::{BackendFactory, Registry, Settings};
+use websessions_core::variables::{VARIABLES, Variables, check_name};
 use websessions_playbook::{CustomModule, Playbook, Target};
 
 const FILE_NAME: &str = "websessions.toml";

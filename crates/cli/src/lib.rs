@@ -14,7 +14,7 @@ mod progress;
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 use std::sync::Arc;
-use websessions_core::registry::{BackendFactory, Registry};
+use websessions_core::backend::{BackendFactory, Registry};
 
 /// The backends of this program, as `App::with` takes them: one, or several.
 pub struct Backends(Vec<Arc<dyn BackendFactory>>);

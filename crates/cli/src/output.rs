@@ -6,7 +6,6 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::Write;
 use websessions_core::error::{Error, WarehouseErrorKind};
-use websessions_core::plan::Phase;
 use websessions_core::run::Report;
 
 /// Writes to stdout. A reader that went away is no error.
@@ -66,6 +65,26 @@ struct Failure<'a> {
     report: Option<&'a Report>,
 }
 
+/// What to do now, as a command where there is one.
+fn hint(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Drift { .. } => {
+            "nothing was changed; alter the tables to the model's columns ('websessions plan main' shows them), or set entropy to build beside them"
+        }
+        Error::MissingInput { .. } => {
+            "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy"
+        }
+        Error::Locked { .. } => {
+            "wait for it to end; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
+        }
+        Error::Warehouse { source, .. } if source.kind == WarehouseErrorKind::Unsupported && source.hint.is_none() => {
+            "'websessions plan' without --estimate prints the SQL"
+        }
+        other => return other.hint(),
+    };
+    Some(hint.to_owned())
+}
+
 /// Tells an error: what failed, where, the warehouse's words, what was done by then, what to do now.
 pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat) {
     let mut causes = Vec::new();
@@ -95,7 +114,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
         json(&Failure {
             error: error.to_string(),
             causes,
-            hint: error.hint(),
+            hint: hint(error),
             code,
             sql,
             place,
@@ -134,7 +153,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
         match (report.committed(), done.last()) {
             (true, _) => talk("  done before: production and metadata have this run's sessions"),
             // A resumed run, or a part of one: main ran before, or not at all.
-            (false, Some(last)) if !report.plans.iter().any(|plan| plan.plan == Phase::Main.name()) => {
+            (false, Some(last)) if !report.began_main() => {
                 talk(&format!("  done before: up to {last}"));
             }
             (false, Some(last)) => talk(&format!("  done before: up to {last}; production was not changed")),
@@ -147,7 +166,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
     // A user's own script is for the user to mend.
     let resume = matches!(error, Error::Unit { place, .. } if place.file.is_some())
         .then(|| "mend it, then 'websessions resume' with the same flags continues there".to_owned());
-    if let Some(hint) = error.hint().or(resume) {
+    if let Some(hint) = hint(error).or(resume) {
         talk(&format!("{bold}hint{bold:#}: {hint}"));
     }
 }

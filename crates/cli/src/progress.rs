@@ -5,7 +5,6 @@ use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
-use websessions_core::plan::Phase;
 use websessions_core::run::{Event, Listener};
 
 /// The listener that fits these flags and this terminal.
@@ -52,7 +51,7 @@ fn line(event: &Event) -> Option<String> {
     match event {
         Event::StepFinished { plan, step, seconds } => Some(format!("{plan}/{step} done in {seconds:.2} s")),
         // Scripts of a user's own are few, and may run beside each other.
-        Event::UnitFinished { plan, step, unit, seconds } if Phase::named(plan).is_none() => {
+        Event::UnitFinished { plan, step, unit, seconds, script: true, .. } => {
             Some(format!("{plan}/{step}: {unit} done in {seconds:.2} s"))
         }
         Event::Retrying { unit, error, seconds } => Some(format!("{unit} failed, again in {seconds:.1} s: {error}")),
@@ -68,7 +67,7 @@ impl Listener for Bar {
     fn on(&self, event: &Event) {
         let bar = &self.0;
         match event {
-            Event::PlanStarted { plan, units } => {
+            Event::PlanStarted { plan, units, .. } => {
                 bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
                 bar.reset();
                 bar.set_length(*units as u64);

@@ -8,13 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use websessions_core::CancellationToken;
-use websessions_core::config::Variables;
-use websessions_core::dialect::TableName;
-use websessions_core::error::{RunError, chain};
-use websessions_core::model::tables::*;
-use websessions_core::model::{plan, table_name};
+use websessions_core::error::chain;
+use websessions_core::lock;
+use websessions_core::model::sessions::tables::*;
+use websessions_core::model::shared::*;
+use websessions_core::model::{modules, sessions, tables};
 use websessions_core::plan::{Phase, Statement};
-use websessions_core::run::{Event, Job, Listener, Options, Report, Runner};
+use websessions_core::run::RunError;
+use websessions_core::run::{Job, Options, Report, Runner};
+use websessions_core::table::TableName;
+use websessions_core::table::*;
+use websessions_core::variables::Variables;
 use websessions_core::warehouse::Warehouse;
 
 /// Schemas of a trial's own, with variables that name them.
@@ -23,13 +27,6 @@ pub struct Case {
     pub warehouse: Arc<dyn Warehouse>,
     /// The variables.
     pub variables: Variables,
-}
-
-/// A listener that keeps nothing.
-pub struct Silence;
-
-impl Listener for Silence {
-    fn on(&self, _event: &Event) {}
 }
 
 impl Case {
@@ -66,7 +63,9 @@ impl Case {
 
     /// The options of trials: the usual ones, with short delays.
     pub fn options() -> Options {
-        Options { first_delay: Duration::from_millis(5), ..Options::new("conformance") }
+        let mut options = Options::new("conformance");
+        options.first_delay = Duration::from_millis(5);
+        options
     }
 
     /// Runs phases with a cancellation and options of the trial's own.
@@ -77,23 +76,17 @@ impl Case {
         options: Options,
     ) -> Result<Report, RunError> {
         let jobs: Vec<Job> = phases.iter().map(|phase| self.job(*phase)).collect();
-        Runner { cancellation, options, ..self.runner() }.run(&[], &jobs).await
+        self.runner().cancellation(cancellation).options(options).run_jobs(&[], &jobs).await
     }
 
     /// A phase as a job.
     pub fn job(&self, phase: Phase) -> Job {
-        Job { plan: plan(phase, &self.variables, self.warehouse.dialect()), phase: Some(phase) }
+        Job::phase(&sessions::module(), phase, &self.variables, &self.warehouse.dialect())
     }
 
     /// A runner on the case's connection, with the options of trials.
     pub fn runner(&self) -> Runner<'_> {
-        Runner {
-            warehouse: &*self.warehouse,
-            variables: &self.variables,
-            listener: &Silence,
-            cancellation: CancellationToken::new(),
-            options: Self::options(),
-        }
+        Runner::new(&*self.warehouse, &self.variables).options(Self::options())
     }
 
     /// main and complete.
@@ -127,9 +120,9 @@ impl Case {
     /// Appends page views; columns that are not named are NULL.
     pub async fn stage(&self, columns: &[String], rows: Vec<Vec<Cell>>) -> Result<(), String> {
         let dialect = self.warehouse.dialect();
-        let table = self.name(&PAGE_VIEWS_STAGED);
+        let table = self.name(PAGE_VIEWS_STAGED)?;
         self.send(dialect.create_schema(&self.variables.scratch_schema)).await?;
-        for statement in dialect.create_table(&PAGE_VIEWS_STAGED, &table) {
+        for statement in dialect.create_table(&self.table(PAGE_VIEWS_STAGED)?, &table) {
             self.send(statement).await?;
         }
         for chunk in rows.chunks(50) {
@@ -166,42 +159,43 @@ impl Case {
     }
 
     /// What a table of the model holds.
-    pub async fn contents(&self, table: &Table) -> Result<Contents, String> {
+    pub async fn contents(&self, table: &str) -> Result<Contents, String> {
+        let table = &self.table(table)?;
         let dialect = self.warehouse.dialect();
         let text = dialect.column_type(ColumnType::Text);
         // Not every warehouse's text of a float has all its digits.
         let shown = |column: &Column| match column.column_type.family() {
-            TypeFamily::Float => column.name.to_owned(),
+            TypeFamily::Float => column.name.to_string(),
             _ => format!("CAST({0} AS {text}) AS {0}", column.name),
         };
         let columns: Vec<String> = table.columns.iter().map(shown).collect();
-        let sql = format!("SELECT {} FROM {}", columns.join(", "), dialect.table(&self.name(table)));
+        let sql = format!("SELECT {} FROM {}", columns.join(", "), dialect.table(&self.variables.table_name(table)));
         let rows = self.warehouse.query(&sql).await.map_err(|error| format!("{}: {error}", table.name))?;
-        let cells = |row: Vec<websessions_core::warehouse::Value>| {
+        let cells = |row: Vec<websessions_core::rows::Value>| {
             row.into_iter()
                 .map(|value| match value {
-                    websessions_core::warehouse::Value::Null => None,
+                    websessions_core::rows::Value::Null => None,
                     other => Some(other.to_string()),
                 })
                 .collect()
         };
-        let names = table.columns.iter().map(|column| column.name.to_owned()).collect();
+        let names = table.columns.iter().map(|column| column.name.to_string()).collect();
         Ok(Contents::new(names, rows.rows.into_iter().map(cells).collect()))
     }
 
     /// What every table that stays holds, but for what differs from run to run.
     pub async fn lasting(&self) -> Result<Vec<Contents>, String> {
         let mut all = Vec::new();
-        for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED, &PAGE_VIEWS_STAGED, &DATAMODEL_METADATA] {
+        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, PAGE_VIEWS_STAGED, DATAMODEL_METADATA] {
             all.push(self.contents(table).await?.without(&["run_id", "run_start_tstamp", "run_end_tstamp"]));
         }
         Ok(all)
     }
 
     /// How many rows a table has.
-    pub async fn count(&self, table: &Table) -> Result<i64, String> {
-        let sql = format!("SELECT COUNT(*) AS row_count FROM {}", self.warehouse.dialect().table(&self.name(table)));
-        let rows = self.warehouse.query(&sql).await.map_err(|error| format!("{}: {error}", table.name))?;
+    pub async fn count(&self, table: &str) -> Result<i64, String> {
+        let sql = format!("SELECT COUNT(*) AS row_count FROM {}", self.warehouse.dialect().table(&self.name(table)?));
+        let rows = self.warehouse.query(&sql).await.map_err(|error| format!("{table}: {error}"))?;
         Ok(rows.get(0, "row_count").as_integer())
     }
 
@@ -224,9 +218,20 @@ impl Case {
         Ok(tables)
     }
 
-    /// A table's name.
-    pub fn name(&self, table: &Table) -> TableName {
-        table_name(table, &self.variables)
+    /// A table of the modules, by its name without schema and entropy.
+    pub fn table(&self, name: &str) -> Result<Table, String> {
+        let found = tables(&modules(), &self.variables).into_iter().find(|table| table.name == name);
+        found.ok_or_else(|| format!("no module has a table {name}"))
+    }
+
+    /// A table's full name.
+    pub fn name(&self, table: &str) -> Result<TableName, String> {
+        Ok(self.variables.table_name(&self.table(table)?))
+    }
+
+    /// The full name of the lock's table.
+    pub fn lock_name(&self) -> TableName {
+        self.variables.table_name(&lock::table())
     }
 
     /// Sends SQL of the trial's own.

@@ -7,7 +7,8 @@ use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
-use websessions_core::warehouse::{Done, Rows, Warehouse};
+use websessions_core::rows::Rows;
+use websessions_core::warehouse::{Done, Warehouse};
 
 /// What breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Faulty {
 
 #[async_trait]
 impl Warehouse for Faulty {
-    fn dialect(&self) -> &dyn Dialect {
+    fn dialect(&self) -> Arc<dyn Dialect> {
         self.inner.dialect()
     }
 

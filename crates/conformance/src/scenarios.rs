@@ -4,7 +4,8 @@ use crate::tables::Contents;
 use crate::{Case, Harness};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use websessions_core::model::tables::*;
+use websessions_core::model::sessions::tables::*;
+use websessions_core::model::shared::*;
 use websessions_core::plan::Phase;
 
 /// One scenario.
@@ -76,18 +77,18 @@ impl Scenario {
     }
 
     /// Compares a table after a run (counted from 1) with what is expected, if something is.
-    pub fn check(&self, table: &Table, run: usize, contents: &Contents) -> Result<(), String> {
-        let path = self.folder.join(format!("expected/{}_after_{run}.csv", table.name));
+    pub fn check(&self, table: &str, run: usize, contents: &Contents) -> Result<(), String> {
+        let path = self.folder.join(format!("expected/{table}_after_{run}.csv"));
         if !path.exists() {
             return Ok(());
         }
         let expected = Contents::read(&path)?.without(RUN_COLUMNS);
-        contents.without(RUN_COLUMNS).expect(&expected, &format!("{} after run {run}", table.name))
+        contents.without(RUN_COLUMNS).expect(&expected, &format!("{table} after run {run}"))
     }
 
     /// Whether a table is expected to have known contents after a run.
-    pub fn expects(&self, table: &Table, run: usize) -> bool {
-        self.folder.join(format!("expected/{}_after_{run}.csv", table.name)).exists()
+    pub fn expects(&self, table: &str, run: usize) -> bool {
+        self.folder.join(format!("expected/{table}_after_{run}.csv")).exists()
     }
 
     /// Compares the tables that exist (`schema.name`, entropy included) with a list of the expectation, if there is one.
@@ -140,7 +141,7 @@ pub(crate) async fn prove(harness: &dyn Harness, scenario: &Scenario) -> Result<
                 "main" => {
                     case.phase(Phase::Main).await?;
                     if !scenario.runs[run].1[position + 1..].contains(&"main".to_owned()) {
-                        scenario.check(&SESSIONS_THIS_RUN, run + 1, &case.contents(&SESSIONS_THIS_RUN).await?)?;
+                        scenario.check(SESSIONS_THIS_RUN, run + 1, &case.contents(SESSIONS_THIS_RUN).await?)?;
                     }
                 }
                 "complete" => drop(case.phase(Phase::Complete).await?),
@@ -153,12 +154,12 @@ pub(crate) async fn prove(harness: &dyn Harness, scenario: &Scenario) -> Result<
             let list = format!("tables_after_{}_{}_{phase}", run + 1, position + 1);
             scenario.check_tables(&list, &case.tables().await?, mode)?;
         }
-        for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED, &DATAMODEL_METADATA] {
+        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
             if scenario.expects(table, run + 1) {
                 scenario.check(table, run + 1, &case.contents(table).await?)?;
             }
         }
-        scenario.check_staged(run + 1, case.count(&PAGE_VIEWS_STAGED).await?)?;
+        scenario.check_staged(run + 1, case.count(PAGE_VIEWS_STAGED).await?)?;
         scenario.check_tables(&format!("tables_after_{}", run + 1), &case.tables().await?, mode)?;
     }
     base.drop().await

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use websessions_core::model::tables::{ColumnType, TABLES, TypeFamily};
+use std::sync::LazyLock;
+use websessions_core::model::{modules, tables};
+use websessions_core::table::{ColumnType, TypeFamily};
+use websessions_core::variables::Variables;
 
 /// A cell; `None` is NULL.
 pub type Cell = Option<String>;
@@ -96,7 +99,15 @@ impl Contents {
 
 /// The type of a column of that name, wherever it stands in the model.
 pub fn column_type(name: &str) -> Option<ColumnType> {
-    TABLES.iter().find_map(|table| table.column(name)).map(|column| column.column_type)
+    static TYPES: LazyLock<BTreeMap<String, ColumnType>> = LazyLock::new(|| {
+        let all = tables(&modules(), &Variables::default()).into_iter().flat_map(|table| table.columns);
+        let mut types = BTreeMap::new();
+        for column in all {
+            types.entry(column.name.into_owned()).or_insert(column.column_type);
+        }
+        types
+    });
+    TYPES.get(name).copied()
 }
 
 fn canonical(column: &str, cell: String) -> String {

@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;
 use websessions_core::CancellationToken;
-use websessions_core::config::Variables;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, WarehouseErrorKind};
-use websessions_core::model::plan;
-use websessions_core::model::tables::*;
-use websessions_core::plan::{Finding, Phase, Plan, Statement, Step, Unit};
-use websessions_core::run::{Event, Job, Listener, Runner};
+use websessions_core::model::sessions;
+use websessions_core::model::sessions::findings::*;
+use websessions_core::model::sessions::tables::*;
+use websessions_core::model::shared::*;
+use websessions_core::plan::{Phase, Plan, Statement, Step, Unit};
+use websessions_core::run::{Event, Job, Listener};
+use websessions_core::table::*;
+use websessions_core::variables::Variables;
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 type Trial = fn(&dyn Harness) -> Outcome<'_>;
@@ -105,7 +108,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 
 /// `session: page views, last page` of each row of production.
 async fn sessions(case: &Case) -> Result<Vec<String>, String> {
-    let contents = case.contents(&SESSIONS).await?;
+    let contents = case.contents(SESSIONS).await?;
     let position = |name: &str| contents.columns.iter().position(|column| column == name).unwrap_or_default();
     let [id, views, last] = ["domain_sessionid", "page_views", "last_page_title"].map(position);
     let shown = |cell: &Cell| cell.clone().unwrap_or_default();
@@ -120,7 +123,7 @@ async fn sessions(case: &Case) -> Result<Vec<String>, String> {
 
 /// The ids of the staged page views, sorted.
 async fn staged(case: &Case) -> Result<Vec<String>, String> {
-    Ok(case.contents(&PAGE_VIEWS_STAGED).await?.column("page_view_id").into_iter().flatten().collect())
+    Ok(case.contents(PAGE_VIEWS_STAGED).await?.column("page_view_id").into_iter().flatten().collect())
 }
 
 /// Everything that a run leaves for good, times of the run aside. Metadata are a log of commits: a rerun after a commit
@@ -128,14 +131,14 @@ async fn staged(case: &Case) -> Result<Vec<String>, String> {
 /// rows counts once.
 async fn lasting(case: &Case) -> Result<Vec<Contents>, String> {
     let mut metadata =
-        case.contents(&DATAMODEL_METADATA).await?.without(&["run_id", "run_start_tstamp", "run_end_tstamp"]);
+        case.contents(DATAMODEL_METADATA).await?.without(&["run_id", "run_start_tstamp", "run_end_tstamp"]);
     metadata.rows.dedup();
     let count = metadata.columns.iter().position(|column| column == "rows_this_run").unwrap_or_default();
     metadata.rows.retain(|row| row[count] != Some("0".to_owned()));
     Ok(vec![
-        case.contents(&SESSIONS).await?,
-        case.contents(&SESSIONS_USERID_MANIFEST_STAGED).await?,
-        case.contents(&PAGE_VIEWS_STAGED).await?,
+        case.contents(SESSIONS).await?,
+        case.contents(SESSIONS_USERID_MANIFEST_STAGED).await?,
+        case.contents(PAGE_VIEWS_STAGED).await?,
         metadata,
     ])
 }
@@ -146,11 +149,11 @@ async fn rerun_of_main_gives_the_same_sessions(harness: &dyn Harness) -> Result<
     case.phase(Phase::Main).await?;
     let first = lasting(&case).await?;
     case.phase(Phase::Main).await?;
-    expect("metadata rows", case.count(&DATAMODEL_METADATA).await?, 2)?;
+    expect("metadata rows", case.count(DATAMODEL_METADATA).await?, 2)?;
     expect("tables", lasting(&case).await?, first)?;
     case.run().await?;
     expect("sessions", sessions(&case).await?, vec!["a: 2, page 2".to_owned(), "b: 2, page 2".to_owned()])?;
-    expect("staged", case.count(&PAGE_VIEWS_STAGED).await?, 0)?;
+    expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
     case.drop().await
 }
 
@@ -160,16 +163,16 @@ async fn entropy_keeps_tables_apart(harness: &dyn Harness) -> Result<(), String>
     let test = case.with(json!({"entropy": "_test"}))?;
     stage(&test, vec![view("c", 1, 12, 1)]).await?;
     test.run().await?;
-    expect("staged without entropy", case.count(&PAGE_VIEWS_STAGED).await?, 4)?;
+    expect("staged without entropy", case.count(PAGE_VIEWS_STAGED).await?, 4)?;
     expect("test sessions", sessions(&test).await?, vec!["c: 1, page 1".to_owned()])?;
     let all_suffixed =
         case.tables().await?.iter().filter(|table| !table.ends_with("_test")).cloned().collect::<Vec<_>>();
     expect("tables without entropy", all_suffixed, vec!["scratch.page_views_staged".to_owned()])?;
     case.run().await?;
-    expect("test sessions afterwards", test.count(&SESSIONS).await?, 1)?;
-    expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    expect("test sessions afterwards", test.count(SESSIONS).await?, 1)?;
+    expect("sessions", case.count(SESSIONS).await?, 2)?;
     test.phase(Phase::Destroy).await?;
-    expect("sessions after the test's destroy", case.count(&SESSIONS).await?, 2)?;
+    expect("sessions after the test's destroy", case.count(SESSIONS).await?, 2)?;
     case.drop().await
 }
 
@@ -178,7 +181,7 @@ async fn destroy_drops_what_is_ours_and_nothing_else(harness: &dyn Harness) -> R
     stage(&case, two_sessions()).await?;
     case.run().await?;
     stage(&case, vec![view("c", 1, 12, 1)]).await?;
-    let users_own = case.warehouse.dialect().table(&websessions_core::dialect::TableName {
+    let users_own = case.warehouse.dialect().table(&websessions_core::table::TableName {
         schema: case.variables.output_schema.clone(),
         name: "sessions_of_their_own".into(),
     });
@@ -192,7 +195,7 @@ async fn destroy_drops_what_is_ours_and_nothing_else(harness: &dyn Harness) -> R
             .map(str::to_owned)
             .to_vec(),
     )?;
-    expect("staged", case.count(&PAGE_VIEWS_STAGED).await?, 1)?;
+    expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 1)?;
     case.phase(Phase::Destroy).await?;
     case.drop().await
 }
@@ -210,8 +213,9 @@ async fn no_variable_carries_sql(harness: &dyn Harness) -> Result<(), String> {
                 Err(error) => return Err(format!("{name} = {attack:?}: {error}")),
                 // An unknown cleanup mode acts as all; the text goes no further.
                 Ok((variables, _)) if name == "cleanup_mode" => {
-                    let sql =
-                        plan(Phase::Complete, &variables, case.warehouse.dialect()).to_sql(case.warehouse.dialect());
+                    let sql = sessions::module()
+                        .plan(Phase::Complete, &variables, &case.warehouse.dialect())
+                        .to_sql(&*case.warehouse.dialect());
                     expect("cleanup_mode in the plan", sql.contains(attack), false)?;
                 }
                 Ok(_) => return Err(format!("{name} = {attack:?} was accepted")),
@@ -242,7 +246,7 @@ async fn text_survives_whatever_it_holds(harness: &dyn Harness) -> Result<(), St
     case.run().await?;
     let mut expected: Vec<Cell> = titles.iter().map(|title| Some((*title).to_owned())).collect();
     expected.sort();
-    expect("titles", case.contents(&SESSIONS).await?.column("first_page_title"), expected)?;
+    expect("titles", case.contents(SESSIONS).await?.column("first_page_title"), expected)?;
     case.drop().await
 }
 
@@ -267,7 +271,7 @@ async fn seconds_are_boundaries_crossed(harness: &dyn Harness) -> Result<(), Str
         .collect();
     stage(&case, rows).await?;
     case.run().await?;
-    let contents = case.contents(&SESSIONS).await?;
+    let contents = case.contents(SESSIONS).await?;
     let only = contents.without(
         &contents
             .columns
@@ -292,11 +296,11 @@ async fn new_sessions_between_main_and_complete_stay_staged(harness: &dyn Harnes
     stage(&case, vec![view("c", 1, 12, 1)]).await?;
     let report = case.phase(Phase::Complete).await?;
     expect("staged", staged(&case).await?, vec!["c-1".to_owned()])?;
-    let left = report.findings.get(&Finding::InputLeft).map(|rows| rows.get(0, "page_views").as_integer());
+    let left = report.findings.get(INPUT_LEFT.name).map(|rows| rows.get(0, "page_views").as_integer());
     expect("reported as left", left, Some(1))?;
     case.run().await?;
-    expect("staged at the end", case.count(&PAGE_VIEWS_STAGED).await?, 0)?;
-    expect("sessions", case.count(&SESSIONS).await?, 3)?;
+    expect("staged at the end", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
+    expect("sessions", case.count(SESSIONS).await?, 3)?;
     case.drop().await
 }
 
@@ -310,7 +314,7 @@ async fn a_session_that_got_page_views_between_main_and_complete_stays_whole(
     case.phase(Phase::Complete).await?;
     expect("staged", staged(&case).await?, ["a-1", "a-2", "a-3"].map(str::to_owned).to_vec())?;
     case.run().await?;
-    expect("staged at the end", case.count(&PAGE_VIEWS_STAGED).await?, 0)?;
+    expect("staged at the end", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
     expect("sessions", sessions(&case).await?, ["a: 3, page 3", "b: 2, page 2"].map(str::to_owned).to_vec())?;
     case.drop().await
 }
@@ -328,10 +332,10 @@ async fn a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_
     expect("staged", staged(&case).await?, ["a-1", "a-2", "a-3"].map(str::to_owned).to_vec())?;
     let report = case.run().await?;
     let multiplied =
-        report.findings.get(&Finding::MultipliedSessions).map(|rows| rows.get(0, "session_count").as_integer());
+        report.findings.get(MULTIPLIED_SESSIONS.name).map(|rows| rows.get(0, "session_count").as_integer());
     expect("multiplied", multiplied, Some(0))?;
     expect("sessions", sessions(&case).await?, ["a: 3, last", "b: 2, page 2"].map(str::to_owned).to_vec())?;
-    let engaged = case.contents(&SESSIONS).await?.column("engaged_time_in_s");
+    let engaged = case.contents(SESSIONS).await?.column("engaged_time_in_s");
     expect("engaged time", engaged, ["20", "30"].map(|cell| Some(cell.to_owned())).to_vec())?;
     case.drop().await
 }
@@ -352,11 +356,11 @@ async fn complete_without_a_committed_main_removes_nothing(harness: &dyn Harness
     let case = Case::new(harness, json!({"on_dropped_sessions": "fail", "cleanup_mode": "all"})).await?;
     stage(&case, two_sessions()).await?;
     case.phase(Phase::Complete).await?;
-    expect("staged without a main", case.count(&PAGE_VIEWS_STAGED).await?, 4)?;
+    expect("staged without a main", case.count(PAGE_VIEWS_STAGED).await?, 4)?;
     stage(&case, vec![view("no first page", 2, 12, 1)]).await?;
     expect("main fails", case.phase(Phase::Main).await.is_err(), true)?;
     case.phase(Phase::Complete).await?;
-    expect("staged after a main that failed", case.count(&PAGE_VIEWS_STAGED).await?, 5)?;
+    expect("staged after a main that failed", case.count(PAGE_VIEWS_STAGED).await?, 5)?;
     case.drop().await
 }
 
@@ -375,7 +379,7 @@ async fn dropped_sessions_are_reported_with_samples(harness: &dyn Harness) -> Re
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, with_dropped_sessions()).await?;
     let report = case.run().await?;
-    let rows = report.findings.get(&Finding::DroppedSessions).ok_or("no finding")?;
+    let rows = report.findings.get(DROPPED_SESSIONS.name).ok_or("no finding")?;
     let found: Vec<String> = (0..rows.rows.len())
         .map(|row| {
             format!("{} {} {}", rows.get(row, "session_count"), rows.get(row, "first_sample"), rows.get(row, "reason"))
@@ -392,8 +396,8 @@ async fn dropped_sessions_are_reported_with_samples(harness: &dyn Harness) -> Re
         .map(str::to_owned)
         .to_vec(),
     )?;
-    expect("sessions", case.count(&SESSIONS).await?, 2)?;
-    expect("staged", case.count(&PAGE_VIEWS_STAGED).await?, 0)?;
+    expect("sessions", case.count(SESSIONS).await?, 2)?;
+    expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
     case.drop().await
 }
 
@@ -403,9 +407,9 @@ async fn dropped_sessions_can_fail_the_run_before_the_commit(harness: &dyn Harne
     let error = case.phases(&[Phase::Main, Phase::Complete]).await.err().ok_or("it did not fail")?;
     expect("exit code", error.error.exit_code(), 4)?;
     expect("committed", error.report.committed(), false)?;
-    expect("sessions", case.count(&SESSIONS).await?, 0)?;
-    expect("metadata", case.count(&DATAMODEL_METADATA).await?, 0)?;
-    expect("staged", case.count(&PAGE_VIEWS_STAGED).await?, 8)?;
+    expect("sessions", case.count(SESSIONS).await?, 0)?;
+    expect("metadata", case.count(DATAMODEL_METADATA).await?, 0)?;
+    expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 8)?;
     case.drop().await
 }
 
@@ -413,7 +417,7 @@ async fn dropped_sessions_can_keep_their_input(harness: &dyn Harness) -> Result<
     let case = Case::new(harness, json!({"on_dropped_sessions": "keep_input"})).await?;
     stage(&case, with_dropped_sessions()).await?;
     case.run().await?;
-    expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    expect("sessions", case.count(SESSIONS).await?, 2)?;
     expect(
         "staged",
         staged(&case).await?,
@@ -421,7 +425,7 @@ async fn dropped_sessions_can_keep_their_input(harness: &dyn Harness) -> Result<
     )?;
     stage(&case, vec![view("no first", 1, 12, 0), view("no last", 2, 12, 1)]).await?;
     case.run().await?;
-    expect("sessions with what was missing", case.count(&SESSIONS).await?, 4)?;
+    expect("sessions with what was missing", case.count(SESSIONS).await?, 4)?;
     expect("staged at the end", staged(&case).await?, vec!["no key-1".to_owned()])?;
     case.drop().await
 }
@@ -432,7 +436,7 @@ async fn multiplied_sessions_are_reported(harness: &dyn Harness) -> Result<(), S
     rows.push(view("a", 1, 10, 1));
     stage(&case, rows).await?;
     let report = case.run().await?;
-    let rows = report.findings.get(&Finding::MultipliedSessions).ok_or("no finding")?;
+    let rows = report.findings.get(MULTIPLIED_SESSIONS.name).ok_or("no finding")?;
     expect("count", rows.get(0, "session_count").as_integer(), 1)?;
     expect("sample", rows.get(0, "first_sample").to_string(), "a".to_owned())?;
     case.drop().await
@@ -476,11 +480,11 @@ async fn old_copies_before_the_lookback_stay_when_the_guard_is_off(harness: &dyn
 
 async fn a_drifted_table_stops_the_run_before_anything_changes(harness: &dyn Harness) -> Result<(), String> {
     let alterations = [
-        (&SESSIONS, "ADD COLUMN of_their_own", "of_their_own is not the model's"),
-        (&SESSIONS, "DROP COLUMN app_id", "column app_id is missing"),
-        (&PAGE_VIEWS_STAGED, "DROP COLUMN domain_sessionid", "column domain_sessionid is missing"),
-        (&DATAMODEL_METADATA, "DROP COLUMN module", "column module is missing"),
-        (&SESSIONS_USERID_MANIFEST_STAGED, "DROP COLUMN start_tstamp", "column start_tstamp is missing"),
+        (SESSIONS, "ADD COLUMN of_their_own", "of_their_own is not the model's"),
+        (SESSIONS, "DROP COLUMN app_id", "column app_id is missing"),
+        (PAGE_VIEWS_STAGED, "DROP COLUMN domain_sessionid", "column domain_sessionid is missing"),
+        (DATAMODEL_METADATA, "DROP COLUMN module", "column module is missing"),
+        (SESSIONS_USERID_MANIFEST_STAGED, "DROP COLUMN start_tstamp", "column start_tstamp is missing"),
     ];
     for (table, alteration, expected) in alterations {
         let case = Case::new(harness, Value::Null).await?;
@@ -488,7 +492,7 @@ async fn a_drifted_table_stops_the_run_before_anything_changes(harness: &dyn Har
         case.run().await?;
         stage(&case, vec![view("c", 1, 12, 1)]).await?;
         let dialect = case.warehouse.dialect();
-        let mut sql = format!("ALTER TABLE {} {alteration}", dialect.table(&case.name(table)));
+        let mut sql = format!("ALTER TABLE {} {alteration}", dialect.table(&case.name(table)?));
         if alteration.starts_with("ADD") {
             sql = format!("{sql} {}", dialect.column_type(ColumnType::Integer));
         }
@@ -498,18 +502,19 @@ async fn a_drifted_table_stops_the_run_before_anything_changes(harness: &dyn Har
             case.phases(&[Phase::Main, Phase::Complete]).await.err().ok_or(format!("{alteration}: it did not fail"))?;
         expect("says the difference", error.error.to_string().contains(expected), true)
             .map_err(|problem| format!("{problem}: {}", error.error))?;
-        expect("names the table", error.error.to_string().contains(table.name), true)?;
+        expect("names the table", error.error.to_string().contains(table), true)?;
         expect("done", error.report.done(), Vec::<String>::new())?;
         expect("tables", case.tables().await?, before)?;
-        expect("staged", case.count(&PAGE_VIEWS_STAGED).await?, 1)?;
+        expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 1)?;
         case.drop().await?;
     }
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, two_sessions()).await?;
     let dialect = case.warehouse.dialect();
-    let name = dialect.table(&case.name(&SESSIONS));
+    let name = dialect.table(&case.name(SESSIONS)?);
     case.sql(dialect.create_schema(&case.variables.output_schema).sql).await?;
-    let columns: Vec<String> = SESSIONS
+    let columns: Vec<String> = case
+        .table(SESSIONS)?
         .columns
         .iter()
         .map(|column| {
@@ -532,7 +537,7 @@ async fn a_block_that_fails_changes_nothing(harness: &dyn Harness) -> Result<(),
     let before = lasting(&case).await?;
     let dialect = case.warehouse.dialect();
     // The model's own commit, with a last statement that fails.
-    let commit = plan(Phase::Main, &case.variables, dialect);
+    let commit = sessions::module().plan(Phase::Main, &case.variables, &dialect);
     let mut block = None;
     for (_, unit) in commit.units() {
         match unit {
@@ -544,7 +549,7 @@ async fn a_block_that_fails_changes_nothing(harness: &dyn Harness) -> Result<(),
         }
     }
     let mut statements = block.ok_or("main has no block")?;
-    let missing = dialect.table(&websessions_core::dialect::TableName {
+    let missing = dialect.table(&websessions_core::table::TableName {
         schema: case.variables.output_schema.clone(),
         name: "no_such_table".into(),
     });
@@ -553,7 +558,7 @@ async fn a_block_that_fails_changes_nothing(harness: &dyn Harness) -> Result<(),
     expect("kind", error.kind, WarehouseErrorKind::Missing).map_err(|problem| format!("{problem}: {error}"))?;
     expect("tables", lasting(&case).await?, before)?;
     case.run().await?;
-    expect("sessions", case.count(&SESSIONS).await?, 3)?;
+    expect("sessions", case.count(SESSIONS).await?, 3)?;
     case.drop().await
 }
 
@@ -563,7 +568,7 @@ async fn the_plan_is_what_is_sent(harness: &dyn Harness) -> Result<(), String> {
     for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
         let recording = Arc::new(Faulty::new(Arc::clone(&base.warehouse), Fault::None));
         base.through(Arc::clone(&recording) as Arc<_>).phase(phase).await?;
-        let plan = plan(phase, &base.variables, base.warehouse.dialect());
+        let plan = sessions::module().plan(phase, &base.variables, &base.warehouse.dialect());
         let planned: Vec<String> =
             plan.units().flat_map(|(_, unit)| unit.statements()).map(|statement| statement.sql.clone()).collect();
         expect(phase.name(), recording.sent(), planned)?;
@@ -610,8 +615,7 @@ async fn expire_the_lock(case: &Case) -> Result<(), String> {
     let dialect = case.warehouse.dialect();
     let past =
         format!("CAST({} AS {})", dialect.text("2000-01-01 00:00:00"), dialect.column_type(ColumnType::Timestamp));
-    case.sql(format!("UPDATE {} SET expires_tstamp = {past} WHERE 1 = 1", dialect.table(&case.name(&SESSIONS_LOCK))))
-        .await
+    case.sql(format!("UPDATE {} SET expires_tstamp = {past} WHERE 1 = 1", dialect.table(&case.lock_name()))).await
 }
 
 async fn a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace(harness: &dyn Harness) -> Result<(), String> {
@@ -632,7 +636,7 @@ async fn a_lost_answer_or_refusal_of_any_unit_is_retried_without_a_trace(harness
                 .await
                 .map_err(|error| format!("{fault:?}: {}", explain(error)))?;
             // Here the metadata must not hold a row more, either.
-            expect(&format!("metadata rows after {fault:?}"), case.count(&DATAMODEL_METADATA).await?, 1)?;
+            expect(&format!("metadata rows after {fault:?}"), case.count(DATAMODEL_METADATA).await?, 1)?;
             let tables = lasting(&case).await?;
             match &expected {
                 None => {
@@ -694,8 +698,8 @@ async fn two_racing_runs_do_not_interleave(harness: &dyn Harness) -> Result<(), 
             return Err(format!("round {round}: both runs lost"));
         }
         expect("sessions", sessions(&one).await?, ["a: 2, page 2", "b: 2, page 2"].map(str::to_owned).to_vec())?;
-        expect("metadata rows", one.count(&DATAMODEL_METADATA).await?, won)?;
-        expect("staged", one.count(&PAGE_VIEWS_STAGED).await?, 0)?;
+        expect("metadata rows", one.count(DATAMODEL_METADATA).await?, won)?;
+        expect("staged", one.count(PAGE_VIEWS_STAGED).await?, 0)?;
         one.drop().await?;
     }
     Ok(())
@@ -724,20 +728,20 @@ async fn loses_its_lock(case: &Case, other: Case, holder: String) -> Result<(), 
     let ((begun, begins), (act, acted)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
     let listener = Interrupter { step: "manifest", begun, acted: acted.into() };
     let jobs = [case.job(Phase::Main)];
-    let runner = Runner { listener: &listener, ..case.runner() };
+    let runner = case.runner().listener(&listener);
     let steal = tokio::spawn(async move {
         tokio::task::block_in_place(|| begins.recv()).map_err(|error| error.to_string())?;
-        let table = other.warehouse.dialect().table(&other.name(&SESSIONS_LOCK));
+        let table = other.warehouse.dialect().table(&other.lock_name());
         let stolen = other.sql(format!("UPDATE {table} SET holder = {holder} WHERE 1 = 1")).await;
         let _ = act.send(());
         stolen
     });
-    let result = runner.run(&[], &jobs).await;
+    let result = runner.run_jobs(&[], &jobs).await;
     steal.await.map_err(|error| error.to_string())??;
     let error = result.err().ok_or("the run did not notice that its lock was lost")?;
     expect("error", matches!(error.error, Error::LeaseLost { .. }), true)
         .map_err(|problem| format!("{problem}: {}", error.error))?;
-    expect("sessions", case.count(&SESSIONS).await?, 0)
+    expect("sessions", case.count(SESSIONS).await?, 0)
 }
 
 async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harness) -> Result<(), String> {
@@ -750,7 +754,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_run_stops(harness: &dyn Harn
     expect("exit code", refused.error.exit_code(), 3)?;
     expire_the_lock(&case).await?;
     case.run().await?;
-    expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    expect("sessions", case.count(SESSIONS).await?, 2)?;
     case.drop().await
 }
 
@@ -761,7 +765,7 @@ async fn a_lock_that_was_taken_over_and_freed_is_lost_all_the_same(harness: &dyn
     let thief = case.through(harness.connect().await);
     loses_its_lock(&case, thief, "NULL".to_owned()).await?;
     case.run().await?;
-    expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    expect("sessions", case.count(SESSIONS).await?, 2)?;
     case.drop().await
 }
 
@@ -785,9 +789,8 @@ async fn a_lock_that_is_freed_while_it_is_taken_is_taken_again(harness: &dyn Har
 /// A user's own script as a job.
 fn own_script(sql: &str, dialect: &dyn Dialect) -> Job {
     let script = Unit::Script(Statement::new("script", sql));
-    let step = Step { name: "own".to_owned(), purpose: "a script of a user's own".to_owned(), units: vec![script] };
-    let plan = Plan { name: "own".to_owned(), dialect: dialect.name().to_owned(), steps: vec![step] };
-    Job { plan, phase: None }
+    let step = Step::new("own", "a script of a user's own", vec![script]);
+    Job::custom(Plan::new("own", dialect.name(), vec![step]))
 }
 
 async fn a_script_is_sent_once(harness: &dyn Harness) -> Result<(), String> {
@@ -795,9 +798,9 @@ async fn a_script_is_sent_once(harness: &dyn Harness) -> Result<(), String> {
     stage(&case, two_sessions()).await?;
     for fault in [Fault::AnswerLost(0), Fault::Refused(0)] {
         let faulty = Faulty::new(Arc::clone(&case.warehouse), fault);
-        let runner = Runner { warehouse: &faulty, ..case.runner() };
+        let runner = case.runner().warehouse(&faulty);
         let error = runner
-            .run(&[], &[own_script("SELECT 1", case.warehouse.dialect())])
+            .run_jobs(&[], &[own_script("SELECT 1", &*case.warehouse.dialect())])
             .await
             .err()
             .ok_or("it was sent again")?;
@@ -811,21 +814,21 @@ async fn a_note_of_an_older_run_is_not_resumed(harness: &dyn Harness) -> Result<
     let case = Case::new(harness, Value::Null).await?;
     stage(&case, two_sessions()).await?;
     let dialect = case.warehouse.dialect();
-    let own = own_script("SELECT * FROM there_is_no_such_table", dialect);
+    let own = own_script("SELECT * FROM there_is_no_such_table", &*dialect);
     let jobs = [case.job(Phase::Main), own];
     let dying = Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(5));
-    let error = case.runner().run(&[], &jobs).await.err().ok_or("the script did not fail")?;
+    let error = case.runner().run_jobs(&[], &jobs).await.err().ok_or("the script did not fail")?;
     expect("the first error", matches!(error.error, Error::Unit { .. }), true)?;
     let error = case.runner().resume(&jobs).await.err().ok_or("the script did not fail again")?;
     expect("main ran again", error.report.plans.iter().any(|plan| plan.plan == "main"), false)?;
     // A later run dies: where an older one stopped says nothing any more.
-    expect("the run died", Runner { warehouse: &dying, ..case.runner() }.run(&[], &jobs).await.is_err(), true)?;
+    expect("the run died", case.runner().warehouse(&dying).run_jobs(&[], &jobs).await.is_err(), true)?;
     expire_the_lock(&case).await?;
     let error = case.runner().resume(&jobs).await.err().ok_or("there was a note")?;
     expect("the last error", matches!(error.error, Error::NoResume { .. }), true)
         .map_err(|problem| format!("{problem}: {}", error.error))?;
     case.run().await?;
-    expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    expect("sessions", case.count(SESSIONS).await?, 2)?;
     case.drop().await
 }
 
@@ -846,14 +849,14 @@ async fn a_cancelled_run_leaves_production_alone(harness: &dyn Harness) -> Resul
     let cancellation = CancellationToken::new();
     let listener = CancelAt("commit", cancellation.clone());
     let jobs = [case.job(Phase::Main)];
-    let runner = Runner { listener: &listener, cancellation, ..case.runner() };
-    let error = runner.run(&[], &jobs).await.err().ok_or("it was not cancelled")?;
+    let runner = case.runner().listener(&listener).cancellation(cancellation);
+    let error = runner.run_jobs(&[], &jobs).await.err().ok_or("it was not cancelled")?;
     expect("exit code", error.error.exit_code(), 130)?;
     expect("committed", error.report.committed(), false)?;
-    expect("sessions", case.count(&SESSIONS).await?, 0)?;
+    expect("sessions", case.count(SESSIONS).await?, 0)?;
     // The lock is free again at once.
-    case.runner().run(&[], &jobs).await.map_err(explain)?;
-    expect("sessions", case.count(&SESSIONS).await?, 2)?;
+    case.runner().run_jobs(&[], &jobs).await.map_err(explain)?;
+    expect("sessions", case.count(SESSIONS).await?, 2)?;
     case.drop().await
 }
 

@@ -2,30 +2,8 @@
 //! overrides what differs and links the vendor's manual there.
 
 use crate::identifier::Identifier;
-use crate::model::tables::{Column, ColumnType, Table, TypeFamily};
-use crate::plan::{Phase, Statement, Unit};
-
-/// A table's full name in a warehouse: schema, and name with entropy.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-pub struct TableName {
-    /// The schema (BigQuery: dataset).
-    pub schema: Identifier,
-    /// The name, entropy included. Made of validated parts only.
-    pub name: String,
-}
-
-impl std::fmt::Display for TableName {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}.{}", self.schema, self.name)
-    }
-}
-
-/// Statements as a script: what each is for, and its text with a semicolon.
-pub fn script(statements: &[Statement]) -> String {
-    let statements: Vec<String> =
-        statements.iter().map(|statement| format!("-- {}\n{};\n", statement.purpose, statement.sql)).collect();
-    statements.join("\n")
-}
+use crate::plan::{Phase, Statement, Unit, script};
+use crate::table::{Column, ColumnType, Table, TableName, TypeFamily};
 
 /// How a warehouse spells things.
 pub trait Dialect: Send + Sync + std::fmt::Debug {
@@ -77,7 +55,7 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// What a phase begins with to be cheaper: settings of the engine, statistics of the input. No result may depend on
     /// them.
-    fn hints(&self, _phase: Phase, _input: &TableName) -> Vec<Statement> {
+    fn hints(&self, _phase: Phase, _input: &Table, _name: &TableName) -> Vec<Statement> {
         Vec::new()
     }
 
@@ -106,7 +84,7 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         vec![Statement::new(
             format!("{name}, if missing"),
-            format!("CREATE TABLE IF NOT EXISTS {} {}", self.table(name), self.column_definitions(table.columns)),
+            format!("CREATE TABLE IF NOT EXISTS {} {}", self.table(name), self.column_definitions(table)),
         )]
     }
 
@@ -114,7 +92,7 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         vec![Statement::new(
             format!("{name}, empty"),
-            format!("CREATE OR REPLACE TABLE {} {}", self.table(name), self.column_definitions(table.columns)),
+            format!("CREATE OR REPLACE TABLE {} {}", self.table(name), self.column_definitions(table)),
         )]
     }
 
@@ -141,15 +119,16 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     }
 
     /// The column list of a CREATE TABLE.
-    fn column_definitions(&self, columns: &[Column]) -> String {
-        let lines: Vec<String> = columns
-            .iter()
-            .map(|column| {
-                let not_null = if column.not_null { " NOT NULL" } else { "" };
-                format!("  {} {}{not_null}", column.name, self.column_type(column.column_type))
-            })
-            .collect();
+    fn column_definitions(&self, table: &Table) -> String {
+        let lines: Vec<String> =
+            table.columns.iter().map(|column| format!("  {}", self.column_definition(table, column))).collect();
         format!("(\n{}\n)", lines.join(",\n"))
+    }
+
+    /// One column of a CREATE TABLE.
+    fn column_definition(&self, _table: &Table, column: &Column) -> String {
+        let not_null = if column.not_null { " NOT NULL" } else { "" };
+        format!("{} {}{not_null}", column.name, self.column_type(column.column_type))
     }
 
     /// A name as the warehouse's catalog holds it.
@@ -183,10 +162,10 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         )
     }
 
-    /// Which of production's rows the upsert looks at: those from a limit on, among them the rows of `keys` if these were
-    /// looked up. Declarations that its block begins with, and the condition.
-    fn upsert_range(&self, limit: &TableName, _keys: Option<&TableName>) -> (Vec<Statement>, String) {
-        (Vec::new(), format!("start_tstamp >= (SELECT lower_limit FROM {})", self.table(limit)))
+    /// Which of production's rows the upsert looks at: those whose time is not before a limit, among them the rows of
+    /// `keys` if these were looked up. Declarations that its block begins with, and the condition.
+    fn upsert_range(&self, time: &str, limit: &TableName, _keys: Option<&TableName>) -> (Vec<Statement>, String) {
+        (Vec::new(), format!("{time} >= (SELECT lower_limit FROM {})", self.table(limit)))
     }
 
     /// An atomic block as text.

@@ -1,7 +1,6 @@
 //! Errors for the person at the terminal: what failed, where, what was already done, what to do now.
 
 use crate::plan::{Plan, Step, Unit};
-use crate::run::Report;
 
 /// May the same work be tried again?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -144,6 +143,7 @@ impl Place {
 
 /// Everything that can end a command.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A wrong flag, key, value or file: nothing was done.
     #[error("{message}")]
@@ -176,8 +176,12 @@ pub enum Error {
     Drift {
         /// Each difference.
         problems: Vec<String>,
-        /// What to do.
-        hint: String,
+    },
+    /// The table that a module reads is not there.
+    #[error("there is no input table {table}")]
+    MissingInput {
+        /// The table.
+        table: String,
     },
     /// Another run holds these schemas and this entropy.
     #[error("another run holds {table}: {holder}")]
@@ -241,37 +245,30 @@ impl Error {
                 WarehouseErrorKind::Cancelled => 130,
                 _ => 1,
             },
-            Self::Drift { .. } | Self::LeaseLost { .. } | Self::File { .. } => 1,
+            Self::Drift { .. } | Self::MissingInput { .. } | Self::LeaseLost { .. } | Self::File { .. } => 1,
         }
     }
 
-    /// What to do now.
+    /// What to do now, as far as that doesn't depend on how the run was asked for.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Configuration { hint, .. } => hint.clone(),
             Self::Warehouse { source, .. } | Self::Unit { source, .. } => source.hint.clone(),
-            Self::Drift { hint, .. } | Self::Check { hint, .. } => Some(hint.clone()),
-            Self::Locked { .. } => Some(
-                "wait for it to end; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
+            Self::Check { hint, .. } => Some(hint.clone()),
+            Self::Drift { .. } => Some(
+                "nothing was changed; alter the tables to the model's columns, or set entropy to build beside them"
                     .into(),
             ),
+            Self::MissingInput { .. } => {
+                Some("fill it with the module that makes it, or check scratch_schema and entropy".into())
+            }
+            Self::Locked { .. } => Some("wait for it to end; a dead run's lock expires by itself".into()),
             Self::NoResume { .. } => Some("run the whole again: every step of the model can run twice".into()),
             Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
             Self::File { .. } => None,
         }
     }
-}
-
-/// A run that ended early: why, and what it had done by then.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub struct RunError {
-    /// Why.
-    #[source]
-    pub error: Error,
-    /// What was done by then.
-    pub report: Box<Report>,
 }
 
 /// An error's words with those of its causes, each once.

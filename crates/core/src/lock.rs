@@ -8,19 +8,40 @@
 //! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, died holding it, or failed:
 //! a run that failed frees its row and notes there the step at which it stopped, for `resume`.
 
-use crate::config::Variables;
-use crate::dialect::{Dialect, TableName};
-use crate::error::{Error, WarehouseError, WarehouseErrorKind};
-use crate::model::table_name;
-use crate::model::tables::SESSIONS_LOCK;
+use crate::dialect::Dialect;
+use crate::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use crate::plan::Statement;
-use crate::run::Note;
-use crate::warehouse::{Rows, Warehouse};
+use crate::rows::Rows;
+use crate::table::{Column, ColumnType, Lifetime, SchemaRole, Table, TableName};
+use crate::variables::Variables;
+use crate::warehouse::Warehouse;
 use backon::{ExponentialBuilder, Retryable};
 use std::time::{Duration, Instant};
 
 /// The longest name of a step that the note of a run holds, in characters of up to four bytes.
 pub(crate) const LONGEST_STEP: usize = 60;
+
+/// The table of the lease.
+pub fn table() -> Table {
+    use ColumnType::{Timestamp, Varying};
+    let columns = [
+        ("holder", Varying(64)),
+        ("host", Varying(255)),
+        ("acquired_tstamp", Timestamp),
+        ("expires_tstamp", Timestamp),
+        ("stopped_at", Varying(255)),
+        ("done_before", Varying(64)),
+    ];
+    let columns = columns.map(|(name, column_type)| Column::new(name, column_type)).to_vec();
+    Table::new("sessions_lock", SchemaRole::Scratch, Lifetime::Module, columns)
+}
+
+/// Where a run stopped: a step, and the checksum of what had been done before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) step: String,
+    pub(crate) fingerprint: String,
+}
 
 /// The words that name a run to other runs.
 #[derive(Clone, Debug)]
@@ -64,7 +85,7 @@ pub struct Held {
 
 /// Who holds the lock; `None` if nobody does.
 pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<Held>, WarehouseError> {
-    let table = table_name(&SESSIONS_LOCK, variables);
+    let table = variables.table_name(&self::table());
     let dialect = warehouse.dialect();
     match warehouse.query(&dialect.columns_query(&table.schema, &[&table.name])).await {
         Ok(found) if found.rows.is_empty() => return Ok(None),
@@ -76,7 +97,7 @@ pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<
 
 /// Clears the lock, whoever holds it.
 pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<(), WarehouseError> {
-    let table = table_name(&SESSIONS_LOCK, variables);
+    let table = variables.table_name(&self::table());
     warehouse.execute(&warehouse.dialect().drop_table(&table)).await.map(|_| ())
 }
 
@@ -85,7 +106,7 @@ async fn look(warehouse: &dyn Warehouse, table: &TableName) -> Result<Rows, Ware
         "SELECT holder, host, CAST(acquired_tstamp AS {text}) AS acquired, CAST(expires_tstamp AS {text}) AS expires,\n  CASE WHEN expires_tstamp < {now} THEN 1 ELSE 0 END AS expired\nFROM {table}",
         table = warehouse.dialect().table(table),
         now = warehouse.dialect().now(),
-        text = warehouse.dialect().column_type(crate::model::tables::ColumnType::Varying(64)),
+        text = warehouse.dialect().column_type(ColumnType::Varying(64)),
     );
     warehouse.query(&sql).await
 }
@@ -119,7 +140,7 @@ impl<'a> Lease<'a> {
         length: Duration,
         resumes: bool,
     ) -> Result<Lease<'a>, Error> {
-        let table = table_name(&SESSIONS_LOCK, variables);
+        let table = variables.table_name(&self::table());
         let lease = Self { warehouse, table, holder, length, valid_until: std::sync::Mutex::new(Instant::now()) };
         let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
         // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
@@ -132,7 +153,7 @@ impl<'a> Lease<'a> {
     async fn try_acquire(&self, variables: &Variables, resumes: bool) -> Result<Option<Held>, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = Instant::now();
-        for statement in dialect.create_table(&SESSIONS_LOCK, &self.table) {
+        for statement in dialect.create_table(&table(), &self.table) {
             if let Err(error) = self.warehouse.execute(&statement).await {
                 if error.kind != WarehouseErrorKind::Missing {
                     return Err(error);
@@ -146,7 +167,7 @@ impl<'a> Lease<'a> {
             "the lock's row",
             format!(
                 "INSERT INTO {table} (holder)\nSELECT CAST(NULL AS {})\nFROM (SELECT 1 AS one) AS one_row\nWHERE NOT EXISTS (SELECT 1 FROM {table})",
-                dialect.column_type(crate::model::tables::ColumnType::Varying(64))
+                dialect.column_type(ColumnType::Varying(64))
             ),
         )
         .await?;
@@ -157,7 +178,7 @@ impl<'a> Lease<'a> {
                 holder = dialect.text(&self.holder.id),
                 host = dialect.text(&self.holder.host),
                 now = dialect.now(),
-                expires = self.expiry(dialect),
+                expires = self.expiry(&*dialect),
                 note = if resumes { "" } else { ", stopped_at = NULL, done_before = NULL" },
             ),
         )
@@ -194,7 +215,7 @@ impl<'a> Lease<'a> {
         let renewal = format!(
             "UPDATE {}\nSET expires_tstamp = {}\nWHERE holder = {}",
             dialect.table(&self.table),
-            self.expiry(dialect),
+            self.expiry(&*dialect),
             dialect.text(&self.holder.id)
         );
         let looked = async {
@@ -276,10 +297,10 @@ fn attempts() -> ExponentialBuilder {
 }
 
 fn passing_error(words: &str) -> WarehouseError {
-    WarehouseError::new(WarehouseErrorKind::Locked, words).with_retry(crate::error::Retry::NotApplied)
+    WarehouseError::new(WarehouseErrorKind::Locked, words).with_retry(Retry::NotApplied)
 }
 
 /// Whether an error of a lock statement can pass by itself: the table vanished, or two runs met.
 fn passing(error: &WarehouseError) -> bool {
-    error.kind == WarehouseErrorKind::Missing || error.retry != crate::error::Retry::Never
+    error.kind == WarehouseErrorKind::Missing || error.retry != Retry::Never
 }

@@ -1,19 +1,19 @@
 //! A plan is what a phase will do, as plain data: steps of units of statements. It is made without a connection, a
 //! clock or an environment, and what it prints is what runs.
 
-use crate::dialect::{Dialect, script};
-use serde::Serialize;
+use crate::rows::Rows;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// The phases of the model.
+/// The phases of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Computes and commits the sessions.
+    /// Computes and commits.
     Main,
     /// Removes the consumed input and the scratch tables.
     Complete,
-    /// Drops everything that this module owns.
+    /// Drops everything that the module owns.
     Destroy,
 }
 
@@ -35,6 +35,7 @@ impl Phase {
 
 /// What a phase, or a custom module, will do.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// The phase's name, or the custom module's.
     pub name: String,
@@ -46,6 +47,7 @@ pub struct Plan {
 
 /// A named part of a plan.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Step {
     /// Its name.
     pub name: String,
@@ -53,6 +55,9 @@ pub struct Step {
     pub purpose: String,
     /// What it runs: in order, but scripts of a user's own at the same time.
     pub units: Vec<Unit>,
+    /// Whether production has this run's rows once the step is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub commits: bool,
 }
 
 /// What the executor hands to the warehouse at once. Every unit but a script can run twice.
@@ -114,20 +119,33 @@ pub struct Observation {
     pub statement: Statement,
 }
 
-/// What an observation looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finding {
-    /// What this run computed: one row, never a problem.
-    Summary,
-    /// Sessions of the input that are not in the result.
-    DroppedSessions,
-    /// Sessions with more than one row.
-    MultipliedSessions,
-    /// Old rows that the upsert would leave beside new ones.
-    OldCopies,
-    /// Page views that stay in the input.
-    InputLeft,
+/// What an observation looks for: a name for programs, and words for people.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Its name in the report.
+    pub name: &'static str,
+    /// What its rows say, in words; `None` if that is nothing to mention.
+    pub in_words: fn(&Rows) -> Option<String>,
+}
+
+impl Finding {
+    /// A finding of that name.
+    pub const fn new(name: &'static str, in_words: fn(&Rows) -> Option<String>) -> Self {
+        Self { name, in_words }
+    }
+}
+
+impl std::fmt::Debug for Finding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
 }
 
 /// What happens if an observation finds something.
@@ -137,7 +155,12 @@ pub enum OnFound {
     /// It stands in the report.
     Report,
     /// The run ends before its next unit.
-    Fail,
+    Fail {
+        /// The setting that asks for this, and its value.
+        because: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
 }
 
 impl Unit {
@@ -163,35 +186,31 @@ impl Unit {
     pub fn writes(&self) -> bool {
         !matches!(self, Self::Observation(_))
     }
-
-    /// Its text as a script: the statements with semicolons, a block between its begin and commit.
-    pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
-        match self {
-            Self::Block { statements, .. } => dialect.block(statements),
-            Self::Script(script) => format!("-- {}\n{}\n", script.purpose, script.sql.trim_end()),
-            Self::Statement(_) | Self::Observation(_) => script(self.statements()),
-        }
-    }
 }
 
 impl Step {
+    /// A step that runs units.
+    pub fn new(name: impl Into<String>, purpose: impl Into<String>, units: Vec<Unit>) -> Self {
+        Self { name: name.into(), purpose: purpose.into(), units, commits: false }
+    }
+
+    /// After which production has this run's rows.
+    #[must_use]
+    pub fn commits(mut self) -> Self {
+        self.commits = true;
+        self
+    }
+
     /// Whether its units may run at the same time: the scripts of one step don't depend on each other.
     pub fn is_parallel(&self) -> bool {
         self.units.iter().all(|unit| matches!(unit, Unit::Script(_)))
     }
-
-    /// Its text as a script.
-    pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
-        let units: Vec<String> = self.units.iter().map(|unit| unit.to_sql(dialect)).collect();
-        format!("-- step {}: {}\n\n{}", self.name, self.purpose, units.join("\n"))
-    }
 }
 
 impl Plan {
-    /// The whole plan as a script.
-    pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
-        let steps: Vec<String> = self.steps.iter().map(|step| step.to_sql(dialect)).collect();
-        format!("-- {} ({})\n\n{}", self.name, self.dialect, steps.join("\n"))
+    /// A plan of that name, in that dialect.
+    pub fn new(name: impl Into<String>, dialect: impl Into<String>, steps: Vec<Step>) -> Self {
+        Self { name: name.into(), dialect: dialect.into(), steps }
     }
 
     /// All units, in order.
@@ -213,4 +232,11 @@ pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
         hash.update([0]);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Statements as a script: what each is for, and its text with a semicolon.
+pub fn script(statements: &[Statement]) -> String {
+    let statements: Vec<String> =
+        statements.iter().map(|statement| format!("-- {}\n{};\n", statement.purpose, statement.sql)).collect();
+    statements.join("\n")
 }

@@ -1,30 +1,32 @@
 //! What must hold before a phase changes anything: the input is there, and every table that stays has the model's columns.
 
-use crate::config::Variables;
 use crate::error::{Error, WarehouseError, WarehouseErrorKind};
-use crate::model::table_name;
-use crate::model::tables::*;
+use crate::model::{self, Module};
+use crate::table::{Lifetime, SchemaRole, Table};
+use crate::variables::Variables;
 use crate::warehouse::Warehouse;
 use std::collections::BTreeMap;
 
 /// The columns of a table as the warehouse reports them: names (lower case) and types.
 pub type Reported = Vec<(String, String)>;
 
-/// The columns of the model's permanent tables that exist.
+/// The columns of those of some modules' tables that outlive a module's run and that exist, by table.
 pub async fn reported_columns(
     warehouse: &dyn Warehouse,
+    modules: &[Module],
     variables: &Variables,
 ) -> Result<BTreeMap<&'static str, Reported>, WarehouseError> {
     let mut found: BTreeMap<&'static str, Reported> = BTreeMap::new();
+    let all = model::tables(modules, variables);
     for role in [SchemaRole::Scratch, SchemaRole::Output] {
         let tables: Vec<&Table> =
-            TABLES.iter().copied().filter(|table| table.schema == role && table.lifetime != Lifetime::Module).collect();
-        let names: Vec<String> = tables.iter().map(|table| table_name(table, variables).name).collect();
+            all.iter().filter(|table| table.schema == role && table.lifetime != Lifetime::Module).collect();
+        if tables.is_empty() {
+            continue;
+        }
+        let names: Vec<String> = tables.iter().map(|table| variables.table_name(table).name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let schema = match role {
-            SchemaRole::Scratch => &variables.scratch_schema,
-            SchemaRole::Output => &variables.output_schema,
-        };
+        let schema = variables.schema(role);
         let rows = match warehouse.query(&warehouse.dialect().columns_query(schema, &names)).await {
             // A schema that isn't there yet has no tables. Most warehouses answer so; BigQuery refuses the query.
             Err(error) if error.kind == WarehouseErrorKind::Missing => continue,
@@ -47,8 +49,8 @@ pub async fn reported_columns(
 /// How a table differs from the model's, in words.
 pub fn differences(warehouse: &dyn Warehouse, table: &Table, reported: &Reported) -> Vec<String> {
     let mut differences = Vec::new();
-    for column in table.columns {
-        match reported.iter().find(|(name, _)| name == column.name) {
+    for column in &table.columns {
+        match reported.iter().find(|(name, _)| *name == column.name) {
             None => differences.push(format!("column {} is missing", column.name)),
             Some((_, reported_type)) => {
                 let family = column.column_type.family();
@@ -66,39 +68,34 @@ pub fn differences(warehouse: &dyn Warehouse, table: &Table, reported: &Reported
     differences
 }
 
-/// Checks that the permanent tables that exist have the model's columns. Nothing has changed yet when it fails.
-/// Gives the tables that exist.
-pub async fn check_tables(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Vec<&'static str>, Error> {
-    let reported = reported_columns(warehouse, variables)
+/// Checks that those of some modules' tables that outlive a run and that exist have the model's columns. Nothing has
+/// changed yet when it fails. Gives the tables that exist.
+pub async fn check_tables(
+    warehouse: &dyn Warehouse,
+    modules: &[Module],
+    variables: &Variables,
+) -> Result<Vec<&'static str>, Error> {
+    let reported = reported_columns(warehouse, modules, variables)
         .await
         .map_err(|source| Error::Warehouse { context: "can't read the tables' columns".into(), source })?;
     let mut problems = Vec::new();
-    for table in TABLES {
+    for table in model::tables(modules, variables) {
         if let Some(reported) = reported.get(table.name) {
-            let name = table_name(table, variables);
+            let name = variables.table_name(&table);
             problems.extend(
-                differences(warehouse, table, reported).iter().map(|difference| format!("{name}: {difference}")),
+                differences(warehouse, &table, reported).iter().map(|difference| format!("{name}: {difference}")),
             );
         }
     }
-    if problems.is_empty() {
-        return Ok(reported.into_keys().collect());
-    }
-    Err(Error::Drift {
-        problems,
-        hint: "nothing was changed; alter the tables to the model's columns ('websessions plan main' shows them), or set entropy to build beside them".into(),
-    })
+    if problems.is_empty() { Ok(reported.into_keys().collect()) } else { Err(Error::Drift { problems }) }
 }
 
-/// Checks the tables, and that there is an input.
-pub async fn check_input(warehouse: &dyn Warehouse, variables: &Variables) -> Result<(), Error> {
-    if check_tables(warehouse, variables).await?.contains(&PAGE_VIEWS_STAGED.name) {
-        return Ok(());
+/// Checks a module's tables, and that what it reads is there.
+pub async fn check_input(warehouse: &dyn Warehouse, module: &Module, variables: &Variables) -> Result<(), Error> {
+    let present = check_tables(warehouse, std::slice::from_ref(module), variables).await?;
+    let missing = module.input.filter(|input| !present.contains(input));
+    match missing.and_then(|input| module.table(input, variables)) {
+        None => Ok(()),
+        Some(table) => Err(Error::MissingInput { table: variables.table_name(&table).to_string() }),
     }
-    Err(Error::Drift {
-        problems: vec![format!("there is no input table {}", table_name(&PAGE_VIEWS_STAGED, variables))],
-        hint:
-            "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy"
-                .into(),
-    })
 }

@@ -1,70 +1,14 @@
 //! A connected warehouse: the one effectful seam. Small and object-safe, so that anyone can write one.
 
-use crate::dialect::{Dialect, TableName};
+use crate::dialect::Dialect;
 use crate::error::{WarehouseError, WarehouseErrorKind};
 use crate::plan::Statement;
+use crate::rows::Rows;
+use crate::table::{Table, TableName};
 use async_trait::async_trait;
 use serde::Serialize;
 use std::path::Path;
-
-/// A value that a query gives back.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// NULL.
-    Null,
-    /// A boolean.
-    Boolean(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A floating-point number.
-    Float(f64),
-    /// Text; timestamps come as `YYYY-MM-DD HH:MM:SS.ffffff`.
-    Text(String),
-}
-
-impl Value {
-    /// The whole number it holds; NULL is 0.
-    pub fn as_integer(&self) -> i64 {
-        match self {
-            Self::Integer(number) => *number,
-            Self::Float(number) => *number as i64,
-            Self::Text(text) => text.parse().unwrap_or(0),
-            Self::Boolean(truth) => i64::from(*truth),
-            Self::Null => 0,
-        }
-    }
-}
-
-impl std::fmt::Display for Value {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Null => Ok(()),
-            Self::Boolean(truth) => write!(formatter, "{truth}"),
-            Self::Integer(number) => write!(formatter, "{number}"),
-            Self::Float(number) => write!(formatter, "{number}"),
-            Self::Text(text) => formatter.write_str(text),
-        }
-    }
-}
-
-/// The few rows that a query gives back.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Rows {
-    /// Column names, in lower case.
-    pub columns: Vec<String>,
-    /// The rows.
-    pub rows: Vec<Vec<Value>>,
-}
-
-impl Rows {
-    /// A row's value by column name; NULL if there is no such column.
-    pub fn get(&self, row: usize, column: &str) -> &Value {
-        const NULL: &Value = &Value::Null;
-        let Some(position) = self.columns.iter().position(|name| name == column) else { return NULL };
-        self.rows.get(row).and_then(|row| row.get(position)).unwrap_or(NULL)
-    }
-}
+use std::sync::Arc;
 
 /// What one statement did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -119,7 +63,7 @@ pub struct Loaded {
 #[async_trait]
 pub trait Warehouse: Send + Sync {
     /// How it spells things.
-    fn dialect(&self) -> &dyn Dialect;
+    fn dialect(&self) -> Arc<dyn Dialect>;
 
     /// Where its tables are, for people: a file, a host and database. Never a secret.
     fn location(&self) -> String;
@@ -143,8 +87,7 @@ pub trait Warehouse: Send + Sync {
 
     /// What a statement would cost; `None` if it can't be known before it runs.
     async fn estimate(&self, _statement: &Statement) -> Result<Option<Estimate>, WarehouseError> {
-        Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend gives no estimates")
-            .with_hint("'websessions plan' without --estimate prints the SQL"))
+        Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend gives no estimates"))
     }
 
     /// Asks the warehouse to stop what it is running for us. The interrupted call returns an error of kind `Cancelled`.
@@ -152,8 +95,8 @@ pub trait Warehouse: Send + Sync {
         Ok(())
     }
 
-    /// Appends files of page views to the staged table, all or none.
-    async fn load(&self, _files: &[&Path], _table: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+    /// Appends files to an input, all or none: made if it is missing, by its columns' names.
+    async fn load(&self, _files: &[&Path], _table: &Table, _name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend doesn't load files")
             .with_hint("load page views with the warehouse's own tools"))
     }

@@ -4,10 +4,10 @@ use crate::playbook::{ENDINGS, Playbook};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use websessions_core::config::{VARIABLES, check_name};
+use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::identifier::unknown;
 use websessions_core::plan::Phase;
+use websessions_core::variables::{VARIABLES, check_name};
 
 fn is_destroy(playbook: &Playbook) -> bool {
     playbook.phases().contains(&Phase::Destroy)

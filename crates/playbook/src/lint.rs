@@ -11,10 +11,10 @@ use sqlparser::parser::Parser;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
-use websessions_core::config::check_name;
+use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
-use websessions_core::identifier::nearest;
 use websessions_core::plan::Phase;
+use websessions_core::variables::check_name;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

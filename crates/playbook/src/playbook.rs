@@ -6,8 +6,8 @@ use crate::template::render;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
-use websessions_core::identifier::nearest;
 use websessions_core::plan::Phase;
 
 /// The largest playbook that is read, in bytes: as for templates.

@@ -33,9 +33,9 @@ impl CustomModule {
             let name = file.file_stem().map_or_else(|| self.name.clone(), |stem| stem.to_string_lossy().into_owned());
             let script = script(&file.display().to_string(), file, Some(&variables), dialect)?;
             let purpose = format!("custom module {}", self.name);
-            steps.push(Step { name, purpose, units: script.into_iter().collect() });
+            steps.push(Step::new(name, purpose, script.into_iter().collect()));
         }
-        Ok(Plan { name: self.name.clone(), dialect: dialect.to_owned(), steps })
+        Ok(Plan::new(self.name.clone(), dialect, steps))
     }
 }
 
@@ -46,9 +46,9 @@ impl Playbook {
             let units = step.queries.iter().map(|query| self.script(query, sql_root, dialect));
             let units: Vec<Option<Unit>> = units.collect::<Result<_, Error>>()?;
             let purpose = format!("custom step of {}", self.name);
-            Ok(Step { name: step.name.clone(), purpose, units: units.into_iter().flatten().collect() })
+            Ok(Step::new(step.name.clone(), purpose, units.into_iter().flatten().collect()))
         });
-        Ok(Plan { name: self.name.clone(), dialect: dialect.to_owned(), steps: steps.collect::<Result<_, Error>>()? })
+        Ok(Plan::new(self.name.clone(), dialect, steps.collect::<Result<_, Error>>()?))
     }
 
     fn script(&self, query: &Query, sql_root: Option<&Path>, dialect: &str) -> Result<Option<Unit>, Error> {

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
-use websessions_core::identifier::nearest;
 
 /// The largest template that is read, in bytes.
 pub const LARGEST_TEMPLATE: usize = 1 << 20;

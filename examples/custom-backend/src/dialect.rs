@@ -1,9 +1,10 @@
 //! SQLite's spelling. Source: <https://www.sqlite.org/lang.html>.
 
-use websessions_core::dialect::{Dialect, TableName};
+use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
-use websessions_core::model::tables::{Column, ColumnType, Table, TypeFamily};
 use websessions_core::plan::{Statement, Unit};
+use websessions_core::table::TableName;
+use websessions_core::table::{Column, ColumnType, Table, TypeFamily};
 
 /// SQLite's SQL. It has one schema: a table's schema is a part of its name.
 #[derive(Clone, Copy, Debug)]

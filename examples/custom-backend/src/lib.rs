@@ -12,11 +12,12 @@ use sqlx::{AssertSqlSafe, Column, Row, TypeInfo, ValueRef};
 use std::sync::Arc;
 use std::time::Duration;
 use websessions_core::async_trait;
+use websessions_core::backend::{BackendFactory, Setting, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
-use websessions_core::registry::{BackendFactory, Setting, Settings};
-use websessions_core::warehouse::{Done, Rows, Value, Warehouse};
+use websessions_core::rows::{Rows, Value};
+use websessions_core::warehouse::{Done, Warehouse};
 
 const SETTINGS: &[Setting] =
     &[Setting::optional("database", "path of the database file; made if missing").or("websessions.sqlite")];
@@ -105,8 +106,8 @@ fn values(row: &SqliteRow) -> Result<Vec<Value>, WarehouseError> {
 
 #[async_trait]
 impl Warehouse for SqliteWarehouse {
-    fn dialect(&self) -> &dyn Dialect {
-        &SqliteDialect
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(SqliteDialect)
     }
 
     fn location(&self) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions_conformance::Harness;
 use websessions_core::async_trait;
-use websessions_core::registry::{BackendFactory, Settings};
+use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::warehouse::Warehouse;
 use websessions_sqlite_example::Sqlite;
 

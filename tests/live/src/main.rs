@@ -12,12 +12,13 @@ use std::time::Instant;
 use websessions_bigquery::BigQuery;
 use websessions_conformance::{Harness, trials};
 use websessions_core::async_trait;
+use websessions_core::backend::{BackendFactory, Registry, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{WarehouseError, chain};
 use websessions_core::identifier::Identifier;
 use websessions_core::plan::Statement;
-use websessions_core::registry::{BackendFactory, Registry, Settings};
-use websessions_core::warehouse::{Activity, Done, Rows, Warehouse};
+use websessions_core::rows::Rows;
+use websessions_core::warehouse::{Activity, Done, Warehouse};
 use websessions_postgres::{Postgres, Redshift};
 use websessions_snowflake::Snowflake;
 
@@ -85,7 +86,7 @@ impl Counted {
 
 #[async_trait]
 impl Warehouse for Counted {
-    fn dialect(&self) -> &dyn Dialect {
+    fn dialect(&self) -> Arc<dyn Dialect> {
         self.inner.dialect()
     }
 

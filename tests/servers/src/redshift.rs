@@ -5,7 +5,8 @@ use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::WarehouseError;
 use websessions_core::plan::Statement;
-use websessions_core::warehouse::{Done, Rows, Warehouse};
+use websessions_core::rows::Rows;
+use websessions_core::warehouse::{Done, Warehouse};
 
 /// Redshift's SQL, made to run on Postgres. Physical clauses go; the date part of a date function, a keyword in Redshift,
 /// becomes text. Nothing else changes.
@@ -34,7 +35,7 @@ fn stripped_statement(statement: &Statement) -> Statement {
 
 #[async_trait]
 impl Warehouse for Stripped {
-    fn dialect(&self) -> &dyn Dialect {
+    fn dialect(&self) -> Arc<dyn Dialect> {
         self.0.dialect()
     }
 

@@ -3,11 +3,11 @@
 use super::Session;
 use crate::arguments::OutputFormat;
 use crate::output;
-use websessions_core::dialect::TableName;
 use websessions_core::error::Error;
-use websessions_core::model::table_name;
-use websessions_core::model::tables::{ColumnType, PAGE_VIEWS_STAGED, TABLES};
+use websessions_core::model;
 use websessions_core::plan::Statement;
+use websessions_core::table::ColumnType;
+use websessions_core::table::TableName;
 use websessions_core::{lock, preflight};
 
 impl Session<'_> {
@@ -16,18 +16,20 @@ impl Session<'_> {
         let variables = self.variables();
         let mut checks = vec![Check::ok("connection", warehouse.location())];
         let failed = |source| Error::Warehouse { context: "can't read the tables' columns".into(), source };
-        let reported = preflight::reported_columns(&*warehouse, variables).await.map_err(failed)?;
-        for table in TABLES {
-            let name = table_name(table, variables).to_string();
+        let modules = model::modules();
+        let reported = preflight::reported_columns(&*warehouse, &modules, variables).await.map_err(failed)?;
+        for table in model::tables(&modules, variables) {
+            let name = variables.table_name(&table).to_string();
             let Some(columns) = reported.get(table.name) else { continue };
-            let differences = preflight::differences(&*warehouse, table, columns);
+            let differences = preflight::differences(&*warehouse, &table, columns);
             checks.push(match differences.as_slice() {
                 [] => Check::ok(&name, "has the model's columns"),
                 differences => Check::problem(&name, differences.join("; ")),
             });
         }
-        if !reported.contains_key(PAGE_VIEWS_STAGED.name) {
-            let name = table_name(&PAGE_VIEWS_STAGED, variables).to_string();
+        let inputs = modules.iter().filter_map(|module| module.table(module.input?, variables));
+        for table in inputs.filter(|table| !reported.contains_key(table.name)) {
+            let name = variables.table_name(&table).to_string();
             checks.push(Check::problem(&name, "is missing: run the page views module, or 'websessions load'"));
         }
         let dialect = warehouse.dialect();

@@ -67,7 +67,7 @@ fn variables(playbooks: &[Playbook], left: &mut Vec<String>) -> Result<toml::Tab
                 table.insert(name, value);
             }
         }
-        let unknown = playbook.variables.keys().filter(|name| websessions_core::config::check_name(name).is_err());
+        let unknown = playbook.variables.keys().filter(|name| websessions_core::variables::check_name(name).is_err());
         left.extend(
             unknown
                 .map(|name| format!("{}: the variable {name}, which the model doesn't have", playbook.path.display())),

@@ -3,34 +3,35 @@
 use super::Session;
 use crate::arguments::{Playbooks, Selection};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use websessions_core::dialect::Dialect;
+use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::identifier::unknown;
-use websessions_core::model;
+use websessions_core::model::sessions;
 use websessions_core::plan::Phase;
 use websessions_core::run::Job;
 use websessions_playbook::{Part, Playbook};
 
 impl Session<'_> {
-    pub(super) fn job(&self, phase: Phase, dialect: &dyn Dialect) -> Job {
-        Job { plan: model::plan(phase, self.variables(), dialect), phase: Some(phase) }
+    pub(super) fn job(&self, phase: Phase, dialect: &Arc<dyn Dialect>) -> Job {
+        Job::phase(&sessions::module(), phase, self.variables(), dialect)
     }
 
     /// What the playbooks say; without any main, the custom modules, complete.
-    pub(super) fn jobs(&self, dialect: &dyn Dialect) -> Result<Vec<Job>, Error> {
+    pub(super) fn jobs(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
         if !self.configuration.playbooks.is_empty() {
             return self.jobs_of_playbooks(dialect);
         }
         let mut jobs = vec![self.job(Phase::Main, dialect)];
         let values = self.variables().to_values();
         for module in &self.configuration.custom {
-            jobs.push(Job { plan: module.plan(&values, dialect.name())?, phase: None });
+            jobs.push(Job::custom(module.plan(&values, dialect.name())?));
         }
         jobs.push(self.job(Phase::Complete, dialect));
         Ok(jobs)
     }
 
-    pub(super) fn jobs_of_playbooks(&self, dialect: &dyn Dialect) -> Result<Vec<Job>, Error> {
+    pub(super) fn jobs_of_playbooks(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
         let mut jobs = Vec::new();
         let playbooks = &self.configuration.playbooks;
         if let Some((playbook, problem)) = websessions_playbook::stray(playbooks) {
@@ -44,11 +45,9 @@ impl Session<'_> {
                 jobs.push(match part {
                     Part::Phase(phase) => {
                         let variables = self.configuration.variables_of(playbook)?;
-                        Job { plan: model::plan(phase, &variables, dialect), phase: Some(phase) }
+                        Job::phase(&sessions::module(), phase, &variables, dialect)
                     }
-                    Part::Custom(steps) => {
-                        Job { plan: playbook.plan(&steps, self.sql_root, dialect.name())?, phase: None }
-                    }
+                    Part::Custom(steps) => Job::custom(playbook.plan(&steps, self.sql_root, dialect.name())?),
                 });
             }
         }
@@ -81,7 +80,8 @@ pub(super) fn selected(jobs: Vec<Job>, selection: &Selection) -> Result<Vec<Job>
     let names: Vec<(String, String)> = jobs
         .iter()
         .flat_map(|job| {
-            job.plan.steps.iter().map(|step| (format!("{}/{}", job.plan.name, step.name), step.name.clone()))
+            let plan = job.plan();
+            plan.steps.iter().map(|step| (format!("{}/{}", plan.name, step.name), step.name.clone()))
         })
         .collect();
     let position = |flag: &str, asked: &str| {
@@ -109,14 +109,13 @@ pub(super) fn selected(jobs: Vec<Job>, selection: &Selection) -> Result<Vec<Job>
     if from > until {
         return Err(Error::configuration(format!("{} comes after {}", names[from].0, names[until].0)));
     }
-    let mut number = 0;
+    let mut before = 0;
     let mut chosen = Vec::new();
     for mut job in jobs {
-        job.plan.steps.retain(|_| {
-            number += 1;
-            (from..=until).contains(&(number - 1))
-        });
-        if !job.plan.steps.is_empty() {
+        let steps = job.plan().steps.len();
+        job.retain_steps(|number| (from..=until).contains(&(before + number)));
+        before += steps;
+        if !job.plan().steps.is_empty() {
             chosen.push(job);
         }
     }

@@ -6,10 +6,11 @@ use crate::arguments::{OutputFormat, PlanPhase, Selection};
 use crate::output;
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
+use websessions_core::backend::Registry;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
 use websessions_core::plan::{Phase, Plan};
-use websessions_core::registry::Registry;
 
 impl Session<'_> {
     pub(super) fn plan(
@@ -24,7 +25,7 @@ impl Session<'_> {
             Some(name) => registry.get(name)?.dialect(),
             None => self.configuration.backend.dialect(),
         };
-        let plans = self.plans(phase, selection, &*dialect)?;
+        let plans = self.plans(phase, selection, &dialect)?;
         if let Some(directory) = split {
             let written = write_steps(&plans, &*dialect, directory)?;
             match self.global.output {
@@ -47,26 +48,29 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn plans(&self, phase: PlanPhase, selection: &Selection, dialect: &dyn Dialect) -> Result<Vec<Plan>, Error> {
+    fn plans(&self, phase: PlanPhase, selection: &Selection, dialect: &Arc<dyn Dialect>) -> Result<Vec<Plan>, Error> {
         let jobs = match phase {
             PlanPhase::Run => self.jobs(dialect)?,
             // A phase of the playbooks, with the variables that it has there.
             PlanPhase::Main | PlanPhase::Complete if !self.configuration.playbooks.is_empty() => {
                 let wanted = if phase == PlanPhase::Main { Phase::Main } else { Phase::Complete };
-                self.jobs_of_playbooks(dialect)?.into_iter().filter(|job| job.phase == Some(wanted)).collect()
+                self.jobs_of_playbooks(dialect)?
+                    .into_iter()
+                    .filter(|job| job.of().is_some_and(|(_, phase)| phase == wanted))
+                    .collect()
             }
             PlanPhase::Main => vec![self.job(Phase::Main, dialect)],
             PlanPhase::Complete => vec![self.job(Phase::Complete, dialect)],
             PlanPhase::Destroy => vec![self.job(Phase::Destroy, dialect)],
         };
-        Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan).collect())
+        Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan().clone()).collect())
     }
 
     /// What each statement would read and cost, as the warehouse says without running it.
     pub(super) async fn estimate(&self, phase: PlanPhase, selection: &Selection) -> Result<(), Error> {
         let warehouse = self.connect().await?;
         let mut estimates = Vec::new();
-        for plan in self.plans(phase, selection, warehouse.dialect())? {
+        for plan in self.plans(phase, selection, &warehouse.dialect())? {
             for (step, unit) in plan.units() {
                 for statement in unit.statements() {
                     let failed = |source| Error::Warehouse {

@@ -7,39 +7,45 @@ use crate::arguments::{OutputFormat, Selection};
 use crate::{output, progress};
 use std::path::{Path, PathBuf};
 use websessions_core::CancellationToken;
-use websessions_core::model::table_name;
-use websessions_core::model::tables::{PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED};
-use websessions_core::plan::{Finding, Phase};
-use websessions_core::run::{Job, Options, Report, Runner, dropped_sessions, multiplied_sessions};
+use websessions_core::model::sessions::{self, findings};
+use websessions_core::plan::Phase;
+use websessions_core::run::{Job, Options, Report, Runner};
+use websessions_core::table::Lifetime;
 use websessions_core::warehouse::Done;
 
 impl Session<'_> {
     pub(super) async fn run(&self, page_views: &[PathBuf], selection: &Selection) -> Result<(), Failed> {
-        let jobs = selected(self.jobs(&*self.configuration.backend.dialect())?, selection)?;
+        let jobs = selected(self.jobs(&self.configuration.backend.dialect())?, selection)?;
         check_readable(page_views)?;
         self.execute(page_views, &jobs, false).await
     }
 
     pub(super) async fn resume(&self) -> Result<(), Failed> {
-        let jobs = self.jobs(&*self.configuration.backend.dialect())?;
+        let jobs = self.jobs(&self.configuration.backend.dialect())?;
         self.execute(&[], &jobs, true).await
     }
 
     pub(super) async fn phase(&self, phase: Phase) -> Result<(), Failed> {
-        let job = self.job(phase, &*self.configuration.backend.dialect());
+        let job = self.job(phase, &self.configuration.backend.dialect());
         self.execute(&[], &[job], false).await
     }
 
     pub(super) async fn destroy(&self, yes: bool) -> Result<(), Failed> {
         let dialect = self.configuration.backend.dialect();
-        let job = self.job(Phase::Destroy, &*dialect);
+        let job = self.job(Phase::Destroy, &dialect);
         let warehouse = self.connect().await?;
         output::talk(&format!("destroy in {}:", warehouse.location()));
-        for (_, unit) in job.plan.units() {
+        for (_, unit) in job.plan().units() {
             output::talk(&format!("  {}", unit.purpose()));
         }
-        for table in [&SESSIONS, &SESSIONS_USERID_MANIFEST_STAGED] {
-            let name = table_name(table, self.variables());
+        let module = sessions::module();
+        for table in module.tables(self.variables()) {
+            let name = self.variables().table_name(&table);
+            let dropped = dialect.drop_table(&name).sql;
+            let drops = job.plan().units().any(|(_, unit)| unit.statements().iter().any(|one| one.sql == dropped));
+            if table.lifetime != Lifetime::Persistent || !drops {
+                continue;
+            }
             if let Ok(rows) =
                 warehouse.query(&format!("SELECT COUNT(*) AS row_count FROM {}", dialect.table(&name))).await
             {
@@ -56,15 +62,12 @@ impl Session<'_> {
         let listener = progress::listener(self.global);
         let cancellation = CancellationToken::new();
         let watch = tokio::spawn(cancel_on_interrupt(cancellation.clone()));
-        let runner = Runner {
-            warehouse: &*warehouse,
-            variables: self.variables(),
-            listener: &*listener,
-            cancellation,
-            options: Options::new(&gethostname::gethostname().to_string_lossy()),
-        };
+        let runner = Runner::new(&*warehouse, self.variables())
+            .listener(&*listener)
+            .cancellation(cancellation)
+            .options(Options::new(&gethostname::gethostname().to_string_lossy()));
         let files: Vec<&Path> = page_views.iter().map(PathBuf::as_path).collect();
-        let result = if resume { runner.resume(jobs).await } else { runner.run(&files, jobs).await };
+        let result = if resume { runner.resume(jobs).await } else { runner.run_jobs(&files, jobs).await };
         watch.abort();
         drop(listener);
         let report = result?;
@@ -80,11 +83,12 @@ impl Session<'_> {
         for loaded in &report.loaded {
             text.push_str(&loaded_in_words(loaded));
         }
-        if let Some(summary) = report.findings.get(&Finding::Summary) {
+        if let Some(summary) = report.findings.get(findings::SUMMARY.name) {
+            let production = self.variables().table_name(&sessions::production(self.variables()));
             let place = if self.variables().skip_derived {
-                format!("{} was left alone: skip_derived", table_name(&SESSIONS, self.variables()))
+                format!("{production} was left alone: skip_derived")
             } else {
-                table_name(&SESSIONS, self.variables()).to_string()
+                production.to_string()
             };
             let rows = [
                 ["sessions".to_owned(), summary.get(0, "session_rows").to_string()],
@@ -106,20 +110,8 @@ impl Session<'_> {
             let billed = of_bytes("billed by the warehouse", |done| done.bytes_billed);
             text.push_str(&output::table(["built this run", ""], rows.into_iter().chain(read).chain(billed)));
         }
-        let dropped = report.findings.get(&Finding::DroppedSessions).and_then(dropped_sessions);
-        let multiplied = report.findings.get(&Finding::MultipliedSessions).and_then(multiplied_sessions);
-        for note in dropped.into_iter().chain(multiplied) {
+        for note in &report.notes {
             text.push_str(&format!("note: {note}\n"));
-        }
-        if let Some(left) = report.findings.get(&Finding::InputLeft) {
-            let count = left.get(0, "page_views").as_integer();
-            if count > 0 {
-                text.push_str(&format!(
-                    "note: {count} page views of {} sessions stay in {} for the next run\n",
-                    left.get(0, "sessions"),
-                    table_name(&PAGE_VIEWS_STAGED, self.variables())
-                ));
-            }
         }
         for plan in &report.plans {
             text.push_str(&format!("{}: done in {:.2} s\n", plan.plan, plan.seconds));

@@ -5,23 +5,27 @@ use crate::arguments::OutputFormat;
 use crate::output;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use websessions_core::dialect::TableName;
+use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::identifier::{Identifier, unknown};
-use websessions_core::model::table_name;
-use websessions_core::model::tables::{PAGE_VIEWS_STAGED, TABLES, table};
+use websessions_core::identifier::Identifier;
+use websessions_core::model::{self, sessions};
 use websessions_core::preflight;
+use websessions_core::table::TableName;
 use websessions_core::warehouse::Loaded;
 
 impl Session<'_> {
     pub(super) async fn load(&self, files: &[PathBuf]) -> Result<(), Error> {
         check_readable(files)?;
         let warehouse = self.connect().await?;
-        preflight::check_tables(&*warehouse, self.variables()).await?;
-        let table = table_name(&PAGE_VIEWS_STAGED, self.variables());
+        let module = sessions::module();
+        preflight::check_tables(&*warehouse, &[module], self.variables()).await?;
+        let Some(input) = module.input.and_then(|input| module.table(input, self.variables())) else {
+            return Err(Error::configuration("no module reads files"));
+        };
+        let table = self.variables().table_name(&input);
         let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
         let loaded = warehouse
-            .load(&paths, &table)
+            .load(&paths, &input, &table)
             .await
             .map_err(|source| Error::Warehouse { context: "can't load the page views".into(), source })?;
         match self.global.output {
@@ -55,17 +59,19 @@ impl Session<'_> {
         let variables = self.variables();
         let entropy = variables.entropy.as_str();
         let (schema, name) = given.rsplit_once('.').map_or((None, given), |(schema, name)| (Some(schema), name));
+        let all = model::tables(&model::modules(), variables);
+        let find = |name: &str| all.iter().find(|table| table.name == name);
         let model_table =
-            table(name).or_else(|| name.strip_suffix(entropy).filter(|_| !entropy.is_empty()).and_then(table));
+            find(name).or_else(|| name.strip_suffix(entropy).filter(|_| !entropy.is_empty()).and_then(find));
         let named = |text: &str| Identifier::new(text).map_err(Error::configuration);
         match (model_table, schema) {
-            (Some(table), None) => Ok(table_name(table, variables)),
-            (Some(table), Some(schema)) if *table_name(table, variables).schema.as_str() == *schema => {
-                Ok(table_name(table, variables))
+            (Some(table), None) => Ok(variables.table_name(table)),
+            (Some(table), Some(schema)) if variables.schema(table.schema).as_str() == schema => {
+                Ok(variables.table_name(table))
             }
             (_, Some(schema)) => Ok(TableName { schema: named(schema)?, name: named(name)?.to_string() }),
             (None, None) => {
-                let known: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+                let known: Vec<&str> = all.iter().map(|table| table.name).collect();
                 Err(Error::Configuration {
                     message: unknown("table", name, known.iter().copied()),
                     hint: Some("a table of your own is named as SCHEMA.TABLE".to_owned()),

@@ -1,225 +1,129 @@
-//! The model: its tables, its SELECTs (in `sql/`), and the steps of each phase. `plan` is pure.
+//! The model: modules as data, and the SQL that they are written in. What a module does is a plan; making one is pure.
 
+mod context;
 mod select;
-mod steps;
-pub mod tables;
+pub mod sessions;
+pub mod shared;
 
-use crate::config::Variables;
-use crate::dialect::{Dialect, TableName};
-use crate::plan::{Phase, Plan};
-use tables::{SchemaRole, Table};
+pub use context::Context;
+pub use select::Select;
 
-/// What a phase will do.
-pub fn plan(phase: Phase, variables: &Variables, dialect: &dyn Dialect) -> Plan {
-    let steps = steps::Steps::new(variables, dialect);
-    Plan {
-        name: phase.name().to_owned(),
-        dialect: dialect.name().to_owned(),
-        steps: match phase {
-            Phase::Main => steps.main(),
-            Phase::Complete => steps.complete(),
-            Phase::Destroy => steps.destroy(),
-        },
+use crate::dialect::Dialect;
+use crate::plan::{Phase, Plan, Step};
+use crate::table::Table;
+use crate::variables::Variables;
+use std::sync::Arc;
+
+/// A module of the model: its name, its tables, what it reads, and the steps of its phases.
+///
+/// ```
+/// use websessions_core::model::{Context, Module};
+/// use websessions_core::plan::Step;
+/// use websessions_core::table::{Column, ColumnType, Lifetime, SchemaRole, Table};
+/// use websessions_core::variables::Variables;
+///
+/// fn tables(_variables: &Variables) -> Vec<Table> {
+///     let name = Column::new("name", ColumnType::Text);
+///     vec![Table::new("pages", SchemaRole::Output, Lifetime::Persistent, vec![name])]
+/// }
+/// fn main(context: &Context<'_>) -> Vec<Step> {
+///     vec![Step::new("setup", "permanent tables", context.create("pages"))]
+/// }
+/// fn destroy(context: &Context<'_>) -> Vec<Step> {
+///     vec![Step::new("destroy", "drops what this module owns", vec![context.drop("pages")])]
+/// }
+/// let pages = Module::new("pages", tables, main, |_| Vec::new(), destroy);
+/// assert_eq!(pages.table("pages", &Variables::default()).map(|table| table.columns.len()), Some(1));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Module {
+    /// Its name.
+    pub name: &'static str,
+    /// The table that it reads and that must be there before it runs: none if it makes its own.
+    pub input: Option<&'static str>,
+    /// The tables of a run that stay when `cleanup_mode` is debug.
+    pub kept_for_debugging: &'static [&'static str],
+    /// What stands before the phases' names in those of the plans.
+    pub prefix: &'static str,
+    tables: fn(&Variables) -> Vec<Table>,
+    main: Steps,
+    complete: Steps,
+    destroy: Steps,
+}
+
+/// The steps of a phase.
+pub type Steps = fn(&Context<'_>) -> Vec<Step>;
+
+impl Module {
+    /// A module of these tables and phases, without an input.
+    pub const fn new(
+        name: &'static str,
+        tables: fn(&Variables) -> Vec<Table>,
+        main: Steps,
+        complete: Steps,
+        destroy: Steps,
+    ) -> Self {
+        Self { name, input: None, kept_for_debugging: &[], prefix: "", tables, main, complete, destroy }
+    }
+
+    /// That reads a table.
+    #[must_use]
+    pub const fn input(mut self, table: &'static str) -> Self {
+        self.input = Some(table);
+        self
+    }
+
+    /// Some of whose tables stay when `cleanup_mode` is debug.
+    #[must_use]
+    pub const fn kept_for_debugging(mut self, tables: &'static [&'static str]) -> Self {
+        self.kept_for_debugging = tables;
+        self
+    }
+
+    /// Whose plans are told from other modules' by a prefix of their names.
+    #[must_use]
+    pub const fn prefix(mut self, prefix: &'static str) -> Self {
+        self.prefix = prefix;
+        self
+    }
+
+    /// Its tables under these variables: those that all modules share, then its own.
+    pub fn tables(&self, variables: &Variables) -> Vec<Table> {
+        let mut tables = shared::tables();
+        tables.extend((self.tables)(variables));
+        tables
+    }
+
+    /// The table of that name.
+    pub fn table(&self, name: &str, variables: &Variables) -> Option<Table> {
+        self.tables(variables).into_iter().find(|table| table.name == name)
+    }
+
+    /// What a phase will do.
+    pub fn plan(&self, phase: Phase, variables: &Variables, dialect: &Arc<dyn Dialect>) -> Plan {
+        let context = Context::new(self, variables, dialect);
+        let steps = match phase {
+            Phase::Main => self.main,
+            Phase::Complete => self.complete,
+            Phase::Destroy => self.destroy,
+        };
+        Plan::new(format!("{}{}", self.prefix, phase.name()), dialect.name(), steps(&context))
     }
 }
 
-/// A table's full name under these variables.
-pub fn table_name(table: &Table, variables: &Variables) -> TableName {
-    TableName {
-        schema: match table.schema {
-            SchemaRole::Scratch => variables.scratch_schema.clone(),
-            SchemaRole::Output => variables.output_schema.clone(),
-        },
-        name: format!("{}{}", table.name, variables.entropy.as_str()),
-    }
+/// The modules of this crate, in the order in which they run.
+pub fn modules() -> Vec<Module> {
+    vec![sessions::module()]
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{CleanupMode, LookbackGuard, OnDroppedSessions};
-    use crate::identifier::Entropy;
-    use crate::plan::{Finding, OnFound, Unit};
-    use tables::{Column, ColumnType, TABLES, TypeFamily};
-
-    /// A dialect of placeholders: what is looked at here is the same in every dialect.
-    #[derive(Debug)]
-    struct Plain;
-
-    impl Dialect for Plain {
-        fn name(&self) -> &'static str {
-            "plain"
-        }
-        fn column_type(&self, column_type: ColumnType) -> String {
-            format!("{column_type:?}").to_uppercase()
-        }
-        fn type_family(&self, _reported: &str) -> Option<TypeFamily> {
-            None
-        }
-        fn now(&self) -> String {
-            "NOW()".into()
-        }
-        fn seconds_between(&self, start: &str, end: &str) -> String {
-            format!("SECONDS({start}, {end})")
-        }
-        fn minus_days(&self, timestamp: &str, days: u32) -> String {
-            format!("MINUS({timestamp}, {days})")
-        }
-        fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
-            format!("PLUS({timestamp}, {seconds})")
-        }
-        fn row_fingerprint(&self, _columns: &[Column]) -> String {
-            "FINGERPRINT()".into()
+/// All tables of some modules under these variables, each once.
+pub fn tables(modules: &[Module], variables: &Variables) -> Vec<Table> {
+    let mut all: Vec<Table> = Vec::new();
+    for table in modules.iter().flat_map(|module| module.tables(variables)) {
+        if !all.iter().any(|known| known.name == table.name) {
+            all.push(table);
         }
     }
-
-    /// Every combination of the options.
-    fn all_options() -> Vec<Variables> {
-        let mut all = Vec::new();
-        for cleanup_mode in [CleanupMode::All, CleanupMode::Debug, CleanupMode::Trace] {
-            for lookback_guard in [LookbackGuard::Off, LookbackGuard::Fail, LookbackGuard::Widen] {
-                for on_dropped_sessions in
-                    [OnDroppedSessions::Report, OnDroppedSessions::Fail, OnDroppedSessions::KeepInput]
-                {
-                    for flags in 0..8 {
-                        all.push(Variables {
-                            cleanup_mode,
-                            lookback_guard,
-                            on_dropped_sessions,
-                            stage_next: flags & 1 != 0,
-                            skip_derived: flags & 2 != 0,
-                            ends_run: flags & 4 != 0,
-                            ..Variables::default()
-                        });
-                    }
-                }
-            }
-        }
-        all
-    }
-
-    fn sql(phase: Phase, variables: &Variables) -> String {
-        plan(phase, variables, &Plain).to_sql(&Plain)
-    }
-
-    #[test]
-    fn a_block_holds_changes_of_data_and_nothing_else() {
-        for variables in all_options() {
-            for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
-                for (step, unit) in plan(phase, &variables, &Plain).units() {
-                    let Unit::Block { statements, .. } = unit else { continue };
-                    for statement in statements {
-                        let first = statement.sql.split_whitespace().next().unwrap_or_default();
-                        assert!(["INSERT", "DELETE", "UPDATE"].contains(&first), "{}: {}", step.name, statement.sql);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn production_changes_in_one_block_only() {
-        for variables in all_options() {
-            let plan = plan(Phase::Main, &variables, &Plain);
-            for (step, unit) in plan.units() {
-                let changes_production = unit.statements().iter().any(|statement| {
-                    ["INSERT INTO", "DELETE FROM", "UPDATE"].iter().any(|verb| {
-                        ["\"sessions\"", "\"datamodel_metadata\"", "\"sessions_userid_manifest_staged\""].iter().any(
-                            |table| {
-                                statement.sql.starts_with(&format!("{verb} \"derived\".{table}"))
-                                    || statement.sql.starts_with(&format!("{verb} \"scratch\".{table}"))
-                            },
-                        )
-                    })
-                });
-                assert_eq!(changes_production, step.name == "commit", "{}: {}", step.name, unit.purpose());
-            }
-        }
-    }
-
-    #[test]
-    fn skip_derived_and_stage_next_choose_what_is_committed() {
-        let commit = |skip_derived, stage_next| {
-            let variables = Variables { skip_derived, stage_next, ..Variables::default() };
-            let plan = plan(Phase::Main, &variables, &Plain);
-            let block =
-                plan.units().find(|(step, _)| step.name == "commit").map(|(_, unit)| unit.statements().to_vec());
-            let block = block.expect("main commits");
-            let mentions =
-                |table: &str| block.iter().any(|statement| statement.sql.contains(&format!("INTO {table} ")));
-            (
-                mentions("\"derived\".\"sessions\""),
-                mentions("\"scratch\".\"sessions_userid_manifest_staged\""),
-                mentions("\"derived\".\"datamodel_metadata\""),
-            )
-        };
-        assert_eq!(commit(false, false), (true, false, true));
-        assert_eq!(commit(true, false), (false, false, true));
-        assert_eq!(commit(false, true), (true, true, true));
-        assert_eq!(commit(true, true), (false, true, true));
-    }
-
-    #[test]
-    fn cleanup_drops_by_mode() {
-        let dropped = |cleanup_mode, ends_run| {
-            let sql = sql(Phase::Complete, &Variables { cleanup_mode, ends_run, ..Variables::default() });
-            let cleanup = sql.split("-- step cleanup").nth(1).expect("complete cleans up").to_owned();
-            move |table: &str| cleanup.contains(&format!("DROP TABLE IF EXISTS \"scratch\".\"{table}\""))
-        };
-        let all = dropped(CleanupMode::All, true);
-        let debug = dropped(CleanupMode::Debug, false);
-        let trace = dropped(CleanupMode::Trace, true);
-        assert!(all("sessions_this_run") && all("sessions_aggregates") && all("metadata_run_id"));
-        assert!(!debug("sessions_this_run") && debug("sessions_aggregates") && !debug("metadata_run_id"));
-        assert!(!trace("sessions_this_run") && !trace("sessions_aggregates") && trace("metadata_run_id"));
-        for drops in [&all as &dyn Fn(&str) -> bool, &debug, &trace] {
-            assert!(!drops("page_views_staged") && !drops("sessions_userid_manifest_staged"));
-        }
-    }
-
-    #[test]
-    fn destroy_leaves_what_is_shared() {
-        let sql = sql(Phase::Destroy, &Variables::default());
-        assert!(sql.contains("DROP TABLE IF EXISTS \"derived\".\"sessions\""));
-        assert!(sql.contains("DROP TABLE IF EXISTS \"scratch\".\"sessions_userid_manifest_staged\""));
-        assert!(!sql.contains("datamodel_metadata") && !sql.contains("page_views_staged"));
-    }
-
-    #[test]
-    fn guards_fail_before_the_commit() {
-        let variables = Variables {
-            lookback_guard: LookbackGuard::Fail,
-            on_dropped_sessions: OnDroppedSessions::Fail,
-            ..Variables::default()
-        };
-        let plan = plan(Phase::Main, &variables, &Plain);
-        let units: Vec<_> = plan.units().collect();
-        let commit = units.iter().position(|(step, _)| step.name == "commit").expect("main commits");
-        for finding in [Finding::DroppedSessions, Finding::OldCopies] {
-            let position = units.iter().position(|(_, unit)| {
-                matches!(unit, Unit::Observation(observation) if observation.finding == finding && observation.on_found == OnFound::Fail)
-            });
-            assert!(position.is_some_and(|position| position < commit), "{finding:?}");
-        }
-    }
-
-    #[test]
-    fn every_table_has_the_entropy() {
-        let entropy = Entropy::new("_test").expect("valid");
-        let variables = Variables { entropy, stage_next: true, ..Variables::default() };
-        for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
-            let sql = sql(phase, &variables);
-            for table in TABLES {
-                assert!(!sql.contains(&format!("\"{}\"", table.name)), "{} in {}", table.name, phase.name());
-            }
-        }
-    }
-
-    #[test]
-    fn the_fingerprint_is_of_the_sql() {
-        let of = |variables: &Variables| plan(Phase::Main, variables, &Plain).fingerprint();
-        let default = Variables::default();
-        assert_eq!(of(&default), of(&default));
-        assert_ne!(of(&default), of(&Variables { skip_derived: true, ..default.clone() }));
-    }
+    all
 }

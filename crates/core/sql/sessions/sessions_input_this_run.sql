@@ -3,7 +3,7 @@ SELECT
   fingerprint,
   COUNT(*) AS row_count
 FROM (
-  SELECT {{ fingerprint }} AS fingerprint
+  SELECT {{ fingerprint("page_views_staged") }} AS fingerprint
   FROM {{ table.page_views_staged }}
 ) AS fingerprints
 GROUP BY fingerprint

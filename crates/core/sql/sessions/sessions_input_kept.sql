@@ -2,7 +2,7 @@
 -- run sees these sessions whole. A page view that came again stays in its new form only.
 WITH present AS (
   SELECT fingerprint, COUNT(*) AS row_count
-  FROM (SELECT {{ fingerprint }} AS fingerprint FROM {{ table.page_views_staged }}) AS fingerprints
+  FROM (SELECT {{ fingerprint("page_views_staged") }} AS fingerprint FROM {{ table.page_views_staged }}) AS fingerprints
   GROUP BY fingerprint
 ),
 arrived AS (
@@ -16,13 +16,13 @@ arrived AS (
 arrived_views AS (
   SELECT DISTINCT domain_sessionid, page_view_id
   FROM {{ table.page_views_staged }}
-  WHERE {{ fingerprint }} IN (SELECT fingerprint FROM arrived)
+  WHERE {{ fingerprint("page_views_staged") }} IN (SELECT fingerprint FROM arrived)
 ),
 candidates AS (
   SELECT
     {{ columns.page_views_staged }},
-    {{ fingerprint }} AS fingerprint,
-    ROW_NUMBER() OVER (PARTITION BY {{ fingerprint }} ORDER BY page_view_id) AS copy_number
+    {{ fingerprint("page_views_staged") }} AS fingerprint,
+    ROW_NUMBER() OVER (PARTITION BY {{ fingerprint("page_views_staged") }} ORDER BY page_view_id) AS copy_number
   FROM {{ table.page_views_staged }}
   WHERE {{ consumed }}
     AND domain_sessionid IN (SELECT domain_sessionid FROM arrived_views)

@@ -12,7 +12,7 @@ SELECT
   first_view.network_userid,
   aggregates.page_views,
   aggregates.engaged_time_in_s,
-  {{ session_seconds }} AS absolute_time_in_s,
+  {{ seconds_between("aggregates.start_tstamp", "aggregates.end_tstamp") }} AS absolute_time_in_s,
   first_view.page_title AS first_page_title,
   first_view.page_url AS first_page_url,
   first_view.page_urlscheme AS first_page_urlscheme,

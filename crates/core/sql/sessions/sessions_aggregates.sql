@@ -2,7 +2,7 @@ SELECT
   domain_sessionid,
   MIN(start_tstamp) AS start_tstamp,
   MAX(end_tstamp) AS end_tstamp,
-  COUNT(DISTINCT {{ page_view_id }}) AS page_views,
+  COUNT(DISTINCT {{ fixed_text("page_view_id") }}) AS page_views,
   CAST(SUM(engaged_time_in_s) AS {{ type.integer }}) AS engaged_time_in_s
 FROM {{ table.page_views_staged }}
 GROUP BY domain_sessionid

@@ -1,10 +1,10 @@
 SELECT
   CAST('run' AS {{ type.text_64 }}) AS id,
   run_id,
-  CAST({{ model_version }} AS {{ type.text_64 }}) AS model_version,
+  CAST({{ text(model_version) }} AS {{ type.text_64 }}) AS model_version,
   CAST('web' AS {{ type.text_64 }}) AS model,
   CAST('sessions' AS {{ type.text_64 }}) AS module,
-  {{ now }} AS run_start_tstamp,
+  {{ now() }} AS run_start_tstamp,
   CAST(NULL AS {{ type.timestamp }}) AS run_end_tstamp,
   CAST(NULL AS {{ type.integer }}) AS rows_this_run,
   CAST(NULL AS {{ type.text_64 }}) AS distinct_key,

@@ -1,7 +1,9 @@
 //! The variables of the model: one table of names, defaults and meanings, and the typed values made from it.
 
+use crate::did_you_mean::unknown;
 use crate::error::Error;
-use crate::identifier::{Entropy, Identifier, unknown};
+use crate::identifier::{Entropy, Identifier};
+use crate::table::{SchemaRole, Table, TableName};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -119,6 +121,7 @@ pub enum OnDroppedSessions {
 
 /// The typed variables of a run.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Variables {
     /// Schema of the input and of the tables of a run.
     pub scratch_schema: Identifier,
@@ -239,6 +242,22 @@ impl Variables {
             })?;
         }
         Ok((variables, warnings))
+    }
+
+    /// A schema's name.
+    pub fn schema(&self, role: SchemaRole) -> &Identifier {
+        match role {
+            SchemaRole::Scratch => &self.scratch_schema,
+            SchemaRole::Output => &self.output_schema,
+        }
+    }
+
+    /// A table's full name.
+    pub fn table_name(&self, table: &Table) -> TableName {
+        TableName {
+            schema: self.schema(table.schema).clone(),
+            name: format!("{}{}", table.name, self.entropy.as_str()),
+        }
     }
 
     /// The variables by name, as custom SQL sees them.

@@ -2,8 +2,8 @@
 //! the program builds; nothing registers itself.
 
 use crate::dialect::Dialect;
+use crate::did_you_mean::unknown;
 use crate::error::Error;
-use crate::identifier::unknown;
 use crate::warehouse::Warehouse;
 use async_trait::async_trait;
 use std::collections::BTreeMap;

@@ -1,2 +1,0 @@
-SELECT {{ lower_limit }} AS lower_limit
-FROM {{ table.sessions_this_run }}

@@ -1,0 +1,140 @@
+//! What a module's steps are made from: its tables under some variables, a dialect, and the statements that all modules
+//! write alike.
+
+use super::Module;
+use super::select::{Renderer, Select};
+use super::shared;
+use crate::dialect::Dialect;
+use crate::plan::{Finding, Observation, OnFound, Phase, Statement, Step, Unit};
+use crate::table::{Lifetime, SchemaRole, Table, TableName};
+use crate::variables::{CleanupMode, Variables};
+use std::sync::Arc;
+
+/// The place in which a module's steps are made. Tables are named without schema and entropy; a name that the module
+/// doesn't have is a defect of the module, and panics.
+#[derive(Debug)]
+pub struct Context<'a> {
+    module: Module,
+    /// The variables.
+    pub variables: &'a Variables,
+    /// The dialect.
+    pub dialect: Arc<dyn Dialect>,
+    tables: Vec<Table>,
+    renderer: Renderer,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(module: &Module, variables: &'a Variables, dialect: &Arc<dyn Dialect>) -> Self {
+        let tables = module.tables(variables);
+        let renderer = Renderer::new(&tables, variables, dialect);
+        Self { module: *module, variables, dialect: Arc::clone(dialect), tables, renderer }
+    }
+
+    /// A table of the module, or one that all modules share.
+    pub fn table(&self, name: &str) -> &Table {
+        let found = self.tables.iter().find(|table| table.name == name);
+        found.unwrap_or_else(|| panic!("module {} has no table {name}", self.module.name))
+    }
+
+    /// A table's full name.
+    pub fn name(&self, table: &str) -> TableName {
+        self.variables.table_name(self.table(table))
+    }
+
+    /// A table's full name, quoted.
+    pub fn quoted(&self, table: &str) -> String {
+        self.dialect.table(&self.name(table))
+    }
+
+    /// The text of a SELECT, or of a part of one.
+    pub fn select(&self, select: &Select) -> String {
+        self.select_with(select, &[])
+    }
+
+    /// The same with names of its own.
+    pub fn select_with(&self, select: &Select, values: &[(&str, &str)]) -> String {
+        self.renderer.render(select, values)
+    }
+
+    /// All rows of a table.
+    pub fn select_all(&self, table: &str) -> String {
+        format!("SELECT\n  {}\nFROM {}", self.table(table).column_list(), self.quoted(table))
+    }
+
+    /// Creates a table if it is missing.
+    pub fn create(&self, table: &str) -> Vec<Unit> {
+        units(self.dialect.create_table(self.table(table), &self.name(table)))
+    }
+
+    /// A table anew, empty.
+    pub fn replace_empty(&self, table: &str) -> Vec<Unit> {
+        units(self.dialect.replace_table(self.table(table), &self.name(table)))
+    }
+
+    /// A table anew, from a SELECT.
+    pub fn replace(&self, table: &str, select: &str) -> Vec<Unit> {
+        self.dialect.replace_table_as(self.table(table), &self.name(table), select)
+    }
+
+    /// Drops a table if it is there.
+    pub fn drop(&self, table: &str) -> Unit {
+        Unit::Statement(self.dialect.drop_table(&self.name(table)))
+    }
+
+    /// Deletes the rows of which a condition holds.
+    pub fn delete(&self, table: &str, purpose: &str, condition: &str) -> Statement {
+        Statement::new(purpose, self.dialect.delete(&self.name(table), condition))
+    }
+
+    /// Inserts what a SELECT gives.
+    pub fn insert(&self, table: &str, purpose: &str, select: &str) -> Statement {
+        let sql = self.dialect.insert(&self.name(table), &self.table(table).column_list(), select);
+        Statement::new(purpose, sql)
+    }
+
+    /// A query for the report.
+    pub fn observe(&self, finding: Finding, on_found: OnFound, purpose: &str, select: &Select) -> Unit {
+        Unit::Observation(Observation { finding, on_found, statement: Statement::new(purpose, self.select(select)) })
+    }
+
+    /// What the dialect begins a phase with, to be cheaper.
+    pub fn hints(&self, phase: Phase) -> Vec<Unit> {
+        let Some(input) = self.module.input else { return Vec::new() };
+        units(self.dialect.hints(phase, self.table(input), &self.name(input)))
+    }
+
+    /// What every main begins with: the schemas, the run's id and the metadata of all modules.
+    pub fn shared_setup(&self) -> Vec<Unit> {
+        let schemas = [SchemaRole::Scratch, SchemaRole::Output].map(|role| self.variables.schema(role));
+        let mut units: Vec<Unit> =
+            schemas.iter().map(|schema| Unit::Statement(self.dialect.create_schema(schema))).collect();
+        units.dedup_by(|left, right| left.statements() == right.statements());
+        units.extend(self.create(shared::METADATA_RUN_ID));
+        units.push(Unit::Statement(self.insert(
+            shared::METADATA_RUN_ID,
+            "the run id, unless a module of this run made one",
+            &self.select(&shared::RUN_ID),
+        )));
+        units.extend(self.create(shared::DATAMODEL_METADATA));
+        units
+    }
+
+    /// Drops the tables of the run, by mode; the run's id too if the run ends.
+    pub fn cleanup(&self, mode: CleanupMode, ends_run: bool) -> Step {
+        let dropped = |table: &&Table| match table.lifetime {
+            Lifetime::Module => match mode {
+                CleanupMode::All => true,
+                CleanupMode::Debug => !self.module.kept_for_debugging.contains(&table.name),
+                CleanupMode::Trace => false,
+            },
+            Lifetime::Run => ends_run,
+            Lifetime::Persistent => false,
+        };
+        let units = self.tables.iter().filter(dropped).map(|table| self.drop(table.name)).collect();
+        Step::new("cleanup", "drops the tables of this run", units)
+    }
+}
+
+fn units(statements: Vec<Statement>) -> Vec<Unit> {
+    statements.into_iter().map(Unit::Statement).collect()
+}

@@ -1,0 +1,68 @@
+//! What the observations of the sessions module look for, and what their rows say.
+
+use crate::plan::Finding;
+use crate::rows::Rows;
+
+/// What this run computed: one row, never a problem.
+pub const SUMMARY: Finding = Finding::new("summary", |_| None);
+
+/// Sessions of the input that are not in the result.
+pub const DROPPED_SESSIONS: Finding = Finding::new("dropped_sessions", dropped_sessions);
+
+/// Sessions with more than one row.
+pub const MULTIPLIED_SESSIONS: Finding = Finding::new("multiplied_sessions", multiplied_sessions);
+
+/// Old rows that the upsert would leave beside new ones.
+pub const OLD_COPIES: Finding = Finding::new("old_copies", old_copies);
+
+/// Page views that stay in the input.
+pub const INPUT_LEFT: Finding = Finding::new("input_left", input_left);
+
+fn dropped_sessions(rows: &Rows) -> Option<String> {
+    let reasons: Vec<String> = (0..rows.rows.len())
+        .map(|row| {
+            format!(
+                "{} ({}{})",
+                rows.get(row, "session_count"),
+                rows.get(row, "reason"),
+                samples(rows, row).map(|samples| format!("; such as {samples}")).unwrap_or_default()
+            )
+        })
+        .collect();
+    (!reasons.is_empty()).then(|| format!("sessions dropped: {}", reasons.join(", ")))
+}
+
+fn multiplied_sessions(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "session_count").as_integer();
+    (count > 0).then(|| {
+        format!(
+            "sessions with more than one row: {count}{}; their first or last page view stands in the input more than once",
+            samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
+        )
+    })
+}
+
+fn old_copies(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "session_count").as_integer();
+    (count > 0).then(|| {
+        format!(
+            "{count} sessions of this run have old rows that begin before the lookback, such as {}",
+            rows.get(0, "sample")
+        )
+    })
+}
+
+fn input_left(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "page_views").as_integer();
+    (count > 0)
+        .then(|| format!("{count} page views of {} sessions stay staged for the next run", rows.get(0, "sessions")))
+}
+
+fn samples(rows: &Rows, row: usize) -> Option<String> {
+    let (first, last) = (rows.get(row, "first_sample").to_string(), rows.get(row, "last_sample").to_string());
+    match (first.is_empty(), first == last) {
+        (true, _) => None,
+        (false, true) => Some(first),
+        (false, false) => Some(format!("{first}, {last}")),
+    }
+}

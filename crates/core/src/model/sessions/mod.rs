@@ -1,0 +1,25 @@
+//! The sessions module: from staged page views to one row a session.
+
+pub mod findings;
+mod steps;
+pub mod tables;
+
+use super::Module;
+use crate::table::Table;
+use crate::variables::Variables;
+
+/// The module.
+pub fn module() -> Module {
+    Module::new("sessions", tables::tables, steps::main, steps::complete, steps::destroy)
+        .input(tables::PAGE_VIEWS_STAGED)
+        .kept_for_debugging(&[tables::SESSIONS_THIS_RUN])
+}
+
+/// The table that main commits to: one row a session.
+pub fn production(variables: &Variables) -> Table {
+    let found = tables::tables(variables).into_iter().find(|table| table.name == tables::SESSIONS);
+    found.unwrap_or_else(|| unreachable!("the module has its own table"))
+}
+
+#[cfg(test)]
+mod tests;

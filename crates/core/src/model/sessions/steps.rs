@@ -1,0 +1,192 @@
+//! The steps of each phase, one function a step. Options choose steps and statements here, never inside SQL.
+
+use super::findings::*;
+use super::tables::*;
+use crate::model::select::sql;
+use crate::model::shared::DATAMODEL_METADATA;
+use crate::model::{Context, Select};
+use crate::plan::{OnFound, Phase, Statement, Step, Unit};
+use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
+
+const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
+const CONSUMED: Select = sql!("sessions/consumed");
+const CONSUMED_AND_KEPT_SESSIONS_ONLY: Select = sql!("sessions/consumed_and_kept_sessions_only");
+const DROPPED: Select = sql!("sessions/dropped_sessions");
+const INPUT: Select = sql!("sessions/sessions_input_this_run");
+const INPUT_KEPT: Select = sql!("sessions/sessions_input_kept");
+const LEFT: Select = sql!("sessions/input_left");
+const MANIFEST: Select = sql!("sessions/sessions_userid_manifest_this_run");
+const METADATA: Select = sql!("sessions/sessions_metadata_this_run");
+const METADATA_ROW: Select = sql!("sessions/metadata_row");
+const MULTIPLIED: Select = sql!("sessions/multiplied_sessions");
+const NEW_SESSIONS: Select = sql!("sessions/new_sessions");
+const OLD_COPIES_FOUND: Select = sql!("sessions/old_copies");
+const OLD_SESSIONS: Select = sql!("sessions/old_sessions");
+const OLD_USERS: Select = sql!("sessions/old_users");
+const RUN_HAS_COMMITTED: Select = sql!("sessions/run_has_committed");
+const RUN_METADATA: Select = sql!("sessions/run_metadata");
+const RUN_SUMMARY: Select = sql!("sessions/run_summary");
+const THIS_RUN: Select = sql!("sessions/sessions_this_run");
+const UPSERT_LIMIT: Select = sql!("sessions/sessions_upsert_limit");
+const UPSERT_LIMIT_WIDENED: Select = sql!("sessions/sessions_upsert_limit_widened");
+
+pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
+    vec![
+        setup(context),
+        input(context),
+        aggregates(context),
+        sessions(context),
+        metadata(context),
+        manifest(context),
+        upsert_limit(context),
+        commit(context),
+    ]
+}
+
+pub(super) fn complete(context: &Context<'_>) -> Vec<Step> {
+    vec![consume(context), context.cleanup(context.variables.cleanup_mode, context.variables.ends_run)]
+}
+
+pub(super) fn destroy(context: &Context<'_>) -> Vec<Step> {
+    let owned = vec![context.drop(SESSIONS), context.drop(SESSIONS_USERID_MANIFEST_STAGED)];
+    vec![context.cleanup(CleanupMode::All, true), Step::new("destroy", "drops the tables that this module owns", owned)]
+}
+
+fn setup(context: &Context<'_>) -> Step {
+    let mut units = context.hints(Phase::Main);
+    units.extend(context.shared_setup());
+    for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED] {
+        units.extend(context.create(table));
+    }
+    units.extend(context.replace(SESSIONS_METADATA_THIS_RUN, &context.select(&METADATA)));
+    Step::new("setup", "schemas, permanent tables and the identity of this run", units)
+}
+
+fn input(context: &Context<'_>) -> Step {
+    let purpose = "what this run reads, so that complete removes that and no more";
+    Step::new("input", purpose, context.replace(SESSIONS_INPUT_THIS_RUN, &context.select(&INPUT)))
+}
+
+fn aggregates(context: &Context<'_>) -> Step {
+    let purpose = "start, end, page views and engaged time of each session";
+    Step::new("aggregates", purpose, context.replace(SESSIONS_AGGREGATES, &context.select(&AGGREGATES)))
+}
+
+fn sessions(context: &Context<'_>) -> Step {
+    let purpose = "one row a session, with its first and last page view";
+    Step::new("sessions", purpose, context.replace(SESSIONS_THIS_RUN, &context.select(&THIS_RUN)))
+}
+
+fn metadata(context: &Context<'_>) -> Step {
+    let on_dropped = match context.variables.on_dropped_sessions {
+        OnDroppedSessions::Fail => OnFound::Fail {
+            because: "on_dropped_sessions is fail",
+            hint: "mend the input, or set on_dropped_sessions to report or keep_input; production was not changed",
+        },
+        OnDroppedSessions::Report | OnDroppedSessions::KeepInput => OnFound::Report,
+    };
+    let units = vec![
+        Unit::Block {
+            purpose: "counts and time range".to_owned(),
+            statements: vec![
+                context.insert(
+                    SESSIONS_METADATA_THIS_RUN,
+                    "this run's row with counts and time range",
+                    &context.select(&RUN_METADATA),
+                ),
+                context.delete(SESSIONS_METADATA_THIS_RUN, "its row without them", "rows_this_run IS NULL"),
+            ],
+        },
+        context.observe(DROPPED_SESSIONS, on_dropped, "sessions of the input that are not in the result", &DROPPED),
+        context.observe(MULTIPLIED_SESSIONS, OnFound::Report, "sessions with more than one row", &MULTIPLIED),
+    ];
+    Step::new("metadata", "counts and time range of this run, and what is odd about it", units)
+}
+
+fn manifest(context: &Context<'_>) -> Step {
+    let mut units = context.replace(SESSIONS_USERID_MANIFEST_THIS_RUN, &context.select(&MANIFEST));
+    units.push(context.observe(SUMMARY, OnFound::Report, "what this run computed", &RUN_SUMMARY));
+    Step::new("manifest", "the users of this run", units)
+}
+
+/// Whether production's rows of this run's sessions are looked up, wherever they begin.
+fn looks_back(context: &Context<'_>) -> bool {
+    context.variables.lookback_guard != LookbackGuard::Off && !context.variables.skip_derived
+}
+
+fn upsert_limit(context: &Context<'_>) -> Step {
+    let mut units = Vec::new();
+    if looks_back(context) {
+        let rows = context.dialect.rows_of_keys(
+            &context.table(SESSIONS_UPSERT_KEYS).column_list(),
+            &context.name(SESSIONS),
+            "domain_sessionid",
+            &context.name(SESSIONS_THIS_RUN),
+        );
+        units.extend(context.replace(SESSIONS_UPSERT_KEYS, &rows));
+    }
+    let limit = match context.variables.lookback_guard {
+        LookbackGuard::Widen if looks_back(context) => UPSERT_LIMIT_WIDENED,
+        LookbackGuard::Widen | LookbackGuard::Off | LookbackGuard::Fail => UPSERT_LIMIT,
+    };
+    units.extend(context.replace(SESSIONS_UPSERT_LIMIT, &context.select(&limit)));
+    if context.variables.lookback_guard == LookbackGuard::Fail && looks_back(context) {
+        let fail = OnFound::Fail {
+            because: "lookback_guard is fail",
+            hint: "raise upsert_lookback_days, or set lookback_guard to widen; production was not changed",
+        };
+        units.push(context.observe(OLD_COPIES, fail, "old copies that the lookback does not reach", &OLD_COPIES_FOUND));
+    }
+    Step::new("upsert_limit", "how far back the upsert replaces rows", units)
+}
+
+/// A second attempt of a commit whose answer was lost finds the run's end set, and changes production no more.
+fn commit(context: &Context<'_>) -> Step {
+    let mut statements = Vec::new();
+    if !context.variables.skip_derived {
+        let keys = looks_back(context).then(|| context.name(SESSIONS_UPSERT_KEYS));
+        let ids = keys.as_ref().map_or_else(|| context.quoted(SESSIONS_THIS_RUN), |keys| context.dialect.table(keys));
+        let limit = context.name(SESSIONS_UPSERT_LIMIT);
+        let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, keys.as_ref());
+        let old_rows = context.select_with(&OLD_SESSIONS, &[("keys", &ids), ("range", &range)]);
+        statements.extend(declarations);
+        statements.push(context.delete(SESSIONS, "old rows of this run's sessions", &old_rows));
+        statements.push(context.insert(SESSIONS, "this run's sessions", &context.select(&NEW_SESSIONS)));
+    }
+    if context.variables.stage_next {
+        let old_users = context.select(&OLD_USERS);
+        let new_users = context.select_all(SESSIONS_USERID_MANIFEST_THIS_RUN);
+        statements.push(context.delete(SESSIONS_USERID_MANIFEST_STAGED, "old rows of this run's users", &old_users));
+        statements.push(context.insert(SESSIONS_USERID_MANIFEST_STAGED, "this run's users", &new_users));
+    }
+    statements.push(context.insert(DATAMODEL_METADATA, "this run's metadata", &context.select(&METADATA_ROW)));
+    statements.push(Statement::new("this run has committed", context.select(&RUN_HAS_COMMITTED)));
+    let purpose = "sessions, user manifest and metadata, all or nothing".to_owned();
+    Step::new("commit", "upserts production", vec![Unit::Block { purpose, statements }]).commits()
+}
+
+fn consume(context: &Context<'_>) -> Step {
+    let mut units = context.hints(Phase::Complete);
+    // They are missing if main has not run: then nothing was consumed, and nothing is removed.
+    for table in [SESSIONS_METADATA_THIS_RUN, SESSIONS_INPUT_THIS_RUN, SESSIONS_THIS_RUN] {
+        units.extend(context.create(table));
+    }
+    units.extend(context.replace_empty(SESSIONS_INPUT_KEPT));
+    let consumed = context.select(match context.variables.on_dropped_sessions {
+        OnDroppedSessions::KeepInput => &CONSUMED_AND_KEPT_SESSIONS_ONLY,
+        OnDroppedSessions::Report | OnDroppedSessions::Fail => &CONSUMED,
+    });
+    let kept = context.select_with(&INPUT_KEPT, &[("consumed", &consumed)]);
+    units.push(Unit::Block {
+        purpose: "removes the page views that main consumed, and no others".to_owned(),
+        statements: vec![
+            context.insert(SESSIONS_INPUT_KEPT, "consumed page views of sessions that got more since", &kept),
+            context.delete(PAGE_VIEWS_STAGED, "the consumed page views", &consumed),
+            context.insert(PAGE_VIEWS_STAGED, "those that stay", &context.select_all(SESSIONS_INPUT_KEPT)),
+            context.delete(SESSIONS_INPUT_THIS_RUN, "what was consumed is gone", "1 = 1"),
+        ],
+    });
+    units.extend(context.dialect.after_delete(&context.name(PAGE_VIEWS_STAGED)).into_iter().map(Unit::Statement));
+    units.push(context.observe(INPUT_LEFT, OnFound::Report, "page views that stay for the next run", &LEFT));
+    Step::new("input", "removes the consumed page views", units)
+}

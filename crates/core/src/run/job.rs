@@ -1,0 +1,60 @@
+//! What is to run: a phase of a module, or a custom module.
+
+use crate::dialect::Dialect;
+use crate::model::Module;
+use crate::plan::{Phase, Plan};
+use crate::variables::Variables;
+use std::sync::Arc;
+
+/// One plan to run. That of a phase is made here, from the variables that its tables are checked by.
+#[derive(Clone, Debug)]
+pub struct Job {
+    plan: Plan,
+    of: Option<(Module, Phase)>,
+    variables: Option<Variables>,
+}
+
+impl Job {
+    /// A phase of a module.
+    pub fn phase(module: &Module, phase: Phase, variables: &Variables, dialect: &Arc<dyn Dialect>) -> Self {
+        Self {
+            plan: module.plan(phase, variables, dialect),
+            of: Some((*module, phase)),
+            variables: Some(variables.clone()),
+        }
+    }
+
+    /// A custom module: scripts of the user's own.
+    pub fn custom(plan: Plan) -> Self {
+        Self { plan, of: None, variables: None }
+    }
+
+    /// What it will do.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The module and the phase, unless it is a custom module.
+    pub fn of(&self) -> Option<(&Module, Phase)> {
+        self.of.as_ref().map(|(module, phase)| (module, *phase))
+    }
+
+    /// The module, if this is a phase that reads its input.
+    pub(super) fn reads(&self) -> Option<&Module> {
+        self.of().and_then(|(module, phase)| (phase != Phase::Destroy).then_some(module))
+    }
+
+    /// The variables of a phase.
+    pub(super) fn variables(&self) -> Option<&Variables> {
+        self.variables.as_ref()
+    }
+
+    /// Leaves out the steps of whose number (from 0) something holds not.
+    pub fn retain_steps(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let mut number = 0;
+        self.plan.steps.retain(|_| {
+            number += 1;
+            keep(number - 1)
+        });
+    }
+}

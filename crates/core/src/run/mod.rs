@@ -1,0 +1,512 @@
+//! The executor: takes the lock, checks the tables, runs plans unit by unit with retries, and reports. What happens is
+//! told as events; nothing here prints.
+
+mod event;
+mod job;
+mod report;
+mod resume;
+
+pub use event::{Event, Listener, Silence};
+pub use job::Job;
+pub use report::{PlanReport, Report, RunError, StepReport, UnitReport};
+
+use crate::error::{Error, Place, Retry, WarehouseError, WarehouseErrorKind};
+use crate::lock::{self, Holder, Lease, Note};
+use crate::model::Module;
+use crate::plan::{Observation, OnFound, Phase, Plan, Step, Unit};
+use crate::preflight;
+use crate::rows::Rows;
+use crate::variables::Variables;
+use crate::warehouse::{Activity, Done, Loaded, Warehouse};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use report::Recorder;
+use resume::{note_at, resumed_step};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How many scripts of a step run at the same time.
+const PARALLEL_SCRIPTS: usize = 4;
+
+/// How long between two requests to stop what runs.
+const CANCELLATION_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest wait that a warehouse may ask for before a retry.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How a run is run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// How often a unit is tried again.
+    pub retries: usize,
+    /// The delay before the first retry; it doubles from there, with jitter.
+    pub first_delay: Duration,
+    /// How long the lock stays ours without renewal.
+    pub lease: Duration,
+    /// Who we are to other runs.
+    pub holder: Holder,
+}
+
+impl Options {
+    /// The usual options, on this host.
+    pub fn new(host: &str) -> Self {
+        Self {
+            retries: 4,
+            first_delay: Duration::from_millis(500),
+            lease: Duration::from_secs(120),
+            holder: Holder::new(host),
+        }
+    }
+}
+
+/// Runs modules on a warehouse.
+///
+/// ```
+/// # use websessions_core::run::{Report, RunError, Runner};
+/// # use websessions_core::{model, variables::Variables, warehouse::Warehouse};
+/// # async fn example(warehouse: &dyn Warehouse) -> Result<Report, RunError> {
+/// let variables = Variables::default();
+/// Runner::new(warehouse, &variables).run(&model::modules()).await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Runner<'a> {
+    warehouse: &'a dyn Warehouse,
+    variables: &'a Variables,
+    listener: &'a dyn Listener,
+    cancellation: CancellationToken,
+    options: Options,
+}
+
+impl<'a> Runner<'a> {
+    /// With the usual options, and nobody who listens.
+    pub fn new(warehouse: &'a dyn Warehouse, variables: &'a Variables) -> Self {
+        Self {
+            warehouse,
+            variables,
+            listener: &Silence,
+            cancellation: CancellationToken::new(),
+            options: Options::new("a program's"),
+        }
+    }
+
+    /// On another connection.
+    #[must_use]
+    pub fn warehouse(mut self, warehouse: &'a dyn Warehouse) -> Self {
+        self.warehouse = warehouse;
+        self
+    }
+
+    /// Who hears what happens.
+    #[must_use]
+    pub fn listener(mut self, listener: &'a dyn Listener) -> Self {
+        self.listener = listener;
+        self
+    }
+
+    /// What ends the run before its next unit, and asks the warehouse to stop the present one.
+    #[must_use]
+    pub fn cancellation(mut self, cancellation: CancellationToken) -> Self {
+        self.cancellation = cancellation;
+        self
+    }
+
+    /// How it runs.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// A phase of a module as a job.
+    pub fn job(&self, module: &Module, phase: Phase) -> Job {
+        Job::phase(module, phase, self.variables, &self.warehouse.dialect())
+    }
+
+    /// Runs main and complete of each module in order, under one lock.
+    pub async fn run(&self, modules: &[Module]) -> Result<Report, RunError> {
+        let phases = [Phase::Main, Phase::Complete];
+        let jobs: Vec<Job> = modules.iter().flat_map(|module| phases.map(|phase| self.job(module, phase))).collect();
+        self.run_jobs(&[], &jobs).await
+    }
+
+    /// Loads files into the input of the first module, if there are any, and runs jobs in order under one lock.
+    pub async fn run_jobs(&self, files: &[&Path], jobs: &[Job]) -> Result<Report, RunError> {
+        self.start(files, jobs, false).await
+    }
+
+    /// Runs the jobs from the step on at which the last run of them failed. What comes before that step must be as it
+    /// was then; the step itself and what follows may have been mended.
+    pub async fn resume(&self, jobs: &[Job]) -> Result<Report, RunError> {
+        self.start(&[], jobs, true).await
+    }
+
+    async fn start(&self, files: &[&Path], jobs: &[Job], resume: bool) -> Result<Report, RunError> {
+        let recorder = Recorder::new(self.listener);
+        let run = Run {
+            warehouse: self.warehouse,
+            variables: self.variables,
+            recorder: &recorder,
+            cancellation: &self.cancellation,
+            options: &self.options,
+        };
+        let result = async {
+            check_places(jobs, self.variables, &*self.warehouse.dialect())?;
+            if !files.is_empty() {
+                let files = run.load(files, jobs).await?;
+                recorder.on(&Event::Loaded { files });
+            }
+            run.locked(jobs, resume).await
+        }
+        .await;
+        let report = recorder.into_report();
+        match result {
+            Ok(()) => Ok(report),
+            Err(error) => Err(RunError::new(error, report)),
+        }
+    }
+}
+
+/// Fails if a job is about other tables than the run's lock, or in another dialect than the warehouse's.
+fn check_places(jobs: &[Job], variables: &Variables, dialect: &dyn crate::dialect::Dialect) -> Result<(), Error> {
+    for job in jobs {
+        let plan = job.plan();
+        let places = |of: &Variables| (of.scratch_schema.clone(), of.output_schema.clone(), of.entropy.clone());
+        if job.variables().is_some_and(|of| places(of) != places(variables)) {
+            return Err(Error::configuration(format!(
+                "{} has other schemas or another entropy than the run",
+                plan.name
+            )));
+        }
+        if plan.dialect != dialect.name() {
+            return Err(Error::configuration(format!(
+                "{} is written for {}, and the warehouse is {}",
+                plan.name,
+                plan.dialect,
+                dialect.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A run that has begun.
+struct Run<'a> {
+    warehouse: &'a dyn Warehouse,
+    variables: &'a Variables,
+    recorder: &'a Recorder<'a>,
+    cancellation: &'a CancellationToken,
+    options: &'a Options,
+}
+
+impl Run<'_> {
+    /// Loading adds to the input, as any writer may at any time, and needs no lock. But if another run holds the lock,
+    /// the jobs could not follow: then nothing is loaded.
+    async fn load(&self, files: &[&Path], jobs: &[Job]) -> Result<Vec<Loaded>, Error> {
+        let failed = |source| Error::Warehouse { context: "can't look at the lock".into(), source };
+        if let Some(held) =
+            lock::holder(self.warehouse, self.variables).await.map_err(failed)?.filter(|held| !held.expired)
+        {
+            let table = self.variables.table_name(&lock::table()).to_string();
+            return Err(Error::Locked { table, holder: held.in_words });
+        }
+        let Some(module) = jobs.iter().find_map(Job::reads) else {
+            return Err(Error::configuration("files are given, and nothing of this run reads them"));
+        };
+        preflight::check_tables(self.warehouse, &[*module], self.variables).await?;
+        let Some(table) = module.input.and_then(|input| module.table(input, self.variables)) else {
+            return Err(Error::configuration(format!("module {} reads no files", module.name)));
+        };
+        let name = self.variables.table_name(&table);
+        self.cancellable(self.warehouse.load(files, &table, &name))
+            .await
+            .map_err(|source| Error::Warehouse { context: "can't load the files".into(), source })
+    }
+
+    async fn locked(&self, jobs: &[Job], resume: bool) -> Result<(), Error> {
+        // Before the lock, which would be the first thing to make a schema.
+        self.check_before(jobs).await?;
+        let Options { holder, lease, .. } = self.options.clone();
+        let lease = Lease::acquire(self.warehouse, self.variables, holder, lease, resume).await?;
+        self.recorder.on(&Event::Locked);
+        let (result, note) = match self.first_step(jobs, resume, &lease).await {
+            Err((error, note)) => (Err(error), note),
+            Ok(first) => {
+                let result = tokio::select! {
+                    result = self.work(jobs, first, &lease) => result,
+                    () = self.heartbeat(&lease) => unreachable!("the heart beats until the work is done"),
+                };
+                let begun = self.recorder.steps_begun();
+                let note = result.as_ref().err().and_then(|_| note_at(jobs, (first + begun).checked_sub(1)?));
+                (result, note)
+            }
+        };
+        if let Err(error) = lease.release(note.as_ref()).await {
+            self.warn(format!("can't give up the lock; it expires by itself: {error}"));
+        }
+        result
+    }
+
+    /// Checks the tables of all modules, and the input of the first job: that of a later one may be made in this run.
+    async fn check_before(&self, jobs: &[Job]) -> Result<(), Error> {
+        let mut modules: Vec<Module> = Vec::new();
+        for module in jobs.iter().filter_map(Job::reads) {
+            if !modules.iter().any(|known| known.name == module.name) {
+                modules.push(*module);
+            }
+        }
+        if let Some(module) = jobs.first().and_then(Job::reads) {
+            modules.retain(|other| other.name != module.name);
+            self.check(|| preflight::check_input(self.warehouse, module, self.variables)).await?;
+        }
+        if modules.is_empty() {
+            return Ok(());
+        }
+        self.check(|| preflight::check_tables(self.warehouse, &modules, self.variables)).await.map(|_| ())
+    }
+
+    /// Checks the tables, again and again while the warehouse fails in a way that may pass.
+    async fn check<T, F: Future<Output = Result<T, Error>>>(&self, check: impl Fn() -> F) -> Result<T, Error> {
+        let mut delays = self.delays();
+        loop {
+            match check().await {
+                Err(Error::Warehouse { source, .. })
+                    if source.retry != Retry::Never
+                        && self.pause("a look at the tables", &source, &mut delays).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The number of the step from which on to run. An error comes with the note that must stay.
+    async fn first_step(&self, jobs: &[Job], resume: bool, lease: &Lease<'_>) -> Result<usize, (Error, Option<Note>)> {
+        if !resume {
+            return Ok(0);
+        }
+        let failed = |source| Error::Warehouse { context: "can't read where the last run stopped".into(), source };
+        let note = lease.note().await.map_err(|source| (failed(source), None))?;
+        resumed_step(jobs, note.as_ref()).map_err(|error| (error, note))
+    }
+
+    /// Renews the lock, for ever.
+    async fn heartbeat(&self, lease: &Lease<'_>) {
+        let mut renewals = tokio::time::interval(lease.renewal_interval());
+        renewals.tick().await;
+        loop {
+            renewals.tick().await;
+            if let Err(error) = lease.renew().await {
+                self.warn(format!("can't renew the lock: {error}"));
+            }
+        }
+    }
+
+    /// Runs the jobs from a step on: its number among the steps of all of them.
+    async fn work(&self, jobs: &[Job], first: usize, lease: &Lease<'_>) -> Result<(), Error> {
+        let mut skip = first;
+        for (number, job) in jobs.iter().enumerate() {
+            let all = &job.plan().steps;
+            let steps = all.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(all.len());
+            if steps.is_empty() && !all.is_empty() {
+                continue;
+            }
+            if let (Some((module, Phase::Main)), 1..) = (job.of(), number) {
+                self.check(|| preflight::check_input(self.warehouse, module, self.variables)).await?;
+            }
+            let plan = job.plan();
+            self.recorder.on(&Event::PlanStarted {
+                plan: plan.name.clone(),
+                phase: job.of().map(|(module, phase)| (module.name, phase)),
+                units: steps.iter().map(|step| step.units.len()).sum(),
+            });
+            let started = Instant::now();
+            let result = self.steps(plan, steps, lease).await;
+            let seconds = started.elapsed().as_secs_f64();
+            self.recorder.on(&Event::PlanFinished { plan: plan.name.clone(), seconds });
+            result?;
+        }
+        Ok(())
+    }
+
+    async fn steps(&self, plan: &Plan, steps: &[Step], lease: &Lease<'_>) -> Result<(), Error> {
+        for step in steps {
+            self.warehouse.announce(&Activity {
+                run: self.options.holder.id.clone(),
+                plan: plan.name.clone(),
+                step: step.name.clone(),
+            });
+            self.recorder.on(&Event::StepStarted {
+                plan: plan.name.clone(),
+                step: step.name.clone(),
+                purpose: step.purpose.clone(),
+                commits: step.commits,
+            });
+            let started = Instant::now();
+            let together = if step.is_parallel() { PARALLEL_SCRIPTS } else { 1 };
+            let work: Vec<BoxFuture<'_, _>> =
+                step.units.iter().map(|unit| self.unit(plan, step, unit, lease).boxed()).collect();
+            let mut results = futures_util::stream::iter(work).buffered(together);
+            let mut failed = None;
+            for unit in &step.units {
+                let Some(result) = results.next().await else { break };
+                match result {
+                    Ok(rows) => {
+                        if let (Unit::Observation(observation), Some(rows)) = (unit, rows) {
+                            let checked = check_finding(observation, &rows);
+                            self.recorder.on(&Event::Observed { finding: observation.finding, rows });
+                            checked?;
+                        }
+                    }
+                    // The scripts beside it end first.
+                    Err(error) if step.is_parallel() => match &failed {
+                        None => failed = Some(error),
+                        Some(_) => self.warn(format!("{error}")),
+                    },
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            let seconds = started.elapsed().as_secs_f64();
+            self.recorder.on(&Event::StepFinished { plan: plan.name.clone(), step: step.name.clone(), seconds });
+        }
+        Ok(())
+    }
+
+    async fn unit(&self, plan: &Plan, step: &Step, unit: &Unit, lease: &Lease<'_>) -> Result<Option<Rows>, Error> {
+        let next = format!("{}/{}: {}", plan.name, step.name, unit.purpose());
+        let mut delays = self.delays();
+        let mut attempts = 0;
+        loop {
+            if self.cancellation.is_cancelled() {
+                return Err(Error::Cancelled { next });
+            }
+            if unit.writes() {
+                check_lease(lease, matches!(unit, Unit::Block { .. }), &next).await?;
+            }
+            attempts += 1;
+            self.recorder.on(&Event::UnitStarted {
+                plan: plan.name.clone(),
+                step: step.name.clone(),
+                unit: unit.purpose().to_owned(),
+                sql: unit.statements().iter().map(|statement| statement.sql.clone()).collect(),
+            });
+            let started = Instant::now();
+            let result = self.cancellable(self.send(unit)).await;
+            let seconds = started.elapsed().as_secs_f64();
+            let error = match result {
+                Ok((statements, rows)) => {
+                    self.recorder.on(&Event::UnitFinished {
+                        plan: plan.name.clone(),
+                        step: step.name.clone(),
+                        unit: unit.purpose().to_owned(),
+                        script: matches!(unit, Unit::Script(_)),
+                        seconds,
+                        statements,
+                    });
+                    return Ok(rows);
+                }
+                Err(error) => error,
+            };
+            if self.cancellation.is_cancelled() && error.kind == WarehouseErrorKind::Cancelled {
+                return Err(Error::Cancelled { next });
+            }
+            // A script's failed statement may not be its first: what went before it must not happen twice.
+            let may_retry = error.retry != Retry::Never && !matches!(unit, Unit::Script(_));
+            if may_retry && self.pause(unit.purpose(), &error, &mut delays).await {
+                continue;
+            }
+            let place = Box::new(Place::new(plan, step, unit, &error));
+            return Err(Error::Unit { place, attempts, source: error });
+        }
+    }
+
+    fn delays(&self) -> backon::ExponentialBackoff {
+        backon::BackoffBuilder::build(
+            backon::ExponentialBuilder::default()
+                .with_min_delay(self.options.first_delay)
+                .with_max_times(self.options.retries)
+                .with_jitter(),
+        )
+    }
+
+    /// Waits before another attempt, as long as the warehouse asks if it does; `false` if there were enough.
+    async fn pause(&self, unit: &str, error: &WarehouseError, delays: &mut backon::ExponentialBackoff) -> bool {
+        let Some(delay) = delays.next() else { return false };
+        let asked = Duration::from_secs(error.retry_after.unwrap_or(0).into());
+        let delay = delay.max(asked.min(LONGEST_WAIT));
+        self.recorder.on(&Event::Retrying {
+            unit: unit.to_owned(),
+            error: error.to_string(),
+            seconds: delay.as_secs_f64(),
+        });
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.cancellation.cancelled() => {}
+        }
+        true
+    }
+
+    /// What a unit's statements did, and the rows of an observation.
+    async fn send(&self, unit: &Unit) -> Result<(Vec<Done>, Option<Rows>), WarehouseError> {
+        Ok(match unit {
+            Unit::Statement(statement) => (vec![self.warehouse.execute(statement).await?], None),
+            Unit::Script(script) => (vec![self.warehouse.execute_script(script).await?], None),
+            Unit::Block { statements, .. } => (self.warehouse.execute_block(statements).await?, None),
+            Unit::Observation(observation) => {
+                (Vec::new(), Some(self.warehouse.query(&observation.statement.sql).await?))
+            }
+        })
+    }
+
+    /// Awaits work; when the user asks to stop, asks the warehouse to stop it, and awaits what it says. What has not begun
+    /// when it is asked to stop begins all the same: it is asked again until it ends.
+    async fn cancellable<T>(&self, work: impl Future<Output = Result<T, WarehouseError>>) -> Result<T, WarehouseError> {
+        tokio::pin!(work);
+        tokio::select! {
+            result = &mut work => return result,
+            () = self.cancellation.cancelled() => {}
+        }
+        self.recorder.on(&Event::Cancelling);
+        loop {
+            if let Err(error) = self.warehouse.cancel().await {
+                self.warn(format!("can't cancel in the warehouse: {error}"));
+                return work.await;
+            }
+            tokio::select! {
+                result = &mut work => return result,
+                () = tokio::time::sleep(CANCELLATION_INTERVAL) => {}
+            }
+        }
+    }
+
+    fn warn(&self, message: String) {
+        self.recorder.on(&Event::Warning { message });
+    }
+}
+
+/// Fails if an observation found what the configuration refuses.
+fn check_finding(observation: &Observation, rows: &Rows) -> Result<(), Error> {
+    let OnFound::Fail { because, hint } = observation.on_found else { return Ok(()) };
+    match (observation.finding.in_words)(rows) {
+        None => Ok(()),
+        Some(words) => Err(Error::Check { message: format!("{words}; {because}"), hint: hint.to_owned() }),
+    }
+}
+
+/// Fails if the lock may not be ours any more: before what comes `next`, which then must not happen. With `ask`, it
+/// asks the warehouse; else our own clock decides, and the warehouse is asked only if that has run out.
+async fn check_lease(lease: &Lease<'_>, ask: bool, next: &str) -> Result<(), Error> {
+    if !ask && lease.is_valid() {
+        return Ok(());
+    }
+    match lease.renew().await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::LeaseLost { next: next.to_owned() }),
+        Err(_) if lease.is_valid() => Ok(()),
+        Err(source) => Err(Error::Warehouse { context: format!("can't renew the lock before {next}"), source }),
+    }
+}
