@@ -25,11 +25,6 @@ lint:
 doc:
     bash -c 'source tests/duckdb && cargo doc --locked --workspace --no-deps'
 
-# Parse BigQuery's golden SQL with Google's own parser and record that it did; takes minutes
-googlesql:
-    python3 -m venv target/googlesql && target/googlesql/bin/pip install --quiet zetasql==0.1.5
-    target/googlesql/bin/python tests/googlesql
-
 # Run the conformance kit on a real account: settings in WEBSESSIONS_LIVE_ACCOUNT and so on (just live snowflake)
 live backend *arguments:
     bash -c 'source tests/duckdb && cargo run --locked --package websessions-live -- {{backend}} {{arguments}}'

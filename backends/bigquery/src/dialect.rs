@@ -114,6 +114,12 @@ impl Dialect for BigQueryDialect {
         format!("{}.INFORMATION_SCHEMA.{}", self.quote(schema.as_str()), view.to_uppercase())
     }
 
+    // SCHEMATA takes a project or a region, not a dataset: its tables tell, as a dataset that isn't there is refused.
+    // <https://cloud.google.com/bigquery/docs/information-schema-tables>
+    fn schema_query(&self, schema: &Identifier) -> String {
+        format!("SELECT COUNT(*) AS table_count\nFROM {}", self.information_schema(schema, "tables"))
+    }
+
     // Partitions are pruned by constants and variables, not by subqueries.
     // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#better_performance_with_pseudo-columns>
     fn upsert_range(&self, time: &str, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {

@@ -1,6 +1,7 @@
 //! Postgres' and Redshift's spellings. They share a protocol and little else: each has a dialect of its own.
 
 use websessions_core::dialect::Dialect;
+use websessions_core::identifier::Identifier;
 use websessions_core::plan::{Phase, Statement, Unit};
 use websessions_core::table::TableName;
 use websessions_core::table::{Column, ColumnType, Layout, Lifetime, Table, TypeFamily};
@@ -98,6 +99,12 @@ impl Dialect for PostgresDialect {
     // <https://www.postgresql.org/docs/current/ddl-system-columns.html>
     fn row_fingerprint(&self, _columns: &[Column]) -> String {
         "CAST(CAST(xmin AS TEXT) AS BIGINT)".to_owned()
+    }
+
+    // Every schema, whoever owns it; information_schema.schemata leaves out those that the role may not use.
+    // <https://www.postgresql.org/docs/current/catalog-pg-namespace.html>
+    fn schema_query(&self, schema: &Identifier) -> String {
+        format!("SELECT nspname\nFROM pg_namespace\nWHERE nspname = {}", self.text(schema.as_str()))
     }
 
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
@@ -264,6 +271,15 @@ impl Dialect for RedshiftDialect {
             _ => " ENCODE ZSTD",
         };
         format!("{} {}{encoding}{not_null}", column.name, self.column_type(column.column_type))
+    }
+
+    // information_schema.schemata has the schemas of the user's own only.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_ALL_SCHEMAS.html>
+    fn schema_query(&self, schema: &Identifier) -> String {
+        format!(
+            "SELECT schema_name\nFROM svv_all_schemas\nWHERE database_name = current_database()\n  AND schema_name = {}",
+            self.text(&self.catalog_name(schema.as_str()))
+        )
     }
 
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {

@@ -141,6 +141,15 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("information_schema.{view}")
     }
 
+    /// A query that gives a row if a schema is there. If it isn't, it gives none, or fails with an error of kind `Missing`.
+    fn schema_query(&self, schema: &Identifier) -> String {
+        format!(
+            "SELECT schema_name\nFROM {}\nWHERE schema_name = {}",
+            self.information_schema(schema, "schemata"),
+            self.text(&self.catalog_name(schema.as_str()))
+        )
+    }
+
     /// A query for the columns of tables: `table_name, column_name, data_type`, in table and column order.
     fn columns_query(&self, schema: &Identifier, tables: &[&str]) -> String {
         let names: Vec<String> = tables.iter().map(|table| self.text(&self.catalog_name(table))).collect();

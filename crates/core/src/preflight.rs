@@ -1,6 +1,7 @@
 //! What must hold before a phase changes anything: the input is there, and every table that stays has the model's columns.
 
 use crate::error::{Error, WarehouseError, WarehouseErrorKind};
+use crate::identifier::Identifier;
 use crate::model::{self, Module};
 use crate::table::{Lifetime, SchemaRole, Table};
 use crate::variables::Variables;
@@ -9,6 +10,14 @@ use std::collections::BTreeMap;
 
 /// The columns of a table as the warehouse reports them: names (lower case) and types.
 pub type Reported = Vec<(String, String)>;
+
+/// Whether a schema is there, as far as the account can see.
+pub async fn schema_exists(warehouse: &dyn Warehouse, schema: &Identifier) -> Result<bool, WarehouseError> {
+    match warehouse.query(&warehouse.dialect().schema_query(schema)).await {
+        Err(error) if error.kind == WarehouseErrorKind::Missing => Ok(false),
+        other => Ok(!other?.rows.is_empty()),
+    }
+}
 
 /// The columns of those of some modules' tables that outlive a module's run and that exist, by table.
 pub async fn reported_columns(

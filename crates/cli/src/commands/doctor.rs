@@ -34,15 +34,7 @@ impl Session<'_> {
         }
         let dialect = warehouse.dialect();
         for schema in [&variables.scratch_schema, &variables.output_schema] {
-            let found = warehouse
-                .query(&format!(
-                    "SELECT COUNT(*) AS found FROM {} WHERE schema_name = {}",
-                    dialect.information_schema(schema, "schemata"),
-                    dialect.text(&dialect.catalog_name(schema.as_str()))
-                ))
-                .await
-                .map_err(failed)?;
-            if found.get(0, "found").as_integer() == 0 {
+            if !preflight::schema_exists(&*warehouse, schema).await.map_err(failed)? {
                 checks.push(Check::ok(&format!("schema {schema}"), "is missing; main makes it"));
                 continue;
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use websessions_core::backend::Registry;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
-use websessions_core::plan::{Phase, Plan};
+use websessions_core::plan::{Phase, Plan, Statement, Unit};
 
 impl Session<'_> {
     pub(super) fn plan(
@@ -72,7 +72,14 @@ impl Session<'_> {
         let mut estimates = Vec::new();
         for plan in self.plans(phase, selection, &warehouse.dialect())? {
             for (step, unit) in plan.units() {
-                for statement in unit.statements() {
+                // A block is one script: its parts may use what it declares.
+                let block = match unit {
+                    Unit::Block { purpose, statements } => {
+                        vec![Statement::new(purpose.clone(), warehouse.dialect().block(statements))]
+                    }
+                    _ => unit.statements().to_vec(),
+                };
+                for statement in &block {
                     let failed = |source| Error::Warehouse {
                         context: format!("can't estimate {}/{}: {}", plan.name, step.name, statement.purpose),
                         source,

@@ -1,0 +1,196 @@
+//! Analyzers that know the tables, and so columns and types: Google's own reads all that goes to BigQuery, the golden files
+//! and what the binary sends beside the plan (the lock, the look at the tables, doctor, resume, unlock, estimates), as a
+//! mock of BigQuery records it; sqlglot's optimizer reads the golden files of Redshift and Snowflake.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::{Folder, fixtures};
+use websessions_bigquery::BigQueryDialect;
+use websessions_core::dialect::{Dialect, TableName, script};
+use websessions_core::identifier::Identifier;
+use websessions_core::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK, Table};
+use websessions_postgres::RedshiftDialect;
+use websessions_snowflake::SnowflakeDialect;
+use websessions_test_servers::{Mock, Request};
+
+/// The result of a query: one row of text.
+fn row(columns: &[(&str, &str)]) -> Json {
+    rows(&columns.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &[columns.iter().map(|(_, v)| *v).collect()])
+}
+
+fn rows(columns: &[&str], rows: &[Vec<&str>]) -> Json {
+    let fields: Vec<Json> = columns.iter().map(|name| json!({ "name": name, "type": "STRING" })).collect();
+    let rows: Vec<Json> = rows
+        .iter()
+        .map(|row| json!({ "f": row.iter().map(|value| json!({ "v": value })).collect::<Vec<_>>() }))
+        .collect();
+    json!({ "jobComplete": true, "schema": { "fields": fields }, "totalRows": rows.len().to_string(), "rows": rows })
+}
+
+/// A table's columns, as BigQuery's information schema has them.
+fn columns_of(table: &Table, name: &str) -> Vec<[String; 3]> {
+    let column_type =
+        |column: &websessions_core::model::tables::Column| BigQueryDialect.column_type(column.column_type);
+    table.columns.iter().map(|column| [name.to_owned(), column.name.to_string(), column_type(column)]).collect()
+}
+
+/// What the lock's row holds, as the statements so far leave it.
+#[derive(Default)]
+struct LockRow {
+    is_there: bool,
+    holder: String,
+    stopped_at: String,
+    done_before: String,
+}
+
+impl LockRow {
+    fn apply(&mut self, sql: &str) {
+        match sql.split_once("`sessions_lock`") {
+            Some((words, _)) if words.starts_with("CREATE TABLE") => self.is_there = true,
+            Some((words, _)) if words.starts_with("DROP TABLE") => *self = Self::default(),
+            _ => {}
+        }
+        if sql.contains("SET holder = NULL") {
+            self.holder.clear();
+        }
+        for (column, value) in
+            [("holder", &mut self.holder), ("stopped_at", &mut self.stopped_at), ("done_before", &mut self.done_before)]
+        {
+            let set = sql.split_once(&format!("{column} = '")).filter(|(before, _)| !before.contains("WHERE"));
+            if let Some(text) = set.and_then(|(_, rest)| rest.split('\'').next()) {
+                text.clone_into(value);
+            }
+        }
+    }
+}
+
+/// What a project with an input, and without any other table, answers.
+fn answer(sql: &str, lock: &LockRow) -> Json {
+    if sql.contains("INFORMATION_SCHEMA.COLUMNS") {
+        let tables =
+            [(&PAGE_VIEWS_STAGED, "page_views_staged", true), (&SESSIONS_LOCK, "sessions_lock", lock.is_there)];
+        let asked = tables.iter().filter(|(_, name, is_there)| *is_there && sql.contains(&format!("'{name}'")));
+        let found: Vec<[String; 3]> = asked.flat_map(|(table, name, _)| columns_of(table, name)).collect();
+        let found: Vec<Vec<&str>> = found.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+        return rows(&["table_name", "column_name", "data_type"], &found);
+    }
+    if sql.contains("AS expired") {
+        let times = [("acquired", "now"), ("expires", "then"), ("expired", "0")];
+        return row(&[&[("holder", lock.holder.as_str()), ("host", "here")], &times[..]].concat());
+    }
+    match sql.contains("stopped_at") {
+        true => row(&[("stopped_at", &lock.stopped_at), ("done_before", &lock.done_before)]),
+        false => row(&[("alive", "1")]),
+    }
+}
+
+fn main_fails_once() -> Mock {
+    let failed = AtomicBool::new(false);
+    let (lock, jobs) = (Mutex::new(LockRow::default()), Mutex::new(BTreeMap::<String, String>::new()));
+    Mock::start(move |request: &Request, _| {
+        let done = json!({ "status": { "state": "DONE" }, "statistics": { "query": { "totalBytesProcessed": "1" } } });
+        if let Some(id) = request.path.rsplit_once("/queries/").map(|(_, id)| id) {
+            let sql = jobs.lock().expect("the jobs").get(id).cloned().unwrap_or_default();
+            return (200, answer(&sql, &lock.lock().expect("the lock's row")).to_string());
+        }
+        let Some(sql) = request.sql() else { return (200, done.to_string()) };
+        lock.lock().expect("the lock's row").apply(&sql);
+        let body: Json = serde_json::from_str(&request.body).expect("JSON");
+        let id = body["jobReference"]["jobId"].as_str().unwrap_or_default().to_owned();
+        jobs.lock().expect("the jobs").insert(id, sql.clone());
+        let commits = sql.contains("BEGIN TRANSACTION") && sql.contains("`derived`.`sessions`") && !is_dry(request);
+        if commits && !failed.swap(true, Ordering::SeqCst) {
+            let error = json!({ "reason": "accessDenied", "message": "Access Denied: Table p:derived.sessions" });
+            return (200, json!({ "status": { "state": "DONE", "errorResult": error } }).to_string());
+        }
+        (200, done.to_string())
+    })
+}
+
+fn is_dry(request: &Request) -> bool {
+    request.body.contains("\"dryRun\":true")
+}
+
+/// All that the binary sends for its commands, in order.
+fn sent() -> Vec<Json> {
+    let mock = main_fails_once();
+    let folder = Folder::new();
+    let target = format!(
+        "[target.it]\ntype = \"bigquery\"\nproject = \"p\"\naccess_token = \"t\"\nendpoint = \"{}\"\n",
+        mock.url
+    );
+    folder.write("websessions.toml", &target);
+    for (arguments, code) in [
+        (&["plan", "run", "--estimate"] as &[&str], 0),
+        (&["doctor"], 0),
+        (&["run"], 1),
+        (&["doctor"], 0),
+        (&["plan", "run", "--estimate"], 0),
+        (&["resume"], 0),
+        (&["unlock", "--yes"], 0),
+        (&["destroy", "--yes"], 0),
+    ] {
+        let said = folder.run(&[arguments, &["--target", "it"]].concat());
+        assert_eq!(said.code, code, "{arguments:?}: {}{}", said.stdout, said.stderr);
+    }
+    let seen = mock.seen();
+    let statements = seen.iter().filter_map(|request| Some(json!({ "sql": request.sql()?, "dry": is_dry(request) })));
+    statements.collect()
+}
+
+/// The tables that are there before the first run of each golden file.
+fn tables_before(dialect: &dyn Dialect) -> String {
+    let table = |schema: &str, name: &str| {
+        let name = TableName { schema: Identifier::new(schema).expect("a name"), name: name.to_owned() };
+        let mut statements = vec![dialect.create_schema(&name.schema)];
+        statements.extend(dialect.create_table(&PAGE_VIEWS_STAGED, &name));
+        script(&statements)
+    };
+    let derived = dialect.create_schema(&Identifier::new("derived").expect("a name"));
+    [table("scratch", "page_views_staged"), table("s", "page_views_staged_test"), script(&[derived])].concat()
+}
+
+/// Runs a program that prints counts as JSON, and fails if something is refused that is right, or not refused that is wrong.
+fn counts(command: &mut Command) -> Json {
+    let output = command.output().expect("./tests/run installs it");
+    let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{printed}");
+    let counts: Json = serde_json::from_str(&printed).expect("counts");
+    assert_eq!(counts["faults"], 0, "{counts}");
+    counts
+}
+
+#[test]
+fn google_s_analyzer_refuses_no_statement_and_each_negative_control() {
+    let sent = sent();
+    for words in ["sessions_lock", "sessions_doctor", "INFORMATION_SCHEMA", "DECLARE", "stopped_at"] {
+        assert!(sent.iter().any(|one| one["sql"].as_str().is_some_and(|sql| sql.contains(words))), "no {words}");
+    }
+    let folder = Folder::new();
+    let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect));
+    let lines: Vec<String> = sent.iter().map(ToString::to_string).collect();
+    let sent = folder.write("sent.jsonl", &lines.join("\n"));
+    let check = fixtures().join("../tests/googlesql/check.mjs");
+    let counts = counts(Command::new("node").arg(check).args([&tables, &fixtures().join("golden/bigquery"), &sent]));
+    let count = |what: &str| counts[what].as_u64().unwrap_or(0);
+    assert!(count("golden") > 130 && count("sent") > 200 && count("controls") > 80, "{counts}");
+}
+
+#[test]
+fn sqlglot_s_optimizer_refuses_no_statement_and_each_negative_control() {
+    let python = std::env::var_os("WEBSESSIONS_TEST_PYTHON").expect("./tests/run sets it");
+    let folder = Folder::new();
+    for dialect in [&RedshiftDialect as &dyn Dialect, &SnowflakeDialect] {
+        folder.write(&format!("{}.sql", dialect.name()), &tables_before(dialect));
+    }
+    let check = fixtures().join("../tests/typecheck.py");
+    let counts = counts(Command::new(python).arg(check).arg(fixtures().join("golden")).arg(folder.path()));
+    let count = |what: &str| counts[what].as_u64().unwrap_or(0);
+    assert!(count("golden") > 300 && count("controls") > 60, "{counts}");
+}
