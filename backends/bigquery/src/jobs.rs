@@ -1,13 +1,11 @@
 //! Jobs. Each statement, and each block as one script, is a job under an id of our own, so that sending it twice runs it
 //! once; it is polled to its end. Source: <https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs>.
 
-use crate::BigQueryDialect;
 use crate::credentials::Credentials;
 use crate::errors::{DUPLICATE, classify};
 use backon::BackoffBuilder;
 use gcp_bigquery_client::Client;
 use gcp_bigquery_client::auth::Authenticator;
-use gcp_bigquery_client::client_builder::ClientBuilder;
 use gcp_bigquery_client::error::BQError;
 use gcp_bigquery_client::model::field_type::FieldType;
 use gcp_bigquery_client::model::get_query_results_parameters::GetQueryResultsParameters;
@@ -15,89 +13,42 @@ use gcp_bigquery_client::model::job::Job;
 use gcp_bigquery_client::model::job_configuration::JobConfiguration;
 use gcp_bigquery_client::model::job_configuration_query::JobConfigurationQuery;
 use gcp_bigquery_client::model::job_reference::JobReference;
-use gcp_bigquery_client::model::job_statistics2::JobStatistics2;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use websessions_core::async_trait;
-use websessions_core::backend::Settings;
-use websessions_core::dialect::Dialect;
-use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
-use websessions_core::plan::Statement;
+use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
 use websessions_core::rows::{Rows, Value};
-use websessions_core::warehouse::{Activity, Done, Estimate, Warehouse};
+use websessions_core::warehouse::Activity;
 
-const GOOGLE: &str = "https://bigquery.googleapis.com";
-const TIB: f64 = (1_u64 << 40) as f64;
-
-/// A project.
-pub struct BigQueryWarehouse {
-    client: Client,
+/// The jobs of a project, as far as we make them.
+pub(crate) struct Jobs {
+    pub(crate) client: Client,
     /// For asking again where the client loses an answer's words.
-    http: reqwest::Client,
-    credentials: Credentials,
-    base_url: String,
-    project: String,
-    location: Option<String>,
-    maximum_bytes_billed: Option<u64>,
-    job_timeout: Option<u64>,
-    price_per_tib: f64,
-    activity: Mutex<Activity>,
-    running: Mutex<BTreeSet<String>>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) credentials: Credentials,
+    pub(crate) base_url: String,
+    pub(crate) project: String,
+    /// Where jobs are made; else BigQuery chooses, by the datasets that they read.
+    pub(crate) location: Option<String>,
+    pub(crate) maximum_bytes_billed: Option<u64>,
+    pub(crate) job_timeout: Option<u64>,
+    pub(crate) activity: Mutex<Activity>,
+    pub(crate) running: Mutex<BTreeMap<String, Option<String>>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// A job that was made: its id, and where it runs. Every later call must say where, unless that is the US or the EU.
+/// <https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/get>
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) id: String,
+    pub(crate) location: Option<String>,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn setting<T: std::str::FromStr>(settings: &Settings, name: &str) -> Result<Option<T>, Error> {
-    let wrong = |text: &str| Error::configuration(format!("the target's {name} must be a number, not {text:?}"));
-    settings.get(name).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
-}
-
-impl BigQueryWarehouse {
-    /// Connects: makes a token, and runs a query that reads nothing.
-    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let endpoint = settings.get("endpoint").unwrap_or(GOOGLE).trim_end_matches('/').to_owned();
-        reqwest::Url::parse(&endpoint)
-            .map_err(|error| Error::configuration(format!("the target's endpoint {endpoint:?}: {error}")))?;
-        let base_url = format!("{endpoint}/bigquery/v2");
-        let maximum_bytes_billed = setting(settings, "maximum_bytes_billed")?;
-        let job_timeout = setting(settings, "job_timeout")?;
-        let price_per_tib = setting(settings, "price_per_tib")?.unwrap_or_default();
-        let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(setting(settings, "connect_timeout")?.unwrap_or(10)))
-            // Every request is answered at once: a job's end is polled for.
-            .timeout(Duration::from_secs(60))
-            .build()
-            .map_err(|error| Error::configuration(error.to_string()))?;
-        let credentials = Credentials::new(settings).await?;
-        let project = settings.get("project").unwrap_or_default().to_owned();
-        let client = ClientBuilder::new()
-            .with_v2_base_url(base_url.clone())
-            .with_client(http.clone())
-            .build_from_authenticator(Arc::new(credentials.clone()))
-            .await
-            .map_err(|error| Error::configuration(error.to_string()))?;
-        let warehouse = Self {
-            client,
-            http,
-            credentials,
-            base_url,
-            project,
-            location: settings.get("location").map(str::to_owned),
-            maximum_bytes_billed,
-            job_timeout,
-            price_per_tib,
-            activity: Mutex::default(),
-            running: Mutex::default(),
-        };
-        let failed =
-            |source| Error::Warehouse { context: format!("can't connect to {}", warehouse.location()), source };
-        warehouse.query("SELECT 1 AS alive").await.map_err(failed)?;
-        Ok(warehouse)
-    }
-
+impl Jobs {
     /// Labels take lower-case letters, digits, dashes and underscores, 63 of them.
     /// <https://cloud.google.com/bigquery/docs/labels-intro#requirements>
     fn labels(&self) -> HashMap<String, String> {
@@ -113,7 +64,11 @@ impl BigQueryWarehouse {
             .collect()
     }
 
-    fn job(&self, id: &str, sql: &str, dry_run: bool) -> Job {
+    pub(crate) fn new_id() -> String {
+        format!("websessions_{}", uuid::Uuid::new_v4().simple())
+    }
+
+    pub(crate) fn job(&self, id: &str, sql: &str, dry_run: bool) -> Job {
         let query = JobConfigurationQuery {
             query: sql.to_owned(),
             use_legacy_sql: Some(false),
@@ -137,24 +92,25 @@ impl BigQueryWarehouse {
         }
     }
 
-    /// Runs SQL as a job to its end. Gives the job and its id.
-    async fn run(&self, sql: &str) -> Result<(Job, String), WarehouseError> {
-        let id = format!("websessions_{}", uuid::Uuid::new_v4().simple());
-        lock(&self.running).insert(id.clone());
+    /// Runs SQL as a job to its end.
+    pub(crate) async fn run(&self, sql: &str) -> Result<(Job, Made), WarehouseError> {
+        let id = Self::new_id();
+        lock(&self.running).insert(id.clone(), self.location.clone());
         let result = self.run_as(&id, sql).await;
         lock(&self.running).remove(&id);
-        Ok((result?, id))
+        result
     }
 
-    async fn run_as(&self, id: &str, sql: &str) -> Result<Job, WarehouseError> {
-        let mut job = self.submit(id, self.job(id, sql, false)).await?;
+    async fn run_as(&self, id: &str, sql: &str) -> Result<(Job, Made), WarehouseError> {
+        let (mut job, made) = self.submit(id, self.job(id, sql, false)).await?;
+        lock(&self.running).insert(made.id.clone(), made.location.clone());
         let mut pauses = pauses(Duration::from_millis(20), Duration::from_secs(1), usize::MAX);
         while job.status.as_ref().and_then(|status| status.state.as_deref()) != Some("DONE") {
             tokio::time::sleep(pauses.next().unwrap_or(Duration::from_secs(1))).await;
-            job = self.look(id).await?;
+            job = self.look(&made).await?;
         }
         match job.status.as_ref().and_then(|status| status.error_result.as_ref()) {
-            None => Ok(job),
+            None => Ok((job, made)),
             Some(error) => Err(classify(
                 error.reason.as_deref().unwrap_or_default(),
                 None,
@@ -164,15 +120,21 @@ impl BigQueryWarehouse {
     }
 
     /// Sends a job. An answer that is lost does no harm: the id tells whether the first attempt arrived.
-    async fn submit(&self, id: &str, job: Job) -> Result<Job, WarehouseError> {
+    pub(crate) async fn submit(&self, id: &str, job: Job) -> Result<(Job, Made), WarehouseError> {
+        let made = |location: Option<String>| Made { id: id.to_owned(), location: location.or(self.location.clone()) };
+        let unmade = made(None);
         let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
         loop {
             let error = match self.client.job().insert(&self.project, job.clone()).await {
-                Ok(job) => return Ok(job),
-                Err(error) => self.explain(error, id).await,
+                Ok(job) => {
+                    let location = job.job_reference.as_ref().and_then(|reference| reference.location.clone());
+                    return Ok((job, made(location)));
+                }
+                Err(error) => self.explain(error, &unmade).await,
             };
             if error.code.as_deref() == Some(DUPLICATE) {
-                return self.look(id).await;
+                let there = made(location_of_duplicate(&error.message, id));
+                return Ok((self.look(&there).await?, there));
             }
             match delays.next().filter(|_| error.retry != Retry::Never) {
                 Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
@@ -182,12 +144,12 @@ impl BigQueryWarehouse {
     }
 
     /// A job as it is now.
-    async fn look(&self, id: &str) -> Result<Job, WarehouseError> {
+    async fn look(&self, made: &Made) -> Result<Job, WarehouseError> {
         let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(5), 6);
         loop {
-            let error = match self.client.job().get_job(&self.project, id, self.location.as_deref()).await {
+            let error = match self.client.job().get_job(&self.project, &made.id, made.location.as_deref()).await {
                 Ok(job) => return Ok(job),
-                Err(error) => self.explain(error, id).await,
+                Err(error) => self.explain(error, made).await,
             };
             match delays.next().filter(|_| error.retry != Retry::Never) {
                 Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
@@ -200,16 +162,29 @@ impl BigQueryWarehouse {
         }
     }
 
+    /// Asks BigQuery to stop what runs. <https://cloud.google.com/bigquery/docs/managing-jobs#cancel_jobs>
+    pub(crate) async fn cancel(&self) -> Result<(), WarehouseError> {
+        let running: Vec<Made> =
+            lock(&self.running).iter().map(|(id, at)| Made { id: id.clone(), location: at.clone() }).collect();
+        for made in running {
+            let cancelled = self.client.job().cancel_job(&self.project, &made.id, made.location.as_deref()).await;
+            if let Err(error) = cancelled {
+                return Err(self.explain(error, &made).await);
+            }
+        }
+        Ok(())
+    }
+
     /// An error in BigQuery's words. The client loses the words of an answer that is not just as it expects, such as a
     /// proxy's: then the job is asked for once more, and that answer's status and text are what the user gets.
-    async fn explain(&self, error: BQError, id: &str) -> WarehouseError {
+    async fn explain(&self, error: BQError, made: &Made) -> WarehouseError {
         match error {
             BQError::ResponseError { error } => {
                 let error = error.error;
                 let reason = error.errors.first().and_then(|first| first.get("reason")).map_or("", String::as_str);
                 classify(reason, u16::try_from(error.code).ok(), &self.without_secrets(&error.message))
             }
-            BQError::RequestError(error) if error.is_decode() => self.ask_again(id).await,
+            BQError::RequestError(error) if error.is_decode() => self.ask_again(made).await,
             BQError::RequestError(error) => {
                 let words = self.without_secrets(&chain(&error));
                 let (retry, hint) = if error.is_connect() {
@@ -224,13 +199,13 @@ impl BigQueryWarehouse {
         }
     }
 
-    async fn ask_again(&self, id: &str) -> WarehouseError {
+    async fn ask_again(&self, made: &Made) -> WarehouseError {
         let lost = |words: String| WarehouseError::new(Kind::Connection, words).with_retry(Retry::Unknown);
         let Ok(token) = self.credentials.access_token().await else {
             return lost("an answer that can't be read".to_owned());
         };
-        let url = format!("{}/projects/{}/jobs/{id}", self.base_url, self.project);
-        let location = self.location.as_ref().map(|location| ("location", location));
+        let url = format!("{}/projects/{}/jobs/{}", self.base_url, self.project, made.id);
+        let location = made.location.as_ref().map(|location| ("location", location));
         let answer = self.http.get(url).query(&location.as_slice()).bearer_auth(token).send().await;
         let response = match answer {
             Ok(response) => response,
@@ -251,9 +226,10 @@ impl BigQueryWarehouse {
             .as_str()
             .map_or_else(|| format!("HTTP {status}: {}", text.chars().take(200).collect::<String>()), str::to_owned);
         let reason = json["error"]["errors"][0]["reason"].as_str().unwrap_or_default();
-        // That the job isn't there says only that the first answer was no success.
+        // That the job isn't there says that the first answer was no success, if it was asked for where it would be.
         if status.as_u16() == 404 && reason == "notFound" {
-            return WarehouseError::new(Kind::Connection, "an answer that can't be read").with_retry(Retry::NotApplied);
+            let retry = if made.location.is_some() { Retry::NotApplied } else { Retry::Unknown };
+            return WarehouseError::new(Kind::Connection, "an answer that can't be read").with_retry(retry);
         }
         let mut error = classify(reason, Some(status.as_u16()), &self.without_secrets(&words));
         error.retry_after = retry_after;
@@ -267,21 +243,23 @@ impl BigQueryWarehouse {
         }
     }
 
-    async fn rows(&self, id: &str) -> Result<Rows, WarehouseError> {
+    /// The rows of a job that has ended.
+    pub(crate) async fn rows(&self, made: &Made) -> Result<Rows, WarehouseError> {
         let mut rows = Rows::default();
         let mut fields = Vec::new();
         let mut page_token = None;
         loop {
             let parameters = GetQueryResultsParameters {
-                location: self.location.clone(),
+                location: made.location.clone(),
                 page_token,
                 ..GetQueryResultsParameters::default()
             };
             let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
             let page = loop {
-                let error = match self.client.job().get_query_results(&self.project, id, parameters.clone()).await {
+                let error = match self.client.job().get_query_results(&self.project, &made.id, parameters.clone()).await
+                {
                     Ok(page) => break page,
-                    Err(error) => self.explain(error, id).await,
+                    Err(error) => self.explain(error, made).await,
                 };
                 match delays.next().filter(|_| error.retry != Retry::Never) {
                     Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
@@ -314,6 +292,12 @@ fn pauses(first: Duration, longest: Duration, count: usize) -> backon::Exponenti
         .build()
 }
 
+/// Where the job is that a second one of its id met: 'Already Exists: Job PROJECT:LOCATION.ID'.
+fn location_of_duplicate(message: &str, id: &str) -> Option<String> {
+    let (before, _) = message.split_once(&format!(".{id}"))?;
+    before.rsplit_once(':').map(|(_, location)| location.to_owned()).filter(|location| !location.is_empty())
+}
+
 fn asked(error: &WarehouseError) -> Duration {
     Duration::from_secs(error.retry_after.unwrap_or(0).min(60).into())
 }
@@ -330,84 +314,5 @@ fn value(field: &FieldType, cell: Option<serde_json::Value>) -> Value {
         FieldType::Float | FieldType::Float64 => text.parse().map_or(Value::Text(text), Value::Float),
         FieldType::Boolean | FieldType::Bool => text.parse().map_or(Value::Text(text), Value::Boolean),
         _ => Value::Text(text),
-    }
-}
-
-fn statistics(job: &Job) -> Option<&JobStatistics2> {
-    job.statistics.as_ref()?.query.as_ref()
-}
-
-fn done(job: &Job, id: String) -> Done {
-    let number = |text: fn(&JobStatistics2) -> Option<&String>| statistics(job).and_then(text)?.parse().ok();
-    Done {
-        rows_affected: number(|statistics| statistics.num_dml_affected_rows.as_ref()),
-        query_id: Some(id),
-        bytes_processed: number(|statistics| statistics.total_bytes_processed.as_ref()),
-        bytes_billed: number(|statistics| statistics.total_bytes_billed.as_ref()),
-    }
-}
-
-#[async_trait]
-impl Warehouse for BigQueryWarehouse {
-    fn dialect(&self) -> Arc<dyn Dialect> {
-        Arc::new(BigQueryDialect)
-    }
-
-    fn location(&self) -> String {
-        let at = self.base_url.strip_suffix("/bigquery/v2").filter(|endpoint| *endpoint != GOOGLE);
-        format!("project {}{}", self.project, at.map(|endpoint| format!(" at {endpoint}")).unwrap_or_default())
-    }
-
-    async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
-        match self.run(&statement.sql).await {
-            Ok((job, id)) => Ok(done(&job, id)),
-            // In a dataset that isn't there, there is no table either; BigQuery says so with an error.
-            Err(error) if error.kind == Kind::Missing && statement.sql.starts_with("DROP TABLE IF EXISTS") => {
-                Ok(Done::default())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
-        let (job, id) = self.run(&self.dialect().block(statements)).await?;
-        Ok(vec![done(&job, id)])
-    }
-
-    async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
-        let (_, id) = self.run(sql).await?;
-        self.rows(&id).await
-    }
-
-    fn announce(&self, activity: &Activity) {
-        activity.clone_into(&mut lock(&self.activity));
-    }
-
-    // <https://cloud.google.com/bigquery/docs/running-queries#dry-run>
-    async fn estimate(&self, statement: &Statement) -> Result<Option<Estimate>, WarehouseError> {
-        let id = format!("websessions_{}", uuid::Uuid::new_v4().simple());
-        let job = match self.submit(&id, self.job(&id, &statement.sql, true)).await {
-            // It reads a table, or a variable of its script, that isn't there yet.
-            Err(error) if error.kind == Kind::Missing || error.message.contains("Unrecognized name") => {
-                return Ok(None);
-            }
-            job => job?,
-        };
-        let bytes = statistics(&job).and_then(|statistics| statistics.total_bytes_processed.as_ref());
-        Ok(bytes.and_then(|bytes| bytes.parse().ok()).map(|bytes_processed: u64| Estimate {
-            bytes_processed,
-            price: bytes_processed as f64 / TIB * self.price_per_tib,
-        }))
-    }
-
-    // <https://cloud.google.com/bigquery/docs/managing-jobs#cancel_jobs>
-    async fn cancel(&self) -> Result<(), WarehouseError> {
-        let running: Vec<String> = lock(&self.running).iter().cloned().collect();
-        for id in running {
-            if let Err(error) = self.client.job().cancel_job(&self.project, &id, self.location.as_deref()).await {
-                return Err(self.explain(error, &id).await);
-            }
-        }
-        Ok(())
     }
 }

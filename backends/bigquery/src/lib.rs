@@ -1,12 +1,13 @@
 //! BigQuery, on gcp-bigquery-client.
 
+mod connection;
 mod credentials;
 mod dialect;
 mod errors;
 mod jobs;
 
+pub use connection::BigQueryWarehouse;
 pub use dialect::BigQueryDialect;
-pub use jobs::BigQueryWarehouse;
 
 use std::sync::Arc;
 use websessions_core::async_trait;

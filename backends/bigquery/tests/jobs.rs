@@ -13,14 +13,18 @@ use websessions_core::warehouse::{Activity, Warehouse};
 use websessions_test_servers::{Mock, Request};
 
 fn settings(mock: &Mock) -> Settings {
-    let settings = [
+    settings_at(mock, Some("EU"))
+}
+
+fn settings_at(mock: &Mock, location: Option<&str>) -> Settings {
+    let mut settings = vec![
         ("project", "p"),
         ("access_token", "s3cret"),
-        ("location", "EU"),
         ("maximum_bytes_billed", "1000000"),
         ("job_timeout", "60"),
         ("endpoint", &mock.url),
     ];
+    settings.extend(location.map(|location| ("location", location)));
     let settings: BTreeMap<String, String> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Settings::new(&BigQuery, settings).expect("settings")
@@ -175,36 +179,153 @@ async fn pages_of_results_are_read_to_the_last() {
     assert!(connect(&mock).await.query("SELECT").await.expect("no rows").rows.is_empty());
 }
 
+/// A region's rule: a job is found only where it runs.
+fn in_region(request: &Request) -> (u16, String) {
+    let running = json!({
+        "jobReference": { "projectId": "p", "jobId": "j", "location": "europe-west3" },
+        "status": { "state": "RUNNING" },
+    });
+    let is_there = request.query.contains("location=europe-west3");
+    match request.path.strip_prefix(JOBS) {
+        Some("") => (200, running.to_string()),
+        Some(_) if is_there => (200, job("DONE")),
+        None if is_there => (200, ONE.to_owned()),
+        _ => refusal(404, "notFound", "Not found: Job p:websessions_1"),
+    }
+}
+
+#[tokio::test]
+async fn without_a_location_every_call_on_a_job_says_where_it_runs() {
+    let mock = Mock::start(|request, _| in_region(request));
+    let warehouse = BigQuery.connect(&settings_at(&mock, None)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
+    assert_eq!(warehouse.query("SELECT 1").await.expect("rows").rows.len(), 1);
+    // An answer that was lost: the refusal of the second attempt says where the first one is.
+    let lost = AtomicBool::new(false);
+    let mock = Mock::start(move |request, _| {
+        if request.path == JOBS && is_insert(request) {
+            let id = serde_json::from_str::<Json>(&request.body).expect("JSON")["jobReference"]["jobId"].clone();
+            return match lost.swap(true, Ordering::SeqCst) {
+                false => (502, "<html>bad gateway</html>".to_owned()),
+                true => {
+                    let id = id.as_str().unwrap_or_default();
+                    refusal(409, "duplicate", &format!("Already Exists: Job p:europe-west3.{id}"))
+                }
+            };
+        }
+        in_region(request)
+    });
+    let warehouse = BigQuery.connect(&settings_at(&mock, None)).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_found_is_no_table_that_is_not_there() {
+    let mock = Mock::start(|request, number| match request.path.strip_prefix(JOBS) {
+        Some("") if number == 0 => well(request),
+        Some("") => (200, job("RUNNING")),
+        Some(_) => refusal(404, "notFound", "Not found: Job p:websessions_1"),
+        None => well(request),
+    });
+    let warehouse = BigQuery.connect(&settings_at(&mock, None)).await.unwrap_or_else(|error| panic!("{error}"));
+    let error = warehouse.execute(&Statement::new("drop", "DROP TABLE IF EXISTS t")).await.expect_err("unknown");
+    assert_eq!((error.kind, error.retry), (WarehouseErrorKind::Connection, Retry::Unknown));
+    assert!(error.hint.is_some_and(|hint| hint.contains("location")), "{}", error.message);
+}
+
+/// A vendor's answer, and what it means for us: kind, retry class, a word of the hint, exit code.
+type Row = ((u16, String), WarehouseErrorKind, Retry, &'static str, u8);
+
+/// Source: <https://cloud.google.com/bigquery/docs/error-messages>, and the pages that `errors.rs` names.
+fn refusals() -> Vec<Row> {
+    use Retry::{Never, NotApplied, Unknown};
+    use WarehouseErrorKind::{Cancelled, Connection, Data, Locked, Missing, NotYet, Other, Permission, Resources};
+    // Without the list of errors that the client expects.
+    let bare =
+        json!({ "error": { "code": 403, "message": "BigQuery API has not been used", "status": "PERMISSION_DENIED" } });
+    let job = |reason: &str, words: &str| (200, failed(reason, words));
+    vec![
+        (refusal(401, "authError", "Invalid Credentials s3cret"), Permission, Never, "access_token", 1),
+        (refusal(403, "accessDenied", "Access Denied: Project p"), Permission, Never, "Job User", 1),
+        (refusal(403, "billingNotEnabled", "Billing has not been enabled"), Permission, Never, "Job User", 1),
+        (refusal(403, "quotaExceeded", "Quota exceeded"), Resources, Never, "", 1),
+        (refusal(403, "rateLimitExceeded", "Exceeded rate limits"), Connection, NotApplied, "", 1),
+        (refusal(404, "notFound", "Not found: Dataset p:scratch"), Missing, Never, "", 1),
+        (
+            refusal(404, "notFound", "Not found: Dataset p:scratch was not found in location US"),
+            Missing,
+            Never,
+            "location",
+            1,
+        ),
+        (refusal(404, "notFound", "Not found: Job p:j"), Connection, Unknown, "location", 1),
+        (refusal(503, "backendError", "Visibility check was unavailable"), Connection, Unknown, "", 1),
+        ((403, bare.to_string()), Permission, Never, "", 1),
+        ((502, "<html>bad gateway: s3cret</html>".to_owned()), Connection, Unknown, "", 1),
+        (job("accessDenied", "Access Denied: Table p:d.t: Permission denied"), Permission, Never, "Data Editor", 1),
+        (
+            job("bytesBilledLimitExceeded", "Query exceeded limit for bytes billed"),
+            Resources,
+            Never,
+            "maximum_bytes",
+            1,
+        ),
+        (job("resourcesExceeded", "Resources exceeded during query execution"), Resources, Never, "", 1),
+        (
+            job("resourcesExceeded", "Too many DML statements outstanding against table p:d.t, limit is 20"),
+            Locked,
+            NotApplied,
+            "",
+            3,
+        ),
+        (job("jobRateLimitExceeded", "Too many table update operations"), Connection, NotApplied, "", 1),
+        (
+            job("invalidQuery", "Transaction is aborted due to concurrent update against table t"),
+            Locked,
+            NotApplied,
+            "",
+            3,
+        ),
+        (
+            job("invalidQuery", "Could not serialize access to table p:d.t due to concurrent update"),
+            Locked,
+            NotApplied,
+            "",
+            3,
+        ),
+        (
+            job("invalidQuery", "UPDATE or DELETE statement over table d.t would affect rows in the streaming buffer"),
+            NotYet,
+            Never,
+            "complete' later",
+            1,
+        ),
+        (
+            job("invalidQuery", "Cannot query over table 'd.t' without a filter over column(s) 'start_tstamp'"),
+            Other,
+            Never,
+            "require_partition_filter",
+            1,
+        ),
+        (job("invalid", "Bad double value"), Data, Never, "", 1),
+        (job("timeout", "Operation timed out"), Resources, Never, "job_timeout", 1),
+        (job("stopped", "Job execution was cancelled: Job timed out after 60s"), Resources, Never, "job_timeout", 1),
+        (job("stopped", "Job execution was cancelled: User requested cancellation"), Cancelled, Never, "", 130),
+        (job("backendError", "try again"), Connection, Unknown, "", 1),
+        (job("tableUnavailable", "The table is temporarily unavailable"), Connection, NotApplied, "", 1),
+    ]
+}
+
 #[tokio::test]
 async fn refusals_have_the_server_s_words_and_no_secret() {
-    use WarehouseErrorKind::{Connection, Locked, Missing, Permission, Resources};
-    let html = (502, "<html>bad gateway: s3cret</html>".to_owned());
-    // Without the list of errors that the client expects.
-    let bare = (
-        403,
-        json!({ "error": { "code": 403, "message": "BigQuery API has not been used", "status": "PERMISSION_DENIED" } })
-            .to_string(),
-    );
-    let cases = [
-        (refusal(401, "authError", "Invalid Credentials s3cret"), Permission, Retry::Never),
-        (refusal(404, "notFound", "Not found: Dataset p:scratch"), Missing, Retry::Never),
-        (refusal(403, "accessDenied", "Access Denied: Project p"), Permission, Retry::Never),
-        (refusal(403, "quotaExceeded", "Quota exceeded"), Resources, Retry::Never),
-        (bare, Permission, Retry::Never),
-        (html, Connection, Retry::Unknown),
-        ((200, failed("bytesBilledLimitExceeded", "Query exceeded limit for bytes billed")), Resources, Retry::Never),
-        (
-            (200, failed("invalidQuery", "Transaction is aborted due to concurrent update against table t")),
-            Locked,
-            Retry::NotApplied,
-        ),
-        ((200, failed("backendError", "try again")), Connection, Retry::Unknown),
-    ];
-    for (reply, kind, retry) in cases {
+    for (reply, kind, retry, hint, code) in refusals() {
         let words = reply.1.clone();
         let mock = Mock::start(move |_, _| reply.clone());
-        let error = source(BigQuery.connect(&settings(&mock)).await.err().expect("refused"));
+        let error = BigQuery.connect(&settings(&mock)).await.err().expect("refused");
+        assert_eq!(error.exit_code(), code, "{words}");
+        let error = source(error);
         assert_eq!((error.kind, error.retry), (kind, retry), "{words}: {error:?}");
+        assert!(error.hint.clone().unwrap_or_default().contains(hint), "{words}: {error:?}");
         assert!(error.message.len() > 5 && !format!("{error:?}").contains("s3cret"), "{error:?}");
         assert!(!error.message.contains("decoding"), "the client's own words: {error:?}");
     }
@@ -264,6 +385,14 @@ async fn an_estimate_is_a_dry_run() {
     let warehouse = connect(&mock).await;
     let estimate = warehouse.estimate(&insert()).await.expect("an estimate").expect("known");
     assert_eq!((estimate.bytes_processed, estimate.price), (1 << 40, 6.25));
+    // <https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#JobStatistics2>
+    let query = json!({ "totalBytesProcessed": "0", "totalBytesProcessedAccuracy": "UNKNOWN" });
+    let unknown = json!({ "status": { "state": "DONE" }, "statistics": { "query": query } }).to_string();
+    let unknown = Mock::start(move |request, _| match request.body.contains("\"dryRun\":true") {
+        true => (200, unknown.clone()),
+        false => well(request),
+    });
+    assert_eq!(connect(&unknown).await.estimate(&insert()).await.expect("an answer"), None);
     let missing = Statement::new("rows", "SELECT 1 FROM missing");
     assert_eq!(warehouse.estimate(&missing).await.expect("an answer"), None);
 }

@@ -26,6 +26,8 @@ pub enum WarehouseErrorKind {
     Missing,
     /// Another process or transaction holds what this one needs.
     Locked,
+    /// What it would change can't be changed yet; the same may be tried again later.
+    NotYet,
     /// Out of memory, disk or time.
     Resources,
     /// The data does not fit: a type, a NULL, a value out of range.

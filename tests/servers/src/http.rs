@@ -12,6 +12,8 @@ pub struct Request {
     head: String,
     /// The path, without the query.
     pub path: String,
+    /// The query, without its question mark.
+    pub query: String,
     /// The body.
     pub body: String,
 }
@@ -26,8 +28,10 @@ impl Request {
             let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
             if bytes.len() - end - 4 >= content_length(&head) {
-                let path = head.split_whitespace().nth(1)?.split('?').next()?.to_owned();
-                return Some(Self { head, path, body: String::from_utf8_lossy(&bytes[end + 4..]).into_owned() });
+                let target = head.split_whitespace().nth(1)?.to_owned();
+                let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+                let body = String::from_utf8_lossy(&bytes[end + 4..]).into_owned();
+                return Some(Self { head, path: path.to_owned(), query: query.to_owned(), body });
             }
         }
     }
