@@ -12,9 +12,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Folder, fixtures};
 use websessions_bigquery::BigQueryDialect;
-use websessions_core::dialect::{Dialect, TableName, script};
+use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
-use websessions_core::model::tables::{PAGE_VIEWS_STAGED, SESSIONS_LOCK, Table};
+use websessions_core::plan::{Statement, script};
+use websessions_core::table::{Column, Table, TableName};
+use websessions_core::variables::Variables;
+use websessions_core::{lock, model};
 use websessions_postgres::RedshiftDialect;
 use websessions_snowflake::SnowflakeDialect;
 use websessions_test_servers::{Mock, Request};
@@ -33,11 +36,18 @@ fn rows(columns: &[&str], rows: &[Vec<&str>]) -> Json {
     json!({ "jobComplete": true, "schema": { "fields": fields }, "totalRows": rows.len().to_string(), "rows": rows })
 }
 
+/// The tables that the modules read.
+fn inputs() -> Vec<Table> {
+    let variables = Variables::default();
+    model::modules().iter().filter_map(|module| module.table(module.input?, &variables)).collect()
+}
+
 /// A table's columns, as BigQuery's information schema has them.
-fn columns_of(table: &Table, name: &str) -> Vec<[String; 3]> {
-    let column_type =
-        |column: &websessions_core::model::tables::Column| BigQueryDialect.column_type(column.column_type);
-    table.columns.iter().map(|column| [name.to_owned(), column.name.to_string(), column_type(column)]).collect()
+fn columns_of(table: &Table) -> Vec<[String; 3]> {
+    let row = |column: &Column| {
+        [table.name.to_owned(), column.name.to_string(), BigQueryDialect.column_type(column.column_type)]
+    };
+    table.columns.iter().map(row).collect()
 }
 
 /// What the lock's row holds, as the statements so far leave it.
@@ -71,21 +81,20 @@ impl LockRow {
 }
 
 /// What a project with an input, and without any other table, answers.
-fn answer(sql: &str, lock: &LockRow) -> Json {
+fn answer(sql: &str, row_of_lock: &LockRow) -> Json {
     if sql.contains("INFORMATION_SCHEMA.COLUMNS") {
-        let tables =
-            [(&PAGE_VIEWS_STAGED, "page_views_staged", true), (&SESSIONS_LOCK, "sessions_lock", lock.is_there)];
-        let asked = tables.iter().filter(|(_, name, is_there)| *is_there && sql.contains(&format!("'{name}'")));
-        let found: Vec<[String; 3]> = asked.flat_map(|(table, name, _)| columns_of(table, name)).collect();
+        let lock = Some(lock::table()).filter(|_| row_of_lock.is_there);
+        let tables = inputs().into_iter().chain(lock).filter(|table| sql.contains(&format!("'{}'", table.name)));
+        let found: Vec<[String; 3]> = tables.flat_map(|table| columns_of(&table)).collect();
         let found: Vec<Vec<&str>> = found.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
         return rows(&["table_name", "column_name", "data_type"], &found);
     }
     if sql.contains("AS expired") {
         let times = [("acquired", "now"), ("expires", "then"), ("expired", "0")];
-        return row(&[&[("holder", lock.holder.as_str()), ("host", "here")], &times[..]].concat());
+        return row(&[&[("holder", row_of_lock.holder.as_str()), ("host", "here")], &times[..]].concat());
     }
     match sql.contains("stopped_at") {
-        true => row(&[("stopped_at", &lock.stopped_at), ("done_before", &lock.done_before)]),
+        true => row(&[("stopped_at", &row_of_lock.stopped_at), ("done_before", &row_of_lock.done_before)]),
         false => row(&[("alive", "1")]),
     }
 }
@@ -146,14 +155,15 @@ fn sent() -> Vec<Json> {
 
 /// The tables that are there before the first run of each golden file.
 fn tables_before(dialect: &dyn Dialect) -> String {
-    let table = |schema: &str, name: &str| {
-        let name = TableName { schema: Identifier::new(schema).expect("a name"), name: name.to_owned() };
-        let mut statements = vec![dialect.create_schema(&name.schema)];
-        statements.extend(dialect.create_table(&PAGE_VIEWS_STAGED, &name));
-        script(&statements)
-    };
-    let derived = dialect.create_schema(&Identifier::new("derived").expect("a name"));
-    [table("scratch", "page_views_staged"), table("s", "page_views_staged_test"), script(&[derived])].concat()
+    let schemas = ["scratch", "derived", "s"].map(|name| Identifier::new(name).expect("a name"));
+    let mut statements: Vec<Statement> = schemas.iter().map(|schema| dialect.create_schema(schema)).collect();
+    for table in inputs() {
+        for (schema, entropy) in [(&schemas[0], ""), (&schemas[2], "_test")] {
+            let name = TableName { schema: schema.clone(), name: format!("{}{entropy}", table.name) };
+            statements.extend(dialect.create_table(&table, &name));
+        }
+    }
+    script(&statements)
 }
 
 /// Runs a program that prints counts as JSON, and fails if something is refused that is right, or not refused that is wrong.

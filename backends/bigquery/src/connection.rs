@@ -9,10 +9,10 @@ use gcp_bigquery_client::model::job_statistics2::JobStatistics2;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use websessions_core::async_trait;
+use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind as Kind};
 use websessions_core::plan::Statement;
-use websessions_core::backend::Settings;
 use websessions_core::rows::Rows;
 use websessions_core::warehouse::{Activity, Done, Estimate, Warehouse};
 
@@ -97,8 +97,8 @@ fn done(job: &Job, id: String) -> Done {
 
 #[async_trait]
 impl Warehouse for BigQueryWarehouse {
-    fn dialect(&self) -> &dyn Dialect {
-        &BigQueryDialect
+    fn dialect(&self) -> Arc<dyn Dialect> {
+        Arc::new(BigQueryDialect)
     }
 
     fn location(&self) -> String {
