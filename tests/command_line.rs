@@ -261,3 +261,77 @@ fn destroy_lists_what_it_drops() {
     assert!(said.stderr.contains("drop derived.sessions") && said.stderr.contains("has 299 rows"), "{}", said.stderr);
     assert_eq!(folder.run(&["export", "sessions", "--to", "x.csv"]).code, 1);
 }
+
+#[test]
+fn the_columns_of_a_table_are_listed_with_what_a_file_must_have() {
+    let folder = Folder::new();
+    let said = folder.run(&["columns"]).done("columns").expect("listed");
+    assert!(said.stdout.contains("scratch.page_views_staged") && said.stdout.contains("useragent"), "{}", said.stdout);
+    let needed: Vec<&str> = said
+        .stdout
+        .lines()
+        .filter(|line| line.contains("needed in every file"))
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert_eq!(needed.len(), 5, "{needed:?}");
+    let said = folder.run(&["--output", "json", "columns", "sessions"]).done("columns").expect("listed");
+    let columns: Vec<serde_json::Value> = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(columns.len(), 90);
+    let said = folder.run(&["columns", "sesions"]);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("did you mean \"sessions\""), "{}", said.stderr);
+}
+
+#[test]
+fn waiting_for_a_database_that_another_process_has_open() {
+    let folder = Folder::new();
+    folder.run(&["load", &sample()]).done("load").expect("staged");
+    let holder = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
+    for arguments in [&["main", "--wait", "1"] as &[&str], &["load", &sample(), "--wait", "1"]] {
+        let said = folder.run(arguments);
+        assert_eq!(said.code, 3, "{arguments:?}: {}", said.stderr);
+        assert!(said.stderr.contains("waiting up to 1 s"), "{}", said.stderr);
+    }
+    let waiting = folder
+        .command(&["run", "--wait", "60"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    drop(holder);
+    let said = support::Said::from(waiting.wait_with_output().expect("it ends"));
+    said.done("a run that waited").expect("a run");
+    assert!(folder.contents("sessions", &[]).expect("sessions").rows.len() > 200);
+}
+
+/// A statement that the engine doesn't stop: the second Ctrl-C ends the process all the same, and says what it left.
+#[test]
+fn a_second_ctrl_c_gives_the_statement_up() {
+    let folder = Folder::new();
+    folder.run(&["load", &sample()]).done("load").expect("staged");
+    // A pipe that nobody writes to: reading it is not interrupted.
+    let fifo = folder.path().join("nothing.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
+    folder.write("websessions.toml", "[[custom]]\nname = \"stuck\"\nfiles = [\"stuck.sql\"]\n");
+    folder.write("stuck.sql", "SELECT * FROM read_text('nothing.csv');");
+    let (mut child, mut lines) = started_until(&folder, "\"unit_started\",\"plan\":\"stuck\"");
+    let interrupt = || {
+        let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(kill.expect("kill starts").success());
+    };
+    let begun = std::time::Instant::now();
+    interrupt();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    interrupt();
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut lines, &mut rest).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
+    assert!(begun.elapsed().as_secs() < 10, "{rest}");
+    for words in ["cancelled before the end of stuck/", "whether that was applied is not known", "websessions unlock"] {
+        assert!(rest.contains(words), "{words}: {rest}");
+    }
+    // Main is committed, and complete goes on from there.
+    folder.write("websessions.toml", "");
+    folder.run(&["complete"]).done("complete").expect("completed");
+}

@@ -68,13 +68,19 @@ impl Harness for Target {
 }
 
 fn run(folder: &Folder, arguments: &[&str]) -> Said {
-    folder.command(arguments).env("THE_SECRET", SECRET).output().expect("the binary starts").into()
+    command(folder, arguments).output().expect("the binary starts").into()
+}
+
+/// A secret of the environment is given to a file that is named, not to one that is found.
+fn command(folder: &Folder, arguments: &[&str]) -> std::process::Command {
+    let mut command = folder.command(arguments);
+    command.env("THE_SECRET", SECRET).env("WEBSESSIONS_CONFIG", "websessions.toml");
+    command
 }
 
 /// Runs the binary and gives the peak of its resident memory in MiB too.
 fn run_measured(folder: &Folder, arguments: &[&str]) -> (Said, u64) {
-    let mut command = folder.command(arguments);
-    let child = command.env("THE_SECRET", SECRET).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("the binary starts");
     let status = format!("/proc/{}/status", child.id());
     let watch = std::thread::spawn(move || {

@@ -34,6 +34,110 @@ fn the_binary_on_a_server() {
     what_cannot_be_reached_or_is_refused_says_so_at_once(&cluster);
     ctrl_c_stops_the_server_s_work(&cluster);
     a_dead_run_s_lock_is_shown_and_cleared(&cluster);
+    an_export_that_fails_leaves_the_file_that_was_there(&cluster);
+    a_file_of_one_endless_line_is_refused(&cluster);
+    a_lease_can_be_set_and_waited_for(&cluster);
+    another_role_s_lock_is_cleared_or_its_owner_named(&cluster);
+}
+
+fn a_lease_can_be_set_and_waited_for(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
+    folder.write("websessions.toml", &config.replace("ends_run = true\n", "ends_run = true\nlock_lease = \"6s\"\n"));
+    let (mut child, _lines) = sleeping_run(&folder);
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    let said = folder.run(&["complete", "--wait", "1"]);
+    refused(&said, 3, &["waiting up to 1 s: another run holds", "--wait SECONDS"]);
+    folder.run(&["complete", "--wait", "60"]).done("complete").expect("completed when the lease was over");
+    assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 0);
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
+}
+
+fn another_role_s_lock_is_cleared_or_its_owner_named(cluster: &Cluster) {
+    let folder = folder(cluster);
+    folder.write("roles.sql", "DO $$ BEGIN CREATE ROLE bob LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT USAGE ON SCHEMA {{.scratch_schema}}, {{.output_schema}} TO bob; GRANT SELECT ON ALL TABLES IN SCHEMA {{.scratch_schema}} TO bob;");
+    let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
+    folder.write("roles.toml", &format!("{config}[[custom]]\nname = \"roles\"\nfiles = [\"roles.sql\"]\n"));
+    let (mut child, _lines) = sleeping_run(&folder);
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    // Another entropy has a lock of its own, so that the roles can be made while the first one's is held.
+    let roles = |also: &str| {
+        let text = std::fs::read_to_string(folder.path().join("roles.sql")).expect("the file");
+        folder.write("roles.sql", &format!("{text}\n{also}"));
+        folder
+            .run(&["--config", "roles.toml", "--var", "entropy=_roles", "run", "--page-views", &sample()])
+            .done("roles")
+            .expect("made");
+    };
+    roles("");
+    let as_bob = || {
+        let output = folder
+            .command(&["--config", "websessions.toml", "unlock", "--yes"])
+            .env("WEBSESSIONS_TARGET_URL", cluster.url_of("bob"))
+            .output();
+        support::Said::from(output.expect("the binary starts"))
+    };
+    refused(&as_bob(), 1, &["scratch.sessions_lock belongs to another role", "grant UPDATE on scratch.sessions_lock"]);
+    roles("GRANT UPDATE ON {{.scratch_schema}}.sessions_lock TO bob;");
+    as_bob().done("unlock").expect("cleared");
+    folder.run(&["complete"]).done("complete").expect("completed");
+    for entropy in ["", "_roles"] {
+        folder.run(&["--var", &format!("entropy={entropy}"), "destroy", "--yes"]).done("destroy").expect("destroyed");
+    }
+}
+
+fn an_export_that_fails_leaves_the_file_that_was_there(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let keep = folder.write("keep.csv", "precious\n");
+    refused(&folder.run(&["export", "derived.nope", "--to", "keep.csv"]), 1, &["nope"]);
+    assert_eq!(std::fs::read_to_string(&keep).expect("the file"), "precious\n");
+    folder.run(&["load", &sample()]).done("load").expect("staged");
+    folder.run(&["export", "page_views_staged", "--to", "keep.csv"]).done("export").expect("exported");
+    let file = std::fs::read_to_string(&keep).expect("the file");
+    let said = folder.run(&["export", "page_views_staged", "--to", "-"]).done("export").expect("exported");
+    assert_eq!((file.lines().count(), said.stdout.len()), (1044, file.len()));
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
+}
+
+/// A small compressed file that is a line of many times its size: refused before the memory is full of it.
+fn a_file_of_one_endless_line_is_refused(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let shell = "head -c 400M /dev/zero | tr '\\0' a | gzip -1 > bomb.csv.gz";
+    let made = std::process::Command::new("sh").args(["-c", shell]).current_dir(folder.path()).status();
+    assert!(made.expect("sh starts").success());
+    // Far less memory than the line would need: it is refused all the same.
+    let binary = env!("CARGO_BIN_EXE_websessions");
+    let shell = format!("ulimit -d 300000; exec '{binary}' load bomb.csv.gz");
+    let output = std::process::Command::new("bash").args(["-c", &shell]).current_dir(folder.path()).output();
+    refused(&output.expect("bash starts").into(), 1, &["bomb.csv.gz", "line"]);
+}
+
+/// A server without TLS must not be told a password, whatever the password reads like.
+#[test]
+fn a_password_that_reads_like_an_sslmode_does_not_turn_verification_off() {
+    for password in ["x", "sslmode=", "sslmode=disable"] {
+        let listener = std::net::TcpListener::bind("127.0.0.2:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = [0; 8];
+            stream.read_exact(&mut request).expect("a request for TLS");
+            std::io::Write::write_all(&mut stream, b"N").expect("there is none");
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).map(|_| (request, rest)).expect("the rest")
+        });
+        let folder = Folder::new();
+        folder.write(
+            "named.toml",
+            &format!("[target.x]\ntype = \"postgres\"\nurl = \"postgres://u:{password}@127.0.0.2:{port}/sslmode=\"\nconnect_timeout = 3\n"),
+        );
+        refused(&folder.run(&["--config", "named.toml", "doctor"]), 1, &["TLS"]);
+        let (request, rest) = server.join().expect("the server ends");
+        assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47], "{password}: a request for TLS");
+        assert!(rest.is_empty(), "{password}: it went on without");
+    }
 }
 
 fn the_same_file_gives_the_same_sessions_as_on_the_embedded_engine(cluster: &Cluster) {

@@ -25,7 +25,8 @@ const SETTINGS: &[Setting] = &[
     Setting::optional(
         "credentials_path",
         "file of such JSON; else GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, or the metadata server",
-    ),
+    )
+    .path(),
     Setting::optional("maximum_bytes_billed", "bytes above which a statement fails unbilled; else the project's"),
     Setting::optional("job_timeout", "seconds after which BigQuery stops a statement"),
     Setting::optional("connect_timeout", "seconds until a connection is given up").or("10"),
@@ -57,6 +58,15 @@ impl BackendFactory for BigQuery {
 
     fn abilities(&self) -> &'static [&'static str] {
         &["cancel", "estimate", "job ids and bytes in the report"]
+    }
+
+    // Google itself is sent its own; another endpoint would be sent what is not its.
+    fn ambient_secrets(&self, settings: &Settings) -> Vec<String> {
+        let given = ["access_token", "credentials", "credentials_path"].iter().any(|name| settings.get(name).is_some());
+        match settings.get("endpoint") {
+            Some(_) if !given => vec!["a token of this machine's Google credentials".to_owned()],
+            _ => Vec::new(),
+        }
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {

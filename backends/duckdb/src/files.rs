@@ -196,5 +196,9 @@ pub(crate) fn export_statement(table: &str, file: &Path) -> Result<String, Wareh
         Format::Parquet => "FORMAT parquet",
         Format::Json => "FORMAT json",
     };
-    Ok(format!("COPY (SELECT * FROM {table}) TO {} ({options})", crate::DuckDbDialect.text(&file.to_string_lossy())))
+    // A whole path is nothing but a path, and is written as it is asked for.
+    // <https://duckdb.org/docs/stable/sql/statements/copy#copy--to-options>
+    let whole = std::path::absolute(file).map_err(|error| data_error(format!("{}: {error}", file.display())))?;
+    let path = crate::DuckDbDialect.text(&whole.to_string_lossy());
+    Ok(format!("COPY (SELECT * FROM {table}) TO {path} ({options}, USE_TMP_FILE false)"))
 }

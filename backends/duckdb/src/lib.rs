@@ -22,7 +22,7 @@ use websessions_core::table::{Table, TableName};
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
 
 const SETTINGS: &[Setting] = &[
-    Setting::optional("database", "path of the database file; made if missing").or("websessions.duckdb"),
+    Setting::optional("database", "path of the database file; made if missing").or("websessions.duckdb").path(),
     Setting::optional(
         "memory_limit",
         "most memory that the engine may use, such as 2GiB; DuckDB's default is 80 % of the machine's",
@@ -31,7 +31,8 @@ const SETTINGS: &[Setting] = &[
     Setting::optional(
         "temp_directory",
         "where the engine spills what doesn't fit in memory; DuckDB's default is beside the database",
-    ),
+    )
+    .path(),
 ];
 
 /// The factory of the embedded backend.
@@ -62,6 +63,10 @@ impl BackendFactory for DuckDb {
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
         let path = PathBuf::from(settings.get("database").unwrap_or_default());
+        // The engine takes no name for a database in memory, which would be gone with the process.
+        if path.as_os_str().is_empty() {
+            return Err(Error::configuration("the target's database is empty: it is the path of a file"));
+        }
         let options: Vec<(&'static str, String)> = ["memory_limit", "threads", "temp_directory"]
             .into_iter()
             .filter_map(|name| settings.get(name).map(|value| (name, value.to_owned())))
@@ -93,13 +98,21 @@ impl DuckDbWarehouse {
     pub fn open(path: &Path, options: &[(&str, String)]) -> Result<Self, OpenError> {
         let context = || format!("can't open the database {}", path.display());
         let mut config = Config::default();
+        // What is not in the engine is neither fetched nor loaded because a name in some SQL looks like it.
+        // <https://duckdb.org/docs/stable/extensions/overview#autoloading-extensions>
+        for name in ["autoload_known_extensions", "autoinstall_known_extensions"] {
+            config = config.with(name, "false").map_err(|error| (context(), warehouse_error(&error)))?;
+        }
         for (name, value) in options {
             config = config.with(name, value).map_err(|error| {
                 let error = warehouse_error(&error).with_hint(format!("check the target's {name}"));
                 (format!("the engine refuses {name} = {value:?}"), error)
             })?;
         }
-        let root = Connection::open_with_flags(path, config).map_err(|error| (context(), warehouse_error(&error)))?;
+        // A whole path is nothing but a path: ":memory:", "md:x", "s3://x" are names of files here.
+        let whole = std::path::absolute(path)
+            .map_err(|error| (context(), WarehouseError::new(WarehouseErrorKind::Resources, error.to_string())))?;
+        let root = Connection::open_with_flags(whole, config).map_err(|error| (context(), warehouse_error(&error)))?;
         free_dead_locks(&root).map_err(|error| (context(), error))?;
         let inner = Inner { root: Mutex::new(root), idle: Mutex::default(), busy: Mutex::default() };
         Ok(Self { path: path.to_owned(), inner: Arc::new(inner) })
@@ -205,17 +218,20 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
     WarehouseError::new(kind, message).with_line_after("LINE ")
 }
 
-/// While this process has the file open no other can: whoever holds a lock in it is dead.
+/// While this process has the file open no other can: whoever holds a lock in it is dead. A table with a lock's name that
+/// is not one, column by column, is somebody's own.
 fn free_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
-    let dead = query(
+    let lock = lock::table();
+    let found = query(
         connection,
         &format!(
-            "SELECT schema_name, table_name FROM duckdb_tables() WHERE starts_with(table_name, '{}')",
-            lock::table().name
+            "SELECT schema_name, table_name, string_agg(column_name, ',' ORDER BY column_index) AS names FROM duckdb_columns() WHERE NOT internal AND starts_with(table_name, '{}') GROUP BY ALL",
+            lock.name
         ),
     )?;
-    for row in 0..dead.rows.len() {
-        let quoted = |column| format!("\"{}\"", dead.get(row, column).to_string().replace('"', "\"\""));
+    let names = lock.column_names().join(",");
+    for row in (0..found.rows.len()).filter(|row| found.get(*row, "names").to_string() == names) {
+        let quoted = |column| format!("\"{}\"", found.get(row, column).to_string().replace('"', "\"\""));
         execute(
             connection,
             &format!(

@@ -169,7 +169,7 @@ fn connect_options(settings: &Settings, flavor: Flavor) -> Result<PgConnectOptio
         options = options.database(database);
     }
     let chosen = settings.get("sslmode").map(str::to_owned).or_else(|| std::env::var("PGSSLMODE").ok());
-    let in_url = settings.get("url").is_some_and(|url| url.contains("sslmode="));
+    let in_url = settings.get("url").is_some_and(names_sslmode);
     let on_this_machine = options.get_socket().is_some()
         || ["localhost", "127.0.0.1", "::1"].contains(&options.get_host())
         || options.get_host().starts_with('/');
@@ -194,6 +194,11 @@ fn connect_options(settings: &Settings, flavor: Flavor) -> Result<PgConnectOptio
         options = options.extra_float_digits(None);
     }
     Ok(options.application_name("websessions").disable_statement_logging())
+}
+
+/// Whether a URL chooses the protection itself: by a parameter of that name, not by a password that reads like one.
+fn names_sslmode(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "sslmode" || name == "ssl-mode"))
 }
 
 /// A connection that was never made: nothing was applied, and whoever is there may come up yet.

@@ -15,6 +15,9 @@ use websessions_core::warehouse::Loaded;
 /// Bytes of a file that are sent at once.
 const CHUNK: usize = 1 << 20;
 
+/// The longest line of column names: a compressed file of one endless line must not fill the memory.
+const LONGEST_HEADER: u64 = 1 << 20;
+
 /// A file whose first line has been read and checked.
 pub(crate) struct Incoming {
     name: String,
@@ -44,7 +47,12 @@ impl Incoming {
             if name.to_lowercase().ends_with(".gz") { Box::new(MultiGzDecoder::new(opened)) } else { Box::new(opened) };
         let mut rest = BufReader::with_capacity(CHUNK, reader);
         let mut header = String::new();
-        if rest.read_line(&mut header).map_err(failed)? == 0 {
+        let length = rest.by_ref().take(LONGEST_HEADER).read_line(&mut header).map_err(failed)?;
+        if length as u64 == LONGEST_HEADER {
+            return Err(data_error(format!("{name}: the first line is longer than {LONGEST_HEADER} bytes"))
+                .with_hint("a CSV file begins with a line of column names"));
+        }
+        if length == 0 {
             return Err(data_error(format!("{name}: the file is empty"))
                 .with_hint("a CSV file has at least a line of column names"));
         }

@@ -27,7 +27,7 @@ const SETTINGS: &[Setting] = &[
         "sslmode",
         "disable, allow, prefer, require, verify-ca or verify-full, as libpq's; else PGSSLMODE, else verify-full (prefer on this machine)",
     ),
-    Setting::optional("sslrootcert", "file of the authorities to trust; else PGSSLROOTCERT, else the system's"),
+    Setting::optional("sslrootcert", "file of the authorities to trust; else PGSSLROOTCERT, else the system's").path(),
     Setting::optional("connect_timeout", "seconds until a connection is given up").or("10"),
     Setting::optional("statement_timeout", "the longest that a statement may take, such as 30min; else the server's"),
     Setting::optional(
@@ -50,6 +50,12 @@ impl Flavor {
             Self::Redshift => Arc::new(RedshiftDialect),
         }
     }
+}
+
+/// What the driver takes from the environment by itself.
+fn ambient_secrets(settings: &Settings) -> Vec<String> {
+    let set = settings.get("password").is_none() && std::env::var_os("PGPASSWORD").is_some();
+    if set { vec!["the password in PGPASSWORD".to_owned()] } else { Vec::new() }
 }
 
 /// The factory of the Postgres backend.
@@ -82,6 +88,10 @@ impl BackendFactory for Postgres {
         &["load (CSV)", "export (CSV)", "cancel"]
     }
 
+    fn ambient_secrets(&self, settings: &Settings) -> Vec<String> {
+        ambient_secrets(settings)
+    }
+
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
         Ok(Arc::new(PostgresWarehouse::connect(settings, Flavor::Postgres).await?))
     }
@@ -107,6 +117,10 @@ impl BackendFactory for Redshift {
 
     fn abilities(&self) -> &'static [&'static str] {
         &["cancel"]
+    }
+
+    fn ambient_secrets(&self, settings: &Settings) -> Vec<String> {
+        ambient_secrets(settings)
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {

@@ -19,7 +19,7 @@ const SETTINGS: &[Setting] = &[
     Setting::optional("user", "user name").required(),
     Setting::optional("password", "password").secret(),
     Setting::optional("private_key", "PEM text of a private key (PKCS #8), for key-pair authentication").secret(),
-    Setting::optional("private_key_path", "file of such a private key"),
+    Setting::optional("private_key_path", "file of such a private key").path(),
     Setting::optional("private_key_passphrase", "passphrase of an encrypted private key").secret(),
     Setting::optional("role", "role; else the user's default"),
     Setting::optional("warehouse", "virtual warehouse; else the user's default"),

@@ -79,6 +79,14 @@ pub(crate) struct Playbooks {
     pub(crate) sqlroot: Option<PathBuf>,
 }
 
+/// Patience with another run.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Waiting {
+    /// Wait up to this many seconds for another run's lock, or for a database file that another process has open
+    #[arg(long = "wait", value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) seconds: u64,
+}
+
 /// A part of a run.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Selection {
@@ -104,30 +112,42 @@ pub(crate) enum Command {
         playbooks: Playbooks,
         #[command(flatten)]
         selection: Selection,
+        #[command(flatten)]
+        waiting: Waiting,
     },
     /// Continue the last failed run at the step at which it failed
     Resume {
         #[command(flatten)]
         playbooks: Playbooks,
+        #[command(flatten)]
+        waiting: Waiting,
     },
     /// Append files of page views to page_views_staged, making it if it is missing
     Load {
         /// Parquet, CSV (.gz too) or newline-delimited JSON
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        waiting: Waiting,
     },
-    /// Write a table to a CSV or Parquet file
+    /// Write a table to a CSV or Parquet file, which is whole or as it was
     Export {
         /// A table of the model (sessions, page_views_staged, …), or any table as SCHEMA.TABLE
         table: String,
-        /// The file; its ending says the format
+        /// The file; its ending says the format. '-' is standard output, as CSV
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
     /// Compute the sessions of the staged page views and commit them
-    Main,
+    Main {
+        #[command(flatten)]
+        waiting: Waiting,
+    },
     /// Remove the page views that main consumed, and the scratch tables
-    Complete,
+    Complete {
+        #[command(flatten)]
+        waiting: Waiting,
+    },
     /// Drop every table that this module owns
     Destroy {
         /// Don't ask
@@ -135,6 +155,8 @@ pub(crate) enum Command {
         yes: bool,
         #[command(flatten)]
         playbooks: Playbooks,
+        #[command(flatten)]
+        waiting: Waiting,
     },
     /// Print the exact SQL, without a connection; or what it would cost
     Plan {
@@ -182,6 +204,13 @@ pub(crate) enum Command {
         /// Overwrite an existing file
         #[arg(long)]
         force: bool,
+    },
+    /// Let the websessions.toml of this folder run its commands and use secrets, as long as it stays as it is
+    Trust,
+    /// List the columns of a table of the model, their types, and which of them files of page views must have
+    Columns {
+        /// A table of the model [default: the one that files of page views are loaded into]
+        table: Option<String>,
     },
     /// List the backends that are compiled in, what they can do and their settings
     Backends,

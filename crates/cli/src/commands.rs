@@ -1,133 +1,134 @@
 //! One function a command; the larger ones in files of their own.
 
 mod doctor;
+mod export;
 mod import;
 mod jobs;
+mod lint;
 mod plan;
 mod run;
 mod tables;
+mod unlock;
+mod waiting;
 
 use crate::arguments::{Arguments, Command, ConfigCommand, Global, OutputFormat, PlanPhase, Playbooks};
-use crate::configuration::{Configuration, assignments, starter};
-use crate::output;
+use crate::configuration::{self, Configuration, FILE_NAME, assignments, starter};
+use crate::{hints, output};
+use clap::CommandFactory;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use websessions_core::backend::Registry;
 use websessions_core::error::Error;
-use websessions_core::lock;
 use websessions_core::plan::Phase;
 use websessions_core::run::Report;
 use websessions_core::run::RunError;
 use websessions_core::variables::Variables;
 use websessions_core::warehouse::Warehouse;
-use websessions_playbook::Severity;
 
 /// Does what the command line says; gives the exit code.
 pub(crate) async fn dispatch(registry: &Registry, arguments: &Arguments) -> u8 {
     let global = &arguments.global;
     match command(registry, global, &arguments.command).await {
         Ok(()) => 0,
-        Err(Failed { error, report }) => {
-            output::error(&error, report.as_deref(), global.output);
+        Err(Failed { error, report, hint }) => {
+            output::error(&error, report.as_deref(), hint.or_else(|| hints::hint(&error)), global.output);
             error.exit_code()
         }
     }
 }
 
+/// Why a command ended, what it had done by then, and what to do if that is particular.
 struct Failed {
     error: Error,
     report: Option<Box<Report>>,
+    hint: Option<String>,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, report: None }
+        Self { error, report: None, hint: None }
     }
 }
 
 impl From<RunError> for Failed {
     fn from(RunError { error, report, .. }: RunError) -> Self {
-        Self { error, report: Some(report) }
+        Self { error, report: Some(report), hint: None }
     }
 }
 
 async fn command(registry: &Registry, global: &Global, command: &Command) -> Result<(), Failed> {
+    let none = &Playbooks::default();
+    // A command with its configuration, after the configuration's warnings.
+    let invoke = |playbooks, destroys| Invocation::read(registry, global, playbooks, destroys).map(Invocation::warned);
     match command {
-        Command::Init { force } => return Ok(init(registry, global, *force)?),
-        Command::Backends => {
-            backends(registry, global);
-            return Ok(());
+        Command::Run { page_views, playbooks, selection, waiting } => {
+            invoke(playbooks, false)?.run(page_views, selection, *waiting).await
         }
+        Command::Resume { playbooks, waiting } => invoke(playbooks, false)?.resume(*waiting).await,
+        Command::Main { waiting } => invoke(none, false)?.phase(Phase::Main, *waiting).await,
+        Command::Complete { waiting } => invoke(none, false)?.phase(Phase::Complete, *waiting).await,
+        Command::Destroy { yes, playbooks, waiting } => invoke(playbooks, true)?.destroy(*yes, *waiting).await,
+        Command::Load { files, waiting } => invoke(none, false)?.load(files, *waiting).await,
+        Command::Export { table, to } => Ok(invoke(none, false)?.export(table, to).await?),
+        Command::Plan { phase, dialect, split, estimate, playbooks, selection } => {
+            let invocation = invoke(playbooks, *phase == PlanPhase::Destroy)?;
+            if *estimate {
+                return Ok(invocation.estimate(*phase, selection).await?);
+            }
+            Ok(invocation.plan(registry, *phase, selection, dialect.as_deref(), split.as_deref())?)
+        }
+        // What is odd in a playbook is a finding here.
+        Command::Lint { playbooks } => Ok(Invocation::read(registry, global, playbooks, false)?.lint()?),
         Command::Import { directory, sqlroot, force } => {
-            return Ok(import::import(global, directory, sqlroot.as_deref(), *force)?);
+            Ok(import::import(global, directory, sqlroot.as_deref(), *force)?)
         }
-        _ => {}
-    }
-    let none = Playbooks::default();
-    let given = match command {
-        Command::Run { playbooks, .. }
-        | Command::Resume { playbooks }
-        | Command::Destroy { playbooks, .. }
-        | Command::Plan { playbooks, .. }
-        | Command::Lint { playbooks } => playbooks,
-        _ => &none,
-    };
-    let destroys = matches!(command, Command::Destroy { .. } | Command::Plan { phase: PlanPhase::Destroy, .. });
-    let playbooks = jobs::read_playbooks(given, destroys, &assignments(global)?)?;
-    let configuration = Configuration::read(global, registry, playbooks)?;
-    let session = Session { global, configuration, sql_root: given.sqlroot.as_deref() };
-    if let Command::Lint { .. } = command {
-        return Ok(session.lint()?);
-    }
-    for warning in &session.configuration.warnings {
-        output::warn(warning);
-    }
-    match command {
-        Command::Run { page_views, selection, .. } => session.run(page_views, selection).await,
-        Command::Resume { .. } => session.resume().await,
-        Command::Main => session.phase(Phase::Main).await,
-        Command::Complete => session.phase(Phase::Complete).await,
-        Command::Destroy { yes, .. } => session.destroy(*yes).await,
-        Command::Load { files } => Ok(session.load(files).await?),
-        Command::Export { table, to } => Ok(session.export(table, to).await?),
-        Command::Plan { phase, estimate: true, selection, .. } => Ok(session.estimate(*phase, selection).await?),
-        Command::Plan { phase, dialect, split, estimate: false, selection, .. } => {
-            Ok(session.plan(registry, *phase, selection, dialect.as_deref(), split.as_deref())?)
-        }
-        Command::Config { command: ConfigCommand::Show } => {
-            session.show();
-            Ok(())
-        }
-        Command::Unlock { yes } => Ok(session.unlock(*yes).await?),
-        Command::Doctor => Ok(session.doctor().await?),
-        Command::Init { .. }
-        | Command::Backends
-        | Command::Completions { .. }
-        | Command::Import { .. }
-        | Command::Lint { .. } => Ok(()),
+        Command::Config { command: ConfigCommand::Show } => Ok(invoke(none, false)?.show()?),
+        Command::Init { force } => Ok(init(registry, global, *force)?),
+        Command::Trust => Ok(trust(global)?),
+        Command::Columns { table } => Ok(invoke(none, false)?.columns(table.as_deref())?),
+        Command::Backends => Ok(backends(registry, global)?),
+        Command::Unlock { yes } => Ok(invoke(none, false)?.unlock(*yes).await?),
+        Command::Doctor => Ok(invoke(none, false)?.doctor().await?),
+        Command::Completions { shell } => Ok(completions(*shell)?),
     }
 }
 
 fn init(registry: &Registry, global: &Global, force: bool) -> Result<(), Error> {
-    let path = global.config.clone().unwrap_or_else(|| PathBuf::from("websessions.toml"));
+    let path = global.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     if path.exists() && !force {
         return Err(Error::Configuration {
             message: format!("{} exists", path.display()),
             hint: Some("--force overwrites it".to_owned()),
         });
     }
-    std::fs::write(&path, starter(registry))
-        .map_err(|source| Error::File { path: path.display().to_string(), source })?;
+    configuration::write(&path, &starter(registry))?;
     match global.output {
         OutputFormat::Json => output::json(&json!({ "written": path })),
         OutputFormat::Text => output::data(&format!("wrote {}\n", path.display())),
     }
-    Ok(())
 }
 
-fn backends(registry: &Registry, global: &Global) {
+fn trust(global: &Global) -> Result<(), Error> {
+    let (path, wants) = configuration::trust(global)?;
+    if global.output == OutputFormat::Json {
+        return output::json(&json!({ "trusted": path, "with": wants }));
+    }
+    output::data(&format!("{} is trusted as it is now, with:\n", path.display()))?;
+    if wants.is_empty() {
+        return output::data("  secrets of the environment's WEBSESSIONS_TARGET_… variables\n");
+    }
+    output::data(&wants.iter().map(|want| format!("  {want}\n")).collect::<String>())
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "websessions", &mut text);
+    output::data(&String::from_utf8_lossy(&text))
+}
+
+fn backends(registry: &Registry, global: &Global) -> Result<(), Error> {
     if global.output == OutputFormat::Json {
         let backends: Vec<_> = registry
             .all()
@@ -144,9 +145,9 @@ fn backends(registry: &Registry, global: &Global) {
         return output::json(&backends);
     }
     for backend in registry.all() {
-        output::data(&format!("{}: {}\n", backend.name(), backend.about()));
+        output::data(&format!("{}: {}\n", backend.name(), backend.about()))?;
         if !backend.abilities().is_empty() {
-            output::data(&format!("beyond the model: {}\n", backend.abilities().join(", ")));
+            output::data(&format!("beyond the model: {}\n", backend.abilities().join(", ")))?;
         }
         let rows = backend.settings().iter().map(|setting| {
             let default = match (setting.required, setting.default) {
@@ -155,18 +156,37 @@ fn backends(registry: &Registry, global: &Global) {
             };
             [setting.name.to_owned(), default, setting.meaning.to_owned()]
         });
-        output::data(&output::table(["setting", "default", "meaning"], rows));
+        output::data(&output::table(["setting", "default", "meaning"], rows))?;
     }
+    Ok(())
 }
 
 /// A command with its configuration.
-struct Session<'a> {
+struct Invocation<'a> {
     global: &'a Global,
     configuration: Configuration<'a>,
     sql_root: Option<&'a Path>,
 }
 
-impl Session<'_> {
+impl<'a> Invocation<'a> {
+    fn read(
+        registry: &'a Registry,
+        global: &'a Global,
+        playbooks: &'a Playbooks,
+        destroys: bool,
+    ) -> Result<Self, Error> {
+        let read = jobs::read_playbooks(playbooks, destroys, &assignments(global)?)?;
+        let configuration = Configuration::read(global, registry, read)?;
+        Ok(Self { global, configuration, sql_root: playbooks.sqlroot.as_deref() })
+    }
+
+    fn warned(self) -> Self {
+        for warning in &self.configuration.warnings {
+            output::warn(warning);
+        }
+        self
+    }
+
     fn variables(&self) -> &Variables {
         &self.configuration.variables
     }
@@ -175,38 +195,7 @@ impl Session<'_> {
         self.configuration.backend.connect(&self.configuration.settings()?).await
     }
 
-    /// What is wrong, as far as that shows without a connection.
-    fn lint(&self) -> Result<(), Error> {
-        let dialect = self.configuration.backend.name();
-        let mut findings = websessions_playbook::lint(&self.configuration.playbooks, self.sql_root, dialect);
-        if self.configuration.playbooks.is_empty() {
-            for module in &self.configuration.custom {
-                let mut values = self.variables().to_values();
-                values.extend(module.variables.clone());
-                findings.extend(
-                    module.files.iter().flat_map(|file| websessions_playbook::lint_file(file, &values, dialect)),
-                );
-            }
-        }
-        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-        match self.global.output {
-            OutputFormat::Json => output::json(&findings),
-            OutputFormat::Text => {
-                for finding in &findings {
-                    let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-                    let severity = if finding.severity == Severity::Error { "error" } else { "warning" };
-                    output::data(&format!("{}{line}: {severity}: {}\n", finding.file, finding.message));
-                }
-                output::data(&format!("{errors} errors, {} warnings\n", findings.len() - errors));
-            }
-        }
-        if errors == 0 {
-            return Ok(());
-        }
-        Err(Error::Check { message: format!("{errors} errors"), hint: "mend what is listed as an error".to_owned() })
-    }
-
-    fn show(&self) {
+    fn show(&self) -> Result<(), Error> {
         if self.global.output == OutputFormat::Json {
             return output::json(&self.configuration.shown);
         }
@@ -215,28 +204,7 @@ impl Session<'_> {
             .shown
             .iter()
             .map(|shown| [shown.name.clone(), shown.value.clone(), shown.origin.clone()]);
-        output::data(&output::table(["name", "value", "origin"], rows));
-    }
-
-    async fn unlock(&self, yes: bool) -> Result<(), Error> {
-        let warehouse = self.connect().await?;
-        let failed = |source| Error::Warehouse { context: "can't look at the lock".into(), source };
-        let holder = lock::holder(&*warehouse, self.variables()).await.map_err(failed)?.map(|holder| holder.in_words);
-        let cleared = match &holder {
-            None => false,
-            Some(holder) => {
-                output::talk(&format!("the lock is held by {holder}"));
-                confirm("Clear it? A run that is still alive will stop before its next write.", yes)?;
-                lock::clear(&*warehouse, self.variables()).await.map_err(failed)?;
-                true
-            }
-        };
-        match self.global.output {
-            OutputFormat::Json => output::json(&json!({ "holder": holder, "cleared": cleared })),
-            OutputFormat::Text if cleared => output::data("cleared\n"),
-            OutputFormat::Text => output::data("nobody holds the lock\n"),
-        }
-        Ok(())
+        output::data(&output::table(["name", "value", "origin"], rows))
     }
 }
 

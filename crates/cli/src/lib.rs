@@ -8,10 +8,12 @@
 mod arguments;
 mod commands;
 mod configuration;
+mod hints;
+mod interruption;
 mod output;
 mod progress;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use std::process::ExitCode;
 use std::sync::Arc;
 use websessions_core::backend::{BackendFactory, Registry};
@@ -68,13 +70,15 @@ impl App {
             Ok(arguments) => arguments,
             Err(error) => {
                 // clap knows best where its texts go: help to stdout, errors to stderr.
-                let _ = error.print();
-                return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+                return match output::written(error.print()) {
+                    Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+                    Err(_) => ExitCode::FAILURE,
+                };
             }
         };
-        if let arguments::Command::Completions { shell } = arguments.command {
-            clap_complete::generate(shell, &mut arguments::Arguments::command(), "websessions", &mut std::io::stdout());
-            return ExitCode::SUCCESS;
+        if let Err(error) = check_descriptors() {
+            output::talk(&format!("error: can't start: {error}; raise the limit of open files (ulimit -n)"));
+            return ExitCode::FAILURE;
         }
         let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
@@ -83,6 +87,21 @@ impl App {
                 return ExitCode::FAILURE;
             }
         };
-        ExitCode::from(runtime.block_on(commands::dispatch(&self.registry, &arguments)))
+        let code = runtime.block_on(commands::dispatch(&self.registry, &arguments));
+        // A statement that was given up may still be running in this process.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        ExitCode::from(code)
     }
+}
+
+/// Whether this process may open what a run needs. Where a limit is too low, what opens more fails in ways of its own,
+/// some of them as panics.
+fn check_descriptors() -> std::io::Result<()> {
+    const NEEDED: usize = 32;
+    if cfg!(unix) {
+        let opened: std::io::Result<Vec<std::fs::File>> =
+            (0..NEEDED).map(|_| std::fs::File::open("/dev/null")).collect();
+        drop(opened?);
+    }
+    Ok(())
 }

@@ -8,9 +8,23 @@ use std::io::Write;
 use websessions_core::error::{Error, WarehouseErrorKind};
 use websessions_core::run::Report;
 
-/// Writes to stdout. A reader that went away is no error.
-pub(crate) fn data(text: &str) {
-    let _ = anstream::stdout().write_all(text.as_bytes());
+/// What standard output is called in errors.
+pub(crate) const STANDARD_OUTPUT: &str = "standard output";
+
+/// Writes to stdout. A reader that went away has seen enough: that alone is no error.
+pub(crate) fn data(text: &str) -> Result<(), Error> {
+    let mut out = anstream::stdout();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// What became of writing to stdout.
+pub(crate) fn written(result: std::io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::File { path: STANDARD_OUTPUT.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line to stderr.
@@ -24,11 +38,10 @@ pub(crate) fn warn(message: &str) {
 }
 
 /// Writes a value as JSON to stdout.
-pub(crate) fn json(value: &impl Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => data(&format!("{text}\n")),
-        Err(error) => talk(&format!("can't write JSON: {error}")),
-    }
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::File { path: STANDARD_OUTPUT.to_owned(), source: error.into() })?;
+    data(&format!("{text}\n"))
 }
 
 /// A number of bytes for people.
@@ -65,28 +78,8 @@ struct Failure<'a> {
     report: Option<&'a Report>,
 }
 
-/// What to do now, as a command where there is one.
-fn hint(error: &Error) -> Option<String> {
-    let hint = match error {
-        Error::Drift { .. } => {
-            "nothing was changed; alter the tables to the model's columns ('websessions plan main' shows them), or set entropy to build beside them"
-        }
-        Error::MissingInput { .. } => {
-            "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy"
-        }
-        Error::Locked { .. } => {
-            "wait for it to end; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
-        }
-        Error::Warehouse { source, .. } if source.kind == WarehouseErrorKind::Unsupported && source.hint.is_none() => {
-            "'websessions plan' without --estimate prints the SQL"
-        }
-        other => return other.hint(),
-    };
-    Some(hint.to_owned())
-}
-
 /// Tells an error: what failed, where, the warehouse's words, what was done by then, what to do now.
-pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat) {
+pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>, format: OutputFormat) {
     let mut causes = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
@@ -111,17 +104,21 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
     let code = source.and_then(|source| source.code.as_deref());
     let done = report.map(Report::done).unwrap_or_default();
     if format == OutputFormat::Json {
-        json(&Failure {
+        let failure = Failure {
             error: error.to_string(),
             causes,
-            hint: hint(error),
+            hint: hint.clone(),
             code,
             sql,
             place,
             exit_code: error.exit_code(),
             done,
             report,
-        });
+        };
+        // Where stdout is what failed, stderr is left.
+        if json(&failure).is_err() {
+            self::error(error, report, hint, OutputFormat::Text);
+        }
         return;
     }
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
@@ -166,7 +163,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, format: OutputFormat
     // A user's own script is for the user to mend.
     let resume = matches!(error, Error::Unit { place, .. } if place.file.is_some())
         .then(|| "mend it, then 'websessions resume' with the same flags continues there".to_owned());
-    if let Some(hint) = hint(error).or(resume) {
+    if let Some(hint) = hint.or(resume) {
         talk(&format!("{bold}hint{bold:#}: {hint}"));
     }
 }

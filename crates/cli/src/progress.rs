@@ -4,6 +4,7 @@ use crate::arguments::{Global, LogFormat};
 use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::Mutex;
 use std::time::Duration;
 use websessions_core::run::{Event, Listener};
 
@@ -14,6 +15,57 @@ pub(crate) fn listener(global: &Global) -> Box<dyn Listener> {
         LogFormat::Text if global.quiet => Box::new(Quiet),
         LogFormat::Text if std::io::stderr().is_terminal() => Box::new(Bar(ProgressBar::hidden())),
         LogFormat::Text => Box::new(Lines),
+    }
+}
+
+/// Passes events on, and remembers what runs.
+pub(crate) struct Remembering {
+    listener: Box<dyn Listener>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    running: Vec<String>,
+    last_done: Option<String>,
+}
+
+impl Remembering {
+    pub(crate) fn new(listener: Box<dyn Listener>) -> Self {
+        Self { listener, seen: Mutex::default() }
+    }
+
+    /// What was sent and has not ended.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.seen().running.clone()
+    }
+
+    /// What ended last.
+    pub(crate) fn last_done(&self) -> Option<String> {
+        self.seen().last_done.clone()
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Listener for Remembering {
+    fn on(&self, event: &Event) {
+        match event {
+            Event::UnitStarted { plan, step, unit, .. } => self.seen().running.push(format!("{plan}/{step}: {unit}")),
+            Event::UnitFinished { plan, step, unit, .. } => {
+                let done = format!("{plan}/{step}: {unit}");
+                let mut seen = self.seen();
+                seen.running.retain(|running| *running != done);
+                seen.last_done = Some(done);
+            }
+            Event::Retrying { unit, .. } => {
+                self.seen().running.retain(|running| !running.ends_with(&format!(": {unit}")));
+            }
+            _ => {}
+        }
+        self.listener.on(event);
     }
 }
 

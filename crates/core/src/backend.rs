@@ -22,12 +22,14 @@ pub struct Setting {
     pub required: bool,
     /// Whether its value must never be shown.
     pub secret: bool,
+    /// Whether its value is a path: a relative one begins at the file in which it stands.
+    pub path: bool,
 }
 
 impl Setting {
     /// An optional setting.
     pub const fn optional(name: &'static str, meaning: &'static str) -> Self {
-        Self { name, meaning, default: None, required: false, secret: false }
+        Self { name, meaning, default: None, required: false, secret: false, path: false }
     }
 
     /// With a value for when it is not set.
@@ -41,6 +43,13 @@ impl Setting {
     #[must_use]
     pub const fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    /// That is a path.
+    #[must_use]
+    pub const fn path(mut self) -> Self {
+        self.path = true;
         self
     }
 
@@ -112,6 +121,12 @@ pub trait BackendFactory: Send + Sync {
     /// What it can do beyond the model, for `websessions backends`.
     fn abilities(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The secrets that a connection with these settings takes from elsewhere by itself, such as a password from the
+    /// driver's own environment variable. They are not sent where a file says that nobody vouches for.
+    fn ambient_secrets(&self, _settings: &Settings) -> Vec<String> {
+        Vec::new()
     }
 
     /// Connects. Errors name what was refused and never show a secret.

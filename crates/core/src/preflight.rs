@@ -1,7 +1,8 @@
 //! What must hold before a phase changes anything: the input is there, and every table that stays has the model's columns.
 
 use crate::error::{Error, WarehouseError, WarehouseErrorKind};
-use crate::identifier::Identifier;
+use crate::identifier::{Entropy, Identifier};
+use crate::lock;
 use crate::model::{self, Module};
 use crate::table::{Lifetime, SchemaRole, Table};
 use crate::variables::Variables;
@@ -77,6 +78,30 @@ pub fn differences(warehouse: &dyn Warehouse, table: &Table, reported: &Reported
     differences
 }
 
+/// Refuses a suffix with which a table of the model has the name of another one: that of a run without a suffix, or with the
+/// rest of it. What one of them drops as its scratch would be what the other one keeps.
+pub fn check_names(modules: &[Module], variables: &Variables) -> Result<(), Error> {
+    let mut without = variables.clone();
+    without.entropy = Entropy::default();
+    let mut all = model::tables(modules, variables);
+    all.push(lock::table());
+    for (table, other) in all.iter().flat_map(|table| all.iter().map(move |other| (table, other))) {
+        let (own, other) = (variables.table_name(table), without.table_name(other));
+        let begins_with = own.name.to_lowercase().starts_with(&other.name.to_lowercase());
+        if own.schema == other.schema && begins_with && other.name.len() > without.table_name(table).name.len() {
+            return Err(Error::Configuration {
+                message: format!(
+                    "entropy {:?} makes {own} of the table {}: that is the name of {other}, or of it in another run",
+                    variables.entropy.as_str(),
+                    table.name
+                ),
+                hint: Some("choose another entropy, or a scratch_schema and an output_schema of their own".to_owned()),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Checks that those of some modules' tables that outlive a run and that exist have the model's columns. Nothing has
 /// changed yet when it fails. Gives the tables that exist.
 pub async fn check_tables(
@@ -84,6 +109,7 @@ pub async fn check_tables(
     modules: &[Module],
     variables: &Variables,
 ) -> Result<Vec<&'static str>, Error> {
+    check_names(modules, variables)?;
     let reported = reported_columns(warehouse, modules, variables)
         .await
         .map_err(|source| Error::Warehouse { context: "can't read the tables' columns".into(), source })?;

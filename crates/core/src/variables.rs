@@ -7,6 +7,7 @@ use crate::table::{SchemaRole, Table, TableName};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What `model_version` is unless it is set.
 pub const MODEL_VERSION: &str = "websessions/web/1.0.0";
@@ -78,7 +79,15 @@ pub const VARIABLES: &[VariableInfo] = &[
         default: "\"report\"",
         meaning: "sessions without a first or last page view: report | fail (before the commit) | keep_input (their page views stay staged)",
     },
+    VariableInfo {
+        name: "lock_lease",
+        default: "\"2m\"",
+        meaning: "how long the lock of a run that died keeps others out, such as \"90s\" or \"10m\"; a living run renews it",
+    },
 ];
+
+/// The shortest and the longest lease of the lock.
+const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(86_400);
 
 /// The older name of `upsert_lookback_days`.
 const OLD_LOOKBACK: &str = "upsert_lookback";
@@ -145,6 +154,9 @@ pub struct Variables {
     pub lookback_guard: LookbackGuard,
     /// Sessions that the joins drop.
     pub on_dropped_sessions: OnDroppedSessions,
+    /// How long the lock stays a run's without renewal.
+    #[serde(serialize_with = "in_units")]
+    pub lock_lease: Duration,
 }
 
 impl Default for Variables {
@@ -161,6 +173,7 @@ impl Default for Variables {
             model_version: MODEL_VERSION.to_owned(),
             lookback_guard: LookbackGuard::Widen,
             on_dropped_sessions: OnDroppedSessions::Report,
+            lock_lease: Duration::from_secs(120),
         }
     }
 }
@@ -222,6 +235,7 @@ impl Variables {
                             ],
                         )?;
                     }
+                    "lock_lease" => variables.lock_lease = lease(value)?,
                     "on_dropped_sessions" => {
                         variables.on_dropped_sessions = one_of(
                             text(value)?,
@@ -305,6 +319,28 @@ fn lookback_days(value: &Value) -> Result<u32, String> {
         .ok_or_else(|| format!("must be a whole number of days from 1 to {LONGEST_LOOKBACK_DAYS}, not {value}"))
 }
 
+/// A number of seconds, or a number with its unit.
+fn lease(value: &Value) -> Result<Duration, String> {
+    let seconds = match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let length = match (seconds, value) {
+        (Some(seconds), _) => Some(Duration::from_secs(seconds)),
+        (None, Value::String(text)) => humantime::parse_duration(text.trim()).ok(),
+        _ => None,
+    };
+    length.filter(|length| LEASES.contains(length) && length.subsec_nanos() == 0).ok_or_else(|| {
+        let [least, most] = [LEASES.start(), LEASES.end()].map(|length| humantime::format_duration(*length));
+        format!("must be a time in whole seconds from {least} to {most}, such as 90, \"90s\" or \"10m\", not {value}")
+    })
+}
+
+fn in_units<S: serde::Serializer>(length: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*length))
+}
+
 fn version(text: &str) -> Result<String, String> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "._-+/ :".contains(character);
     if !text.is_empty() && text.len() <= 64 && text.chars().all(allowed) {
@@ -356,6 +392,22 @@ mod tests {
         for bad in [json!(0), json!(-1), json!("x"), json!(36_526), json!(1e30), json!(true), json!("1; drop table")] {
             let error = parse(json!({"upsert_lookback_days": bad})).expect_err("refused");
             assert!(error.contains("1 to 36525"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_lease_is_seconds_or_a_time_with_its_unit() {
+        for (given, seconds) in
+            [(json!(90), 90), (json!("90"), 90), (json!("90s"), 90), (json!("10m"), 600), (json!("1h 5s"), 3605)]
+        {
+            let (variables, _) = parse(json!({"lock_lease": given})).expect("valid");
+            assert_eq!(variables.lock_lease.as_secs(), seconds);
+        }
+        for bad in
+            [json!(0), json!("1s"), json!("2 days"), json!("3500ms"), json!("soon"), json!(-5), json!(true), json!("")]
+        {
+            let error = parse(json!({"lock_lease": bad})).expect_err("refused");
+            assert!(error.contains("lock_lease") && error.contains("from 3s to 1day"), "{error}");
         }
     }
 

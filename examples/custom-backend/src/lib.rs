@@ -20,7 +20,7 @@ use websessions_core::rows::{Rows, Value};
 use websessions_core::warehouse::{Done, Warehouse};
 
 const SETTINGS: &[Setting] =
-    &[Setting::optional("database", "path of the database file; made if missing").or("websessions.sqlite")];
+    &[Setting::optional("database", "path of the database file; made if missing").or("websessions.sqlite").path()];
 
 /// The factory.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Whether the warehouse is fit for a run.
 
-use super::Session;
+use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
@@ -10,7 +10,7 @@ use websessions_core::table::ColumnType;
 use websessions_core::table::TableName;
 use websessions_core::{lock, preflight};
 
-impl Session<'_> {
+impl Invocation<'_> {
     pub(super) async fn doctor(&self) -> Result<(), Error> {
         let warehouse = self.connect().await?;
         let variables = self.variables();
@@ -38,23 +38,19 @@ impl Session<'_> {
                 checks.push(Check::ok(&format!("schema {schema}"), "is missing; main makes it"));
                 continue;
             }
-            let probe =
-                TableName { schema: schema.clone(), name: format!("sessions_doctor{}", variables.entropy.as_str()) };
-            let mut statements = vec![dialect.drop_table(&probe)];
-            statements.push(Statement::new(
+            // Nobody has a table of this name, and nothing is dropped that was not just made.
+            let name = format!("websessions_probe_{}", uuid::Uuid::new_v4().simple());
+            let probe = TableName { schema: schema.clone(), name };
+            let create = Statement::new(
                 "probe",
                 format!("CREATE TABLE {} (probe {})", dialect.table(&probe), dialect.column_type(ColumnType::Integer)),
-            ));
-            statements.push(dialect.drop_table(&probe));
-            let mut result = Ok(());
-            for statement in &statements {
-                if let Err(error) = warehouse.execute(statement).await {
-                    result = Err(error);
-                    break;
-                }
-            }
+            );
+            let result = match warehouse.execute(&create).await {
+                Ok(_) => warehouse.execute(&dialect.drop_table(&probe)).await,
+                refused => refused,
+            };
             checks.push(match result {
-                Ok(()) => Check::ok(&format!("schema {schema}"), "tables can be made and dropped"),
+                Ok(_) => Check::ok(&format!("schema {schema}"), "tables can be made and dropped"),
                 Err(error) => Check::problem(&format!("schema {schema}"), error.to_string()),
             });
         }
@@ -65,11 +61,11 @@ impl Session<'_> {
         ));
         let problems = checks.iter().filter(|check| !check.ok).count();
         match self.global.output {
-            OutputFormat::Json => output::json(&checks),
+            OutputFormat::Json => output::json(&checks)?,
             OutputFormat::Text => {
                 let mark = |ok: bool| if ok { "ok" } else { "PROBLEM" }.to_owned();
                 let rows = checks.into_iter().map(|check| [mark(check.ok), check.subject, check.found]);
-                output::data(&output::table(["", "what", "found"], rows));
+                output::data(&output::table(["", "what", "found"], rows))?;
             }
         }
         if problems == 0 {

@@ -1,7 +1,7 @@
 //! The configuration that does what a folder of playbooks does.
 
 use crate::arguments::{Global, OutputFormat};
-use crate::configuration::assignments;
+use crate::configuration::{FILE_NAME, assignments, write};
 use crate::output;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const SECRETS: &[(&str, &str)] =
 
 /// Writes it, and says what it could not carry over.
 pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>, force: bool) -> Result<(), Error> {
-    let path = global.config.clone().unwrap_or_else(|| PathBuf::from("websessions.toml"));
+    let path = global.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     if path.exists() && !force {
         return Err(Error::Configuration {
             message: format!("{} exists", path.display()),
@@ -36,13 +36,13 @@ pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
         table.insert("custom".to_owned(), toml::Value::Array(custom));
     }
     let text = format!("# Made from the playbooks in {}.\n\n{table}", directory.display());
-    std::fs::write(&path, text).map_err(|source| Error::File { path: path.display().to_string(), source })?;
+    write(&path, &text)?;
     match global.output {
-        OutputFormat::Json => output::json(&json!({ "written": path, "not_carried_over": left })),
+        OutputFormat::Json => output::json(&json!({ "written": path, "not_carried_over": left }))?,
         OutputFormat::Text => {
-            output::data(&format!("wrote {}\n", path.display()));
+            output::data(&format!("wrote {}\n", path.display()))?;
             for one in left {
-                output::data(&format!("not carried over: {one}\n"));
+                output::data(&format!("not carried over: {one}\n"))?;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What is to run: of the playbooks, or of the configuration.
 
-use super::Session;
+use super::Invocation;
 use crate::arguments::{Playbooks, Selection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use websessions_core::plan::Phase;
 use websessions_core::run::Job;
 use websessions_playbook::{Part, Playbook};
 
-impl Session<'_> {
+impl Invocation<'_> {
     pub(super) fn job(&self, phase: Phase, dialect: &Arc<dyn Dialect>) -> Job {
         Job::phase(&sessions::module(), phase, self.variables(), dialect)
     }

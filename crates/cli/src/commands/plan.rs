@@ -1,6 +1,6 @@
 //! The SQL before it runs, and what it would cost.
 
-use super::Session;
+use super::Invocation;
 use super::jobs::selected;
 use crate::arguments::{OutputFormat, PlanPhase, Selection};
 use crate::output;
@@ -12,7 +12,7 @@ use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
 use websessions_core::plan::{Phase, Plan, Statement, Unit};
 
-impl Session<'_> {
+impl Invocation<'_> {
     pub(super) fn plan(
         &self,
         registry: &Registry,
@@ -28,24 +28,22 @@ impl Session<'_> {
         let plans = self.plans(phase, selection, &dialect)?;
         if let Some(directory) = split {
             let written = write_steps(&plans, &*dialect, directory)?;
-            match self.global.output {
+            return match self.global.output {
                 OutputFormat::Json => output::json(&written),
                 OutputFormat::Text => output::data(&format!("{}\n", written.join("\n"))),
-            }
-            return Ok(());
+            };
         }
         match self.global.output {
             OutputFormat::Json => {
                 let plans: Vec<_> =
                     plans.iter().map(|plan| json!({ "plan": plan, "fingerprint": plan.fingerprint() })).collect();
-                output::json(&plans);
+                output::json(&plans)
             }
             OutputFormat::Text => {
                 let texts: Vec<String> = plans.iter().map(|plan| plan.to_sql(&*dialect)).collect();
-                output::data(&texts.join("\n"));
+                output::data(&texts.join("\n"))
             }
         }
-        Ok(())
     }
 
     fn plans(&self, phase: PlanPhase, selection: &Selection, dialect: &Arc<dyn Dialect>) -> Result<Vec<Plan>, Error> {
@@ -94,8 +92,7 @@ impl Session<'_> {
                 .iter()
                 .map(|(step, purpose, estimate)| json!({ "step": step, "statement": purpose, "estimate": estimate }))
                 .collect();
-            output::json(&estimates);
-            return Ok(());
+            return output::json(&estimates);
         }
         let known = || estimates.iter().filter_map(|(_, _, estimate)| estimate.as_ref());
         let (bytes, price) = (known().map(|known| known.bytes_processed).sum(), known().map(|known| known.price).sum());
@@ -112,11 +109,11 @@ impl Session<'_> {
                 row(step, purpose, estimate.as_ref().map(|known| (known.bytes_processed, known.price)))
             })
             .chain([row("total", "of what is known", Some((bytes, price)))]);
-        output::data(&output::table(["step", "statement", "reads", "US$"], rows));
+        output::data(&output::table(["step", "statement", "reads", "US$"], rows))?;
         if estimates.iter().any(|(_, _, estimate)| estimate.is_none()) {
             output::data(
                 "unknown: it reads what an earlier statement makes, so it can't be estimated before that ran\n",
-            );
+            )?;
         }
         Ok(())
     }

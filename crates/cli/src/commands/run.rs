@@ -2,38 +2,48 @@
 
 use super::jobs::selected;
 use super::tables::{check_readable, loaded_in_words};
-use super::{Failed, Session, confirm};
-use crate::arguments::{OutputFormat, Selection};
+use super::waiting::patiently;
+use super::{Failed, Invocation, confirm};
+use crate::arguments::{OutputFormat, Selection, Waiting};
+use crate::interruption::interrupted;
+use crate::progress::Remembering;
 use crate::{output, progress};
 use std::path::{Path, PathBuf};
 use websessions_core::CancellationToken;
+use websessions_core::error::Error;
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::plan::Phase;
 use websessions_core::run::{Job, Options, Report, Runner};
 use websessions_core::table::Lifetime;
 use websessions_core::warehouse::Done;
 
-impl Session<'_> {
-    pub(super) async fn run(&self, page_views: &[PathBuf], selection: &Selection) -> Result<(), Failed> {
+impl Invocation<'_> {
+    pub(super) async fn run(
+        &self,
+        page_views: &[PathBuf],
+        selection: &Selection,
+        waiting: Waiting,
+    ) -> Result<(), Failed> {
         let jobs = selected(self.jobs(&self.configuration.backend.dialect())?, selection)?;
         check_readable(page_views)?;
-        self.execute(page_views, &jobs, false).await
+        self.execute(page_views, &jobs, false, waiting).await
     }
 
-    pub(super) async fn resume(&self) -> Result<(), Failed> {
+    pub(super) async fn resume(&self, waiting: Waiting) -> Result<(), Failed> {
         let jobs = self.jobs(&self.configuration.backend.dialect())?;
-        self.execute(&[], &jobs, true).await
+        self.execute(&[], &jobs, true, waiting).await
     }
 
-    pub(super) async fn phase(&self, phase: Phase) -> Result<(), Failed> {
+    pub(super) async fn phase(&self, phase: Phase, waiting: Waiting) -> Result<(), Failed> {
         let job = self.job(phase, &self.configuration.backend.dialect());
-        self.execute(&[], &[job], false).await
+        self.execute(&[], &[job], false, waiting).await
     }
 
-    pub(super) async fn destroy(&self, yes: bool) -> Result<(), Failed> {
+    pub(super) async fn destroy(&self, yes: bool, waiting: Waiting) -> Result<(), Failed> {
         let dialect = self.configuration.backend.dialect();
         let job = self.job(Phase::Destroy, &dialect);
-        let warehouse = self.connect().await?;
+        let listener = progress::listener(self.global);
+        let warehouse = patiently(waiting, &*listener, async || Ok(self.connect().await?)).await?;
         output::talk(&format!("destroy in {}:", warehouse.location()));
         for (_, unit) in job.plan().units() {
             output::talk(&format!("  {}", unit.purpose()));
@@ -54,28 +64,92 @@ impl Session<'_> {
         }
         drop(warehouse);
         confirm("Drop them?", yes)?;
-        self.execute(&[], &[job], false).await
+        self.execute(&[], &[job], false, waiting).await
     }
 
-    async fn execute(&self, page_views: &[PathBuf], jobs: &[Job], resume: bool) -> Result<(), Failed> {
-        let warehouse = self.connect().await?;
-        let listener = progress::listener(self.global);
+    async fn execute(
+        &self,
+        page_views: &[PathBuf],
+        jobs: &[Job],
+        resume: bool,
+        waiting: Waiting,
+    ) -> Result<(), Failed> {
         let cancellation = CancellationToken::new();
-        let watch = tokio::spawn(cancel_on_interrupt(cancellation.clone()));
-        let runner = Runner::new(&*warehouse, self.variables())
-            .listener(&*listener)
-            .cancellation(cancellation)
-            .options(Options::new(&gethostname::gethostname().to_string_lossy()));
-        let files: Vec<&Path> = page_views.iter().map(PathBuf::as_path).collect();
-        let result = if resume { runner.resume(jobs).await } else { runner.run_jobs(&files, jobs).await };
-        watch.abort();
+        let listener = Remembering::new(progress::listener(self.global));
+        let (report, location) = tokio::select! {
+            done = self.work(page_views, jobs, resume, waiting, &listener, &cancellation) => done?,
+            () = given_up(&cancellation) => return Err(self.given_up(&listener)),
+        };
         drop(listener);
-        let report = result?;
         match self.global.output {
-            OutputFormat::Json => output::json(&report),
-            OutputFormat::Text => output::data(&self.summary(&report, &warehouse.location())),
+            OutputFormat::Json => output::json(&report)?,
+            OutputFormat::Text => output::data(&self.summary(&report, &location))?,
         }
         Ok(())
+    }
+
+    /// The run itself, again and again while another one has the lock and there is patience left.
+    async fn work(
+        &self,
+        page_views: &[PathBuf],
+        jobs: &[Job],
+        resume: bool,
+        waiting: Waiting,
+        listener: &Remembering,
+        cancellation: &CancellationToken,
+    ) -> Result<(Report, String), Failed> {
+        let stopped = || Error::Cancelled { next: "the run began".to_owned() };
+        let mut files: Vec<&Path> = page_views.iter().map(PathBuf::as_path).collect();
+        let mut loaded = Vec::new();
+        let run = patiently(waiting, listener, async || {
+            let warehouse = tokio::select! {
+                connected = self.connect() => connected?,
+                () = cancellation.cancelled() => return Err(stopped().into()),
+            };
+            let runner = Runner::new(&*warehouse, self.variables())
+                .listener(listener)
+                .cancellation(cancellation.clone())
+                .options(self.options());
+            let result = if resume { runner.resume(jobs).await } else { runner.run_jobs(&files, jobs).await };
+            match result {
+                Ok(mut report) => {
+                    report.loaded.splice(..0, std::mem::take(&mut loaded));
+                    Ok((report, warehouse.location()))
+                }
+                Err(failed) => {
+                    // What is staged is not loaded again.
+                    if !failed.report.loaded.is_empty() {
+                        files.clear();
+                        loaded.extend(failed.report.loaded.iter().cloned());
+                    }
+                    Err(Failed::from(failed))
+                }
+            }
+        });
+        run.await
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::new(&gethostname::gethostname().to_string_lossy());
+        options.lease = self.variables().lock_lease;
+        options
+    }
+
+    /// The user asked twice to stop: nothing more is awaited, and what was sent last may or may not be done.
+    fn given_up(&self, listener: &Remembering) -> Failed {
+        let running = match listener.running().as_slice() {
+            [] => "the warehouse answered; whether what was asked last is done".to_owned(),
+            running => format!("the end of {}; whether that was applied", running.join(", ")),
+        };
+        let lease = self.options().lease.as_secs();
+        Failed {
+            error: Error::Cancelled { next: format!("{running} is not known") },
+            report: None,
+            hint: Some(format!(
+                "{}the warehouse may still be at it; the lock frees itself in at most {lease} s, or 'websessions unlock' clears it; then run again: every step of the model can run twice",
+                listener.last_done().map(|done| format!("done before: up to {done}; ")).unwrap_or_default()
+            )),
+        }
     }
 
     fn summary(&self, report: &Report, location: &str) -> String {
@@ -120,22 +194,9 @@ impl Session<'_> {
     }
 }
 
-/// The first Ctrl-C (or SIGTERM) ends the run in order; the second leaves at once.
-async fn cancel_on_interrupt(cancellation: CancellationToken) {
+/// The first Ctrl-C (or SIGTERM) ends the run in order; this ends at the second.
+async fn given_up(cancellation: &CancellationToken) {
     interrupted().await;
     cancellation.cancel();
     interrupted().await;
-    #[expect(clippy::exit, reason = "the second Ctrl-C asks for just that")]
-    std::process::exit(130);
-}
-
-async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = tokio::signal::ctrl_c() => return,
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

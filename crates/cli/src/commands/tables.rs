@@ -1,8 +1,9 @@
-//! Tables in and out of the warehouse.
+//! Page views into the warehouse, and the names of tables.
 
-use super::Session;
-use crate::arguments::OutputFormat;
-use crate::output;
+use super::waiting::patiently;
+use super::{Failed, Invocation};
+use crate::arguments::{OutputFormat, Waiting};
+use crate::{output, progress};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::unknown;
@@ -13,49 +14,65 @@ use websessions_core::preflight;
 use websessions_core::table::TableName;
 use websessions_core::warehouse::Loaded;
 
-impl Session<'_> {
-    pub(super) async fn load(&self, files: &[PathBuf]) -> Result<(), Error> {
+impl Invocation<'_> {
+    pub(super) async fn load(&self, files: &[PathBuf], waiting: Waiting) -> Result<(), Failed> {
         check_readable(files)?;
-        let warehouse = self.connect().await?;
         let module = sessions::module();
-        preflight::check_tables(&*warehouse, &[module], self.variables()).await?;
         let Some(input) = module.input.and_then(|input| module.table(input, self.variables())) else {
-            return Err(Error::configuration("no module reads files"));
+            return Err(Error::configuration("no module reads files").into());
         };
         let table = self.variables().table_name(&input);
         let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        let loaded = warehouse
-            .load(&paths, &input, &table)
-            .await
-            .map_err(|source| Error::Warehouse { context: "can't load the page views".into(), source })?;
+        let listener = progress::listener(self.global);
+        let (loaded, location) = patiently(waiting, &*listener, async || {
+            let warehouse = self.connect().await?;
+            preflight::check_tables(&*warehouse, &[module], self.variables()).await?;
+            let failed = |source| Error::Warehouse { context: "can't load the page views".into(), source };
+            Ok((warehouse.load(&paths, &input, &table).await.map_err(failed)?, warehouse.location()))
+        })
+        .await?;
         match self.global.output {
-            OutputFormat::Json => output::json(&loaded),
+            OutputFormat::Json => output::json(&loaded)?,
             OutputFormat::Text => {
                 for file in &loaded {
-                    output::data(&loaded_in_words(file));
+                    output::data(&loaded_in_words(file))?;
                 }
-                output::data(&format!("staged in {table}, {}\n", warehouse.location()));
+                output::data(&format!("staged in {table}, {location}\n"))?;
             }
         }
         Ok(())
     }
 
-    pub(super) async fn export(&self, name: &str, file: &Path) -> Result<(), Error> {
-        let table = self.table(name)?;
-        let warehouse = self.connect().await?;
-        let rows = warehouse
-            .export(&table, file)
-            .await
-            .map_err(|source| Error::Warehouse { context: format!("can't export {table}"), source })?;
-        match self.global.output {
-            OutputFormat::Json => output::json(&json!({ "table": table.to_string(), "file": file, "rows": rows })),
-            OutputFormat::Text => output::data(&format!("{table}: {rows} rows to {}\n", file.display())),
+    /// The columns of a table of the model, as the target's dialect has them: of the input, unless one is named.
+    pub(super) fn columns(&self, name: Option<&str>) -> Result<(), Error> {
+        let modules = model::modules();
+        let all = model::tables(&modules, self.variables());
+        let inputs: Vec<&str> = modules.iter().filter_map(|module| module.input).collect();
+        let name = name.or(inputs.first().copied()).unwrap_or_default();
+        let Some(table) = all.iter().find(|table| table.name == name) else {
+            return Err(Error::configuration(unknown("table", name, all.iter().map(|table| table.name))));
+        };
+        let dialect = self.configuration.backend.dialect();
+        let rows = table.columns.iter().map(|column| {
+            let note = match (inputs.contains(&table.name) && column.required, column.not_null) {
+                (true, _) => "needed in every file",
+                (_, true) => "never NULL",
+                _ => "",
+            };
+            (column.name.to_string(), dialect.column_type(column.column_type), note)
+        });
+        if self.global.output == OutputFormat::Json {
+            let columns: Vec<_> = rows
+                .map(|(name, column_type, note)| json!({ "name": name, "type": column_type, "note": note }))
+                .collect();
+            return output::json(&columns);
         }
-        Ok(())
+        let rows = rows.map(|(name, column_type, note)| [name, column_type, note.to_owned()]);
+        output::data(&output::table([&self.variables().table_name(table).to_string(), "type", ""], rows))
     }
 
     /// A table of the model by its own name, with or without entropy and schema; any other as SCHEMA.TABLE.
-    fn table(&self, given: &str) -> Result<TableName, Error> {
+    pub(super) fn table(&self, given: &str) -> Result<TableName, Error> {
         let variables = self.variables();
         let entropy = variables.entropy.as_str();
         let (schema, name) = given.rsplit_once('.').map_or((None, given), |(schema, name)| (Some(schema), name));

@@ -81,15 +81,11 @@ pub struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// With the usual options, and nobody who listens.
+    /// With the usual options, the variables' lease, and nobody who listens.
     pub fn new(warehouse: &'a dyn Warehouse, variables: &'a Variables) -> Self {
-        Self {
-            warehouse,
-            variables,
-            listener: &Silence,
-            cancellation: CancellationToken::new(),
-            options: Options::new("a program's"),
-        }
+        let mut options = Options::new("a program's");
+        options.lease = variables.lock_lease;
+        Self { warehouse, variables, listener: &Silence, cancellation: CancellationToken::new(), options }
     }
 
     /// On another connection.

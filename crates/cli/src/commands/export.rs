@@ -1,0 +1,146 @@
+//! A table into a file, which is whole or as it was before. What is no file (standard output, a device, a pipe) gets the
+//! table when it is whole.
+
+use super::Invocation;
+use crate::arguments::OutputFormat;
+use crate::interruption::interrupted;
+use crate::output;
+use serde_json::json;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use websessions_core::error::{Error, WarehouseError};
+use websessions_core::table::TableName;
+use websessions_core::warehouse::Warehouse;
+
+/// The names of standard output.
+const STANDARD_OUTPUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
+/// Where a table goes.
+enum Destination {
+    StandardOutput,
+    /// A device, or a pipe with a name.
+    Stream(PathBuf),
+    /// A file, which the new one takes the place of.
+    File(PathBuf),
+}
+
+impl Invocation<'_> {
+    pub(super) async fn export(&self, name: &str, to: &Path) -> Result<(), Error> {
+        let table = self.table(name)?;
+        let destination = Destination::find(to)?;
+        // Beside the file, so that the last step is a rename.
+        let folder = destination.folder()?;
+        let part = folder.path().join(destination.file_name());
+        let warehouse = self.connect().await?;
+        let rows = write(&*warehouse, &table, &part, to).await?;
+        destination.take(&part).map_err(|source| Error::File { path: to.display().to_string(), source })?;
+        let answer = match self.global.output {
+            OutputFormat::Json => json!({ "table": table.to_string(), "file": to, "rows": rows }).to_string(),
+            OutputFormat::Text => format!("{table}: {rows} rows to {}", to.display()),
+        };
+        match destination {
+            // Its data is there.
+            Destination::StandardOutput => {
+                if !self.global.quiet {
+                    output::talk(&answer);
+                }
+                Ok(())
+            }
+            _ => output::data(&format!("{answer}\n")),
+        }
+    }
+}
+
+/// Has the warehouse write the file, unless the user stops it.
+async fn write(warehouse: &dyn Warehouse, table: &TableName, part: &Path, to: &Path) -> Result<u64, Error> {
+    let export = warehouse.export(table, part);
+    tokio::pin!(export);
+    let written = tokio::select! {
+        written = &mut export => written,
+        () = interrupted() => {
+            let _ = warehouse.cancel().await;
+            tokio::select! {
+                _ = export => {}
+                () = interrupted() => {}
+            }
+            return Err(Error::Cancelled { next: format!("{table} was in {}", to.display()) });
+        }
+    };
+    written.map_err(|source| {
+        // The user knows the file by its own name.
+        let message = source.message.replace(&part.display().to_string(), &to.display().to_string());
+        Error::Warehouse { context: format!("can't export {table}"), source: WarehouseError { message, ..source } }
+    })
+}
+
+impl Destination {
+    fn find(to: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::File { path: to.display().to_string(), source };
+        if STANDARD_OUTPUT.iter().any(|name| to == Path::new(name)) {
+            return Ok(Self::StandardOutput);
+        }
+        match std::fs::metadata(to) {
+            Ok(found) if found.is_dir() => Err(Error::configuration(format!("{} is a folder", to.display()))),
+            Ok(found) if found.is_file() => {
+                // A file that must not be written is not replaced either.
+                OpenOptions::new().append(true).open(to).map_err(failed)?;
+                // What a link leads to is replaced, not the link.
+                Ok(Self::File(std::fs::canonicalize(to).map_err(failed)?))
+            }
+            Ok(_) => Ok(Self::Stream(to.to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::File(to.to_owned())),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// A folder for the file while it is written, which ends with this process.
+    fn folder(&self) -> Result<TempDir, Error> {
+        let mut name = tempfile::Builder::new();
+        let name = name.prefix(".websessions-export-");
+        match self {
+            Self::File(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                name.tempdir_in(folder).map_err(|source| Error::File { path: path.display().to_string(), source })
+            }
+            Self::Stream(_) | Self::StandardOutput => name
+                .tempdir()
+                .map_err(|source| Error::File { path: std::env::temp_dir().display().to_string(), source }),
+        }
+    }
+
+    /// The name whose ending says the format: CSV where there is no ending.
+    fn file_name(&self) -> PathBuf {
+        let named = match self {
+            Self::File(path) => path.file_name(),
+            Self::Stream(path) => path.file_name().filter(|_| path.extension().is_some()),
+            Self::StandardOutput => None,
+        };
+        named.map_or_else(|| PathBuf::from("table.csv"), PathBuf::from)
+    }
+
+    /// Takes the file that is whole.
+    fn take(&self, part: &Path) -> std::io::Result<()> {
+        match self {
+            Self::File(path) => {
+                if let Ok(replaced) = std::fs::metadata(path) {
+                    std::fs::set_permissions(part, replaced.permissions())?;
+                }
+                File::open(part)?.sync_all()?;
+                std::fs::rename(part, path)
+            }
+            Self::Stream(path) => {
+                let mut stream = OpenOptions::new().write(true).open(path)?;
+                std::io::copy(&mut File::open(part)?, &mut stream).map(|_| ())
+            }
+            Self::StandardOutput => {
+                let mut out = std::io::stdout().lock();
+                let copied = std::io::copy(&mut File::open(part)?, &mut out).map(|_| ());
+                match copied.and_then(|()| std::io::Write::flush(&mut out)) {
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                    other => other,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Patience: a command that finds another run's lock, or a database file that another process has open, tries again.
+
+use super::Failed;
+use crate::arguments::Waiting;
+use std::time::{Duration, Instant};
+use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::run::{Event, Listener};
+
+/// How long between two attempts.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Tries until nobody else is in the way, or the time is over.
+pub(super) async fn patiently<T>(
+    waiting: Waiting,
+    listener: &dyn Listener,
+    mut attempt: impl AsyncFnMut() -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    let deadline = Instant::now() + Duration::from_secs(waiting.seconds);
+    let mut told = false;
+    loop {
+        let failed = match attempt().await {
+            Err(failed) if is_in_the_way(&failed.error) => failed,
+            other => return other,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(failed);
+        }
+        if !told {
+            let words = websessions_core::error::chain(&failed.error);
+            listener.on(&Event::Warning { message: format!("waiting up to {} s: {words}", waiting.seconds) });
+            told = true;
+        }
+        tokio::time::sleep(INTERVAL.min(left)).await;
+    }
+}
+
+/// Whether another run, or another process, was met before anything was done.
+fn is_in_the_way(error: &Error) -> bool {
+    match error {
+        Error::Locked { .. } => true,
+        Error::Warehouse { source, .. } => source.kind == WarehouseErrorKind::Locked,
+        _ => false,
+    }
+}

@@ -1,0 +1,168 @@
+//! The configuration file: what stands in it, as it is written there.
+
+use super::target::SettingValue;
+use super::trust;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use websessions_core::did_you_mean::unknown;
+use websessions_core::error::Error;
+use websessions_playbook::CustomModule;
+
+/// The file that is read if none is named.
+pub(crate) const FILE_NAME: &str = "websessions.toml";
+
+/// Writes a configuration file, which nobody else may write, whatever the umask is: else it would not be read.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|source| Error::File { path: path.display().to_string(), source })
+}
+
+/// The file's parts. Empty if there is no file.
+#[derive(Default)]
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    text: String,
+    /// Whether it was found, and not named by the user.
+    found: bool,
+    pub(super) variables: toml::Table,
+    pub(super) targets: toml::Table,
+    pub(super) default_target: Option<String>,
+    custom: Vec<toml::Value>,
+}
+
+impl File {
+    pub(super) fn read(given: Option<&Path>) -> Result<Self, Error> {
+        let path = given.unwrap_or(Path::new(FILE_NAME));
+        let failed = |error: std::io::Error| {
+            Error::configuration(format!("can't read the configuration file {}: {error}", path.display()))
+        };
+        let mut opened = match std::fs::File::open(path) {
+            Ok(opened) => opened,
+            Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(failed(error)),
+        };
+        if given.is_none() {
+            trust::check_owner(path, &opened)?;
+        }
+        let mut text = String::new();
+        opened.read_to_string(&mut text).map_err(failed)?;
+        let shown = path.display();
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            Error::configuration(format!("{shown}: {}", error.to_string().trim_end()))
+        })?;
+        let mut file = Self { path: path.to_owned(), text, found: given.is_none(), ..Self::default() };
+        for (key, value) in table {
+            let wrong = |must: &str| Error::configuration(format!("{shown}: {key} must be {must}"));
+            match (key.as_str(), value) {
+                ("variables", toml::Value::Table(table)) => file.variables = table,
+                ("variables", _) => return Err(wrong("a table, [variables]")),
+                ("target", toml::Value::Table(table)) => file.targets = table,
+                ("target", _) => return Err(wrong("tables, [target.NAME]")),
+                ("default_target", toml::Value::String(name)) => file.default_target = Some(name),
+                ("default_target", _) => return Err(wrong("text")),
+                ("custom", toml::Value::Array(modules)) => file.custom = modules,
+                ("custom", _) => return Err(wrong("an array of tables, [[custom]]")),
+                (other, _) => {
+                    let known = ["variables", "target", "default_target", "custom"];
+                    return Err(Error::configuration(format!("{shown}: {}", unknown("key", other, known))));
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    /// The folder that the file's relative paths begin at.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Refuses what the file would do with the user's rights, unless it was named or trusted.
+    pub(super) fn check_trusted(&self, wants: &str) -> Result<(), Error> {
+        if self.found { trust::check(&self.path, &self.text, wants) } else { Ok(()) }
+    }
+
+    /// Trusts the file, and says what its targets run and read with the user's rights.
+    pub(super) fn trust(&self) -> Result<Vec<String>, Error> {
+        let mut wants = Vec::new();
+        for name in self.targets.keys() {
+            let settings = self.target(name)?.settings;
+            wants.extend(
+                settings
+                    .iter()
+                    .filter_map(|(setting, value)| Some((setting, value.wants()?)))
+                    .map(|(setting, wants)| format!("[target.{name}] {setting}: {wants}")),
+            );
+        }
+        trust::remember(&self.path, &self.text)?;
+        Ok(wants)
+    }
+
+    pub(super) fn custom_modules(&self) -> Result<Vec<CustomModule>, Error> {
+        self.custom.iter().enumerate().map(|(position, module)| self.custom_module(position, module)).collect()
+    }
+
+    fn custom_module(&self, position: usize, module: &toml::Value) -> Result<CustomModule, Error> {
+        let place = format!("{}: [[custom]] number {}", self.path.display(), position + 1);
+        let wrong = |problem: &str| Error::configuration(format!("{place}: {problem}"));
+        let table = module.as_table().ok_or_else(|| wrong("must be a table"))?;
+        let known = ["name", "files", "variables"];
+        if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
+            return Err(wrong(&unknown("key", key, known)));
+        }
+        let name = table.get("name").and_then(toml::Value::as_str).ok_or_else(|| wrong("needs a name"))?;
+        let files = table
+            .get("files")
+            .and_then(toml::Value::as_array)
+            .and_then(|files| files.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>())
+            .filter(|files| !files.is_empty())
+            .ok_or_else(|| wrong("needs files, a list of paths of SQL files"))?;
+        let variables = match table.get("variables") {
+            None => BTreeMap::new(),
+            Some(toml::Value::Table(table)) => table
+                .iter()
+                .map(|(name, value)| (name.clone(), serde_json::to_value(value).unwrap_or(Value::Null)))
+                .collect(),
+            Some(_) => return Err(wrong("variables must be a table")),
+        };
+        let files = files.iter().map(|file| self.folder().join(file)).collect();
+        Ok(CustomModule { name: name.to_owned(), files, variables })
+    }
+
+    /// What a target of the file says: its type and its settings.
+    pub(super) fn target(&self, name: &str) -> Result<FileTarget<'_>, Error> {
+        let names: Vec<&str> = self.targets.keys().map(String::as_str).collect();
+        let target = self.targets.get(name).ok_or_else(|| {
+            Error::configuration(if names.is_empty() {
+                format!("there is no target {name:?}: there is no [target.{name}] in a {FILE_NAME}")
+            } else {
+                unknown("target", name, names.iter().copied())
+            })
+        })?;
+        let place = format!("{}: [target.{name}]", self.path.display());
+        let wrong = |problem: &str| Error::configuration(format!("{place}: {problem}"));
+        let table = target.as_table().ok_or_else(|| wrong("must be a table"))?;
+        let backend = table.get("type").and_then(toml::Value::as_str).ok_or_else(|| wrong("needs a type"))?;
+        let mut settings = BTreeMap::new();
+        for (key, value) in table.iter().filter(|(key, _)| *key != "type") {
+            let value = SettingValue::of_file(value).map_err(|problem| wrong(&format!("{key} {problem}")))?;
+            settings.insert(key.clone(), value);
+        }
+        Ok(FileTarget { place, backend, settings })
+    }
+}
+
+/// One `[target.NAME]`.
+pub(super) struct FileTarget<'a> {
+    /// Where it stands, for errors.
+    pub(super) place: String,
+    pub(super) backend: &'a str,
+    pub(super) settings: BTreeMap<String, SettingValue>,
+}

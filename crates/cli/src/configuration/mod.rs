@@ -1,0 +1,100 @@
+//! Where values come from: flags before the environment before a playbook before the file before defaults; each value
+//! keeps its origin.
+
+mod file;
+mod layers;
+mod starter;
+mod target;
+mod trust;
+
+pub(crate) use file::{FILE_NAME, write};
+pub(crate) use layers::assignments;
+pub(crate) use starter::starter;
+
+use crate::arguments::Global;
+use file::File;
+use layers::Layers;
+use serde::Serialize;
+use std::path::PathBuf;
+use target::ChosenTarget;
+use websessions_core::backend::{BackendFactory, Registry, Settings};
+use websessions_core::error::Error;
+use websessions_core::variables::Variables;
+use websessions_core::{model, preflight};
+use websessions_playbook::{CustomModule, Playbook};
+
+/// One value, as `config show` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) origin: String,
+}
+
+/// Everything that flags, environment, playbooks and file say.
+pub(crate) struct Configuration<'a> {
+    pub(crate) variables: Variables,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) custom: Vec<CustomModule>,
+    pub(crate) playbooks: Vec<Playbook>,
+    pub(crate) backend: &'a dyn BackendFactory,
+    pub(crate) shown: Vec<Shown>,
+    target: ChosenTarget<'a>,
+    file: File,
+    layers: Layers,
+}
+
+impl<'a> Configuration<'a> {
+    pub(crate) fn read(global: &Global, registry: &'a Registry, playbooks: Vec<Playbook>) -> Result<Self, Error> {
+        let file = File::read(global.config.as_deref())?;
+        let mut warnings = Vec::new();
+        let layers = Layers::read(global, &file, !playbooks.is_empty(), &mut warnings)?;
+        // The first one that runs a phase says where the run's tables are; all must agree.
+        let placing = playbooks.iter().find(|playbook| !playbook.phases().is_empty()).or(playbooks.first());
+        let (variables, more_warnings) = layers.variables(placing)?;
+        preflight::check_names(&model::modules(), &variables)?;
+        warnings.extend(more_warnings);
+        for playbook in &playbooks {
+            let odd = playbook.warnings.iter().cloned().chain(playbook.model_variables().1);
+            warnings.extend(odd.map(|warning| format!("{}: {warning}", playbook.path.display())));
+        }
+        let target = target::choose(global, &file, &playbooks, registry, &mut warnings)?;
+        let custom = file.custom_modules()?;
+        let path = file.path.display().to_string();
+        if !custom.is_empty() && !playbooks.is_empty() {
+            warnings.push(format!("the [[custom]] modules of {path} are left out: playbooks are run"));
+        }
+        let mut shown = layers.show(placing, &variables);
+        shown.extend(target.show());
+        shown.extend(custom.iter().map(|module| {
+            let files: Vec<String> = module.files.iter().map(|file| file.display().to_string()).collect();
+            Shown { name: format!("custom.{}", module.name), value: files.join(", "), origin: path.clone() }
+        }));
+        Ok(Self { variables, warnings, custom, playbooks, backend: target.backend, shown, target, file, layers })
+    }
+
+    /// The model's variables as a playbook has them.
+    pub(crate) fn variables_of(&self, playbook: &Playbook) -> Result<Variables, Error> {
+        let (variables, _) = self.layers.variables(Some(playbook))?;
+        preflight::check_names(&model::modules(), &variables)?;
+        Ok(variables)
+    }
+
+    /// The target's settings, with secrets read from where they are kept.
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
+        self.target.settings(&self.file)
+    }
+}
+
+/// Trusts the configuration file, and gives its path and what it runs and reads with the user's rights.
+pub(crate) fn trust(global: &Global) -> Result<(PathBuf, Vec<String>), Error> {
+    let file = File::read(global.config.as_deref())?;
+    if file.path.as_os_str().is_empty() {
+        return Err(Error::Configuration {
+            message: format!("there is no {FILE_NAME} in this folder"),
+            hint: Some("'websessions init' writes one".to_owned()),
+        });
+    }
+    let wants = file.trust()?;
+    Ok((file.path, wants))
+}

@@ -1,0 +1,38 @@
+//! The configuration file that `init` writes: commented, with every variable and every compiled-in backend's settings.
+
+use std::fmt::Write;
+use websessions_core::backend::Registry;
+use websessions_core::variables::VARIABLES;
+
+/// The text of the starter configuration.
+pub(crate) fn starter(registry: &Registry) -> String {
+    let mut text = String::from(
+        "# Configuration of websessions. What is commented out is the default. Relative paths begin at this file.\n# 'websessions columns' lists the columns of page views, their types, and which of them every file must have.\n\n[variables]\n",
+    );
+    for variable in VARIABLES {
+        let _ = writeln!(text, "# {}\n# {} = {}", variable.meaning, variable.name, variable.default);
+    }
+    for (position, backend) in registry.all().iter().enumerate() {
+        let comment = if position == 0 { "" } else { "# " };
+        let _ = writeln!(
+            text,
+            "\n# {}\n{comment}[target.{}]\n{comment}type = {:?}",
+            backend.about(),
+            backend.name(),
+            backend.name()
+        );
+        for setting in backend.settings() {
+            let value = match (setting.secret, setting.default) {
+                (true, _) => "{ env = \"NAME\" }".to_owned(),
+                (false, Some(default)) => format!("{default:?}"),
+                (false, None) => "\"\"".to_owned(),
+            };
+            let _ = writeln!(text, "# {}\n# {} = {value}", setting.meaning, setting.name);
+        }
+    }
+    text.push_str(
+        "\n# Your own SQL, run between main and complete, in this order. Files are Go templates: {{.output_schema}}.\n\
+         # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n",
+    );
+    text
+}

@@ -1,0 +1,30 @@
+//! What to do about an error, in this command line's words.
+
+use crate::output::STANDARD_OUTPUT;
+use websessions_core::error::{Error, WarehouseErrorKind};
+
+/// The command that helps, where there is one; else what the error itself says.
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    let words = match error {
+        Error::Drift { .. } => {
+            "nothing was changed; alter the tables to the model's columns ('websessions plan main' shows them), or set entropy to build beside them"
+        }
+        Error::MissingInput { .. } => {
+            "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy"
+        }
+        Error::Warehouse { source, .. } if source.kind == WarehouseErrorKind::Unsupported && source.hint.is_none() => {
+            "'websessions plan' without --estimate prints the SQL"
+        }
+        Error::Locked { .. } => {
+            "wait for it to end, as --wait SECONDS does; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
+        }
+        Error::File { path, .. } if path == STANDARD_OUTPUT => {
+            "only the answer was lost; what the command does is done"
+        }
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            "the disk is full: make room, then do it again"
+        }
+        other => return other.hint(),
+    };
+    Some(words.to_owned())
+}
