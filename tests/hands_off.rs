@@ -38,13 +38,20 @@ fn opening_a_file_changes_no_table_that_is_called_like_a_lock() {
         .execute_batch(
             "CREATE SCHEMA shop; CREATE TABLE shop.sessions_locker (id INTEGER, holder TEXT); INSERT INTO shop.sessions_locker VALUES (1, 'Ann'), (2, 'Bob');
              CREATE TABLE shop.sessions_lock (holder TEXT, door INTEGER); INSERT INTO shop.sessions_lock VALUES ('Ann', 1);
-             CREATE TABLE scratch.sessions_lockers (door INTEGER)",
+             CREATE TABLE scratch.sessions_lockers (door INTEGER);
+             CREATE TABLE scratch.sessions_lock_of_old (holder TEXT, host TEXT, acquired_tstamp TIMESTAMP, expires_tstamp TIMESTAMP, stopped_at TEXT, done_before TEXT);
+             INSERT INTO scratch.sessions_lock_of_old (holder, acquired_tstamp) VALUES ('Ann', TIMESTAMP '2024-01-01')",
         )
         .expect("tables of the user's");
     let before = folder.dump();
     folder.run(&["doctor"]).done("doctor").expect("all is well");
     folder.run(&["export", "sessions", "--to", "x.csv"]).done("export").expect("exported");
     assert_eq!(folder.dump(), before);
+    folder.run(&["run", "--page-views", "good.csv"]).done("run").expect("a run");
+    let after = folder.dump();
+    for theirs in before.lines().filter(|line| line.contains("sessions_lock")) {
+        assert!(after.contains(theirs), "{theirs}: {after}");
+    }
 }
 
 #[test]

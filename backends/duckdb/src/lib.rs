@@ -86,6 +86,8 @@ pub struct DuckDbWarehouse {
 }
 
 struct Inner {
+    /// When, by the engine's clock.
+    opened: String,
     root: Mutex<Connection>,
     idle: Mutex<Vec<Connection>>,
     busy: Mutex<BTreeMap<u64, Arc<InterruptHandle>>>,
@@ -113,8 +115,10 @@ impl DuckDbWarehouse {
         let whole = std::path::absolute(path)
             .map_err(|error| (context(), WarehouseError::new(WarehouseErrorKind::Resources, error.to_string())))?;
         let root = Connection::open_with_flags(whole, config).map_err(|error| (context(), warehouse_error(&error)))?;
-        free_dead_locks(&root).map_err(|error| (context(), error))?;
-        let inner = Inner { root: Mutex::new(root), idle: Mutex::default(), busy: Mutex::default() };
+        let now =
+            query(&root, &format!("SELECT {} AS now", DuckDbDialect.now())).map_err(|error| (context(), error))?;
+        let opened = now.get(0, "now").to_string();
+        let inner = Inner { opened, root: Mutex::new(root), idle: Mutex::default(), busy: Mutex::default() };
         Ok(Self { path: path.to_owned(), inner: Arc::new(inner) })
     }
 
@@ -218,30 +222,22 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
     WarehouseError::new(kind, message).with_line_after("LINE ")
 }
 
-/// While this process has the file open no other can: whoever holds a lock in it is dead. A table with a lock's name that
-/// is not one, column by column, is somebody's own.
-fn free_dead_locks(connection: &Connection) -> Result<(), WarehouseError> {
-    let lock = lock::table();
-    let found = query(
-        connection,
-        &format!(
-            "SELECT schema_name, table_name, string_agg(column_name, ',' ORDER BY column_index) AS names FROM duckdb_columns() WHERE NOT internal AND starts_with(table_name, '{}') GROUP BY ALL",
-            lock.name
-        ),
-    )?;
-    let names = lock.column_names().join(",");
-    for row in (0..found.rows.len()).filter(|row| found.get(*row, "names").to_string() == names) {
-        let quoted = |column| format!("\"{}\"", found.get(row, column).to_string().replace('"', "\"\""));
-        execute(
-            connection,
-            &format!(
-                "UPDATE {}.{} SET holder = NULL WHERE holder IS NOT NULL",
-                quoted("schema_name"),
-                quoted("table_name")
-            ),
-        )?;
+/// While this process has the file open no other can: whoever took a lock in it before is dead. A table that has a lock's
+/// name and is not one, column by column, is somebody's own.
+fn free_dead_lock(connection: &Connection, table: &TableName, opened: &str) -> Result<(), WarehouseError> {
+    let dialect = DuckDbDialect;
+    let found = query(connection, &dialect.columns_query(&table.schema, &[&table.name]))?;
+    let columns: Vec<String> =
+        (0..found.rows.len()).map(|row| found.get(row, "column_name").to_string().to_lowercase()).collect();
+    if columns.iter().map(String::as_str).ne(lock::table().column_names()) {
+        return Ok(());
     }
-    Ok(())
+    let sql = format!(
+        "UPDATE {}\nSET holder = NULL\nWHERE holder IS NOT NULL AND acquired_tstamp < CAST({} AS TIMESTAMP)",
+        dialect.table(table),
+        dialect.text(opened)
+    );
+    execute(connection, &sql).map(|_| ())
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<Done, WarehouseError> {
@@ -362,6 +358,11 @@ impl Warehouse for DuckDbWarehouse {
             handle.interrupt();
         }
         Ok(())
+    }
+
+    async fn free_dead_lock(&self, lock: &TableName) -> Result<(), WarehouseError> {
+        let (table, opened) = (lock.clone(), self.inner.opened.clone());
+        self.with(move |connection| free_dead_lock(connection, &table, &opened)).await
     }
 
     async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {

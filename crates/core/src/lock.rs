@@ -87,6 +87,7 @@ pub struct Held {
 pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<Held>, WarehouseError> {
     let table = variables.table_name(&self::table());
     let dialect = warehouse.dialect();
+    warehouse.free_dead_lock(&table).await?;
     match warehouse.query(&dialect.columns_query(&table.schema, &[&table.name])).await {
         Ok(found) if found.rows.is_empty() => return Ok(None),
         Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(None),
@@ -143,6 +144,7 @@ impl<'a> Lease<'a> {
         let table = variables.table_name(&self::table());
         let lease = Self { warehouse, table, holder, length, valid_until: std::sync::Mutex::new(Instant::now()) };
         let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
+        warehouse.free_dead_lock(&lease.table).await.map_err(failed)?;
         // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
         match (|| lease.try_acquire(variables, resumes)).retry(attempts()).when(passing).await.map_err(failed)? {
             None => Ok(lease),

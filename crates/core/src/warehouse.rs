@@ -95,6 +95,12 @@ pub trait Warehouse: Send + Sync {
         Ok(())
     }
 
+    /// Frees the lock in a table, unless this process took it itself: only where whoever else holds it must be dead, as in a
+    /// file that one process at a time can open. Asked for before anybody looks at the lock.
+    async fn free_dead_lock(&self, _lock: &TableName) -> Result<(), WarehouseError> {
+        Ok(())
+    }
+
     /// Appends files to an input, all or none: made if it is missing, by its columns' names.
     async fn load(&self, _files: &[&Path], _table: &Table, _name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend doesn't load files")
