@@ -319,7 +319,7 @@ impl Warehouse for PostgresWarehouse {
     async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         if self.flavor == Flavor::Redshift {
             return Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "Redshift loads files from S3 only")
-                .with_hint("use Redshift's COPY, then run without --page-views"));
+                .with_hint("load them with Redshift's own COPY, then run"));
         }
         let files: Vec<copy::Incoming> =
             files.iter().map(|file| copy::Incoming::open(file, table)).collect::<Result<_, _>>()?;

@@ -37,11 +37,7 @@ pub(crate) fn warehouse_error(error: sqlx::Error) -> WarehouseError {
         "28000" | "28P01" => {
             (Kind::Permission, Retry::Never, Some("check the target's user and password, and the server's pg_hba.conf"))
         }
-        "42501" => (
-            Kind::Permission,
-            Retry::Never,
-            Some("grant the role what it lacks; 'websessions doctor' checks privileges"),
-        ),
+        "42501" => (Kind::Permission, Retry::Never, Some("grant the role what it lacks")),
         "3D000" => (Kind::Missing, Retry::Never, Some("check the target's database")),
         "42P01" | "3F000" | "42703" => (Kind::Missing, Retry::Never, None),
         "53100" => (Kind::Resources, Retry::Never, Some("the server's disk is full: make room, then run again")),

@@ -24,6 +24,10 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             "the disk is full: make room, then do it again"
         }
+        Error::Unit { source, .. } if source.kind == WarehouseErrorKind::Permission => {
+            let hint = error.hint().map(|hint| format!("{hint}; ")).unwrap_or_default();
+            return Some(format!("{hint}'websessions doctor' checks privileges"));
+        }
         other => return other.hint(),
     };
     Some(words.to_owned())

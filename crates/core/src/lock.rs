@@ -89,7 +89,13 @@ pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<
     let dialect = warehouse.dialect();
     warehouse.free_dead_lock(&table).await?;
     match warehouse.query(&dialect.columns_query(&table.schema, &[&table.name])).await {
-        Ok(found) if found.rows.is_empty() => return Ok(None),
+        // A catalog shows a role what it may read: a table that is not there may be one that it may not.
+        Ok(found) if found.rows.is_empty() => {
+            return match look(warehouse, &table).await {
+                Err(error) if error.kind == WarehouseErrorKind::Permission => Err(error),
+                _ => Ok(None),
+            };
+        }
         Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(None),
         other => drop(other?),
     }

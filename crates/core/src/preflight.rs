@@ -4,7 +4,7 @@ use crate::error::{Error, WarehouseError, WarehouseErrorKind};
 use crate::identifier::{Entropy, Identifier};
 use crate::lock;
 use crate::model::{self, Module};
-use crate::table::{Lifetime, SchemaRole, Table};
+use crate::table::{Lifetime, SchemaRole, Table, TableName};
 use crate::variables::Variables;
 use crate::warehouse::Warehouse;
 use std::collections::BTreeMap;
@@ -131,6 +131,17 @@ pub async fn check_input(warehouse: &dyn Warehouse, module: &Module, variables: 
     let missing = module.input.filter(|input| !present.contains(input));
     match missing.and_then(|input| module.table(input, variables)) {
         None => Ok(()),
-        Some(table) => Err(Error::MissingInput { table: variables.table_name(&table).to_string() }),
+        Some(table) => Err(why_missing(warehouse, &variables.table_name(&table)).await),
+    }
+}
+
+/// A catalog shows a role what it may read: a table that is not there may be one that it may not.
+async fn why_missing(warehouse: &dyn Warehouse, table: &TableName) -> Error {
+    let name = warehouse.dialect().table(table);
+    match warehouse.query(&format!("SELECT COUNT(*) AS row_count\nFROM {name}\nWHERE 1 = 0")).await {
+        Err(source) if source.kind == WarehouseErrorKind::Permission => {
+            Error::Warehouse { context: format!("can't read the input table {table}"), source }
+        }
+        _ => Error::MissingInput { table: table.to_string() },
     }
 }

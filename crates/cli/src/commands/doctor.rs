@@ -27,10 +27,17 @@ impl Invocation<'_> {
                 differences => Check::problem(&name, differences.join("; ")),
             });
         }
-        let inputs = modules.iter().filter_map(|module| module.table(module.input?, variables));
-        for table in inputs.filter(|table| !reported.contains_key(table.name)) {
-            let name = variables.table_name(&table).to_string();
-            checks.push(Check::problem(&name, "is missing: run the page views module, or 'websessions load'"));
+        for module in &modules {
+            let Some(input) = module.input.and_then(|input| module.table(input, variables)) else { continue };
+            if reported.contains_key(input.name) {
+                continue;
+            }
+            let name = variables.table_name(&input).to_string();
+            let found = match preflight::check_input(&*warehouse, module, variables).await {
+                Err(Error::Warehouse { source, .. }) => format!("can't be read: {source}"),
+                _ => "is missing: run the page views module, or 'websessions load'".to_owned(),
+            };
+            checks.push(Check::problem(&name, found));
         }
         let dialect = warehouse.dialect();
         for schema in [&variables.scratch_schema, &variables.output_schema] {
@@ -54,11 +61,11 @@ impl Invocation<'_> {
                 Err(error) => Check::problem(&format!("schema {schema}"), error.to_string()),
             });
         }
-        let holder = lock::holder(&*warehouse, variables).await.map_err(failed)?;
-        checks.push(Check::ok(
-            "lock",
-            holder.map_or_else(|| "nobody holds it".to_owned(), |holder| format!("held by {}", holder.in_words)),
-        ));
+        checks.push(match lock::holder(&*warehouse, variables).await {
+            Ok(None) => Check::ok("lock", "nobody holds it"),
+            Ok(Some(holder)) => Check::ok("lock", format!("held by {}", holder.in_words)),
+            Err(error) => Check::problem("lock", error.to_string()),
+        });
         let problems = checks.iter().filter(|check| !check.ok).count();
         match self.global.output {
             OutputFormat::Json => output::json(&checks)?,
