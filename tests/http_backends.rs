@@ -106,7 +106,7 @@ fn has_no_secret(said: &Said) {
 /// main and complete through the binary: the report, and the sessions.
 async fn main_job(target: &Target) -> Json {
     let case = Case::new(target, json!({})).await.expect("schemas");
-    case.stage_sample(200).await.expect("page views");
+    support::stage_sample(&case, 200).await.expect("page views");
     let folder = target.folder();
     let scratch = format!("scratch_schema={}", case.variables.scratch_schema);
     let output = format!("output_schema={}", case.variables.output_schema);
@@ -142,7 +142,7 @@ async fn playbooks_run_on_bigquery() {
     let server = LocalBigQuery::start();
     let target = Target::bigquery(server.url());
     let case = Case::new(&target, json!({})).await.expect("schemas");
-    case.stage_sample(60).await.expect("page views");
+    support::stage_sample(&case, 60).await.expect("page views");
     let folder = target.folder();
     let from = support::fixtures().join("playbooks/bigquery");
     support::copy(&from, folder.path());

@@ -2,6 +2,9 @@
 //! in one of the ways in which networks and services break. The run must end all the same, or say why it can't and leave
 //! the rest to a rerun; and the tables must be those of a run without a fault, with nothing committed twice.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -46,7 +49,7 @@ fn is_commit(request: &Request) -> bool {
 /// Page views that are staged, and the tables of a run on them that nothing disturbs.
 async fn staged(service: &Service) -> Result<Case, String> {
     let case = Case::new(service, json!({ "stage_next": true })).await?;
-    case.stage_sample(PAGE_VIEWS).await?;
+    support::stage_sample(&case, PAGE_VIEWS).await?;
     Ok(case)
 }
 

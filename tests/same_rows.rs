@@ -1,5 +1,8 @@
 //! The same input on every backend: the tables that come out are compared pairwise, row by row.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,11 +41,11 @@ async fn connect(factory: &dyn BackendFactory, settings: &[(&str, &str)]) -> Arc
 /// Two runs, the second with part of the first one's page views again; every table that a user reads.
 async fn tables(backend: &Backend) -> Result<Vec<(&'static str, Contents)>, String> {
     let case = Case::new(backend, json!({ "stage_next": true, "ends_run": true })).await?;
-    case.stage_sample(400).await?;
+    support::stage_sample(&case, 400).await?;
     case.phase(Phase::Main).await?;
     let this_run = case.contents(SESSIONS_THIS_RUN).await?;
     case.phase(Phase::Complete).await?;
-    case.stage_sample(150).await?;
+    support::stage_sample(&case, 150).await?;
     case.run().await?;
     let names = ["sessions", "sessions_userid_manifest_staged", "page_views_staged", "datamodel_metadata"];
     let mut all = vec![("sessions_this_run", this_run)];

@@ -1,19 +1,26 @@
-//! Every scenario of the fixtures through the real binary: load, main, complete, export.
+//! Every scenario of the kit through the real binary: load, main, complete, export. `just accept` writes the tables that
+//! come out over those that were expected.
 
 #[path = "support/mod.rs"]
 mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use support::Folder;
+use support::{Folder, fixtures};
 use websessions_conformance::{Scenario, scenarios};
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::*;
 
 fn main() {
     let arguments = Arguments::from_args();
+    let accepts = std::env::var_os("ACCEPT").is_some();
     let trials = scenarios()
         .into_iter()
+        .map(
+            |scenario| {
+                if accepts { scenario.accepted(fixtures().join("../crates/conformance/scenarios")) } else { scenario }
+            },
+        )
         .map(|scenario| {
             Trial::test(format!("binary::scenario_{}", scenario.name), move || prove(&scenario).map_err(Failed::from))
         })
@@ -34,7 +41,10 @@ fn prove(scenario: &Scenario) -> Result<(), String> {
         let mode = given["cleanup_mode"].as_str().unwrap_or("all");
         for (position, phase) in phases.iter().enumerate() {
             match phase.strip_prefix("load:") {
-                Some(file) => drop(command(&["load", &scenario.folder.join(file).to_string_lossy()])?),
+                Some(file) => {
+                    let page_views = folder.write("page_views.csv", scenario.page_views(file)?);
+                    command(&["load", &page_views.to_string_lossy()])?;
+                }
                 None if phase == "destroy" => drop(command(&["destroy", "--yes"])?),
                 None => drop(command(&[phase])?),
             }

@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use websessions_conformance::tables::Contents;
+use websessions_conformance::Case;
+use websessions_conformance::tables::{Contents, parse_csv};
 
 pub struct Folder(tempfile::TempDir);
 
@@ -46,6 +47,15 @@ pub fn refused(said: &Said, code: i32, words: &[&str]) {
 
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+/// Appends the first page views of the sample that the README runs.
+pub async fn stage_sample(case: &Case, count: usize) -> Result<(), String> {
+    let file = std::fs::File::open(fixtures().join("page_views.csv.gz")).expect("the sample");
+    let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).expect("CSV, compressed");
+    let (columns, mut rows) = parse_csv(&text);
+    rows.truncate(count);
+    case.stage(&columns, rows).await
 }
 
 /// Copies a folder with all that is in it.
@@ -100,7 +110,8 @@ impl Folder {
         let to = file.to_string_lossy().into_owned();
         let arguments: Vec<&str> = options.iter().copied().chain(["export", table, "--to", &to]).collect();
         self.run(&arguments).done(&format!("export {table}"))?;
-        Contents::read(&file)
+        let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        Ok(Contents::parse(&text))
     }
 
     /// Everything in the database, as text: to see that nothing changed.

@@ -4,7 +4,7 @@ use libtest_mimic::Arguments;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use websessions_bigquery::{BigQuery, BigQueryWarehouse};
-use websessions_conformance::{Harness, trials};
+use websessions_conformance::{Harness, tier, trials};
 use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::warehouse::Warehouse;
@@ -47,5 +47,5 @@ fn main() {
     let mut all: Vec<_> = (0..).map_while(of_own_server).collect();
     // The scenarios, which are short, last: no core is idle while another ends a long trial.
     all.reverse();
-    libtest_mimic::run(&arguments, all).exit();
+    libtest_mimic::run(&arguments, tier(&arguments, all)).exit();
 }

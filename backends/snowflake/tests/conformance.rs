@@ -3,7 +3,7 @@
 use libtest_mimic::Arguments;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use websessions_conformance::{Harness, trials};
+use websessions_conformance::{Harness, tier, trials};
 use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::warehouse::Warehouse;
@@ -37,7 +37,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let server = Fakesnow::start();
     let harness = OnLocalServer { endpoint: server.url().to_owned(), database: "KIT".to_owned() };
-    let conclusion = libtest_mimic::run(&arguments, trials("snowflake", harness));
+    let conclusion = libtest_mimic::run(&arguments, tier(&arguments, trials("snowflake", harness)));
     drop(server);
     conclusion.exit();
 }

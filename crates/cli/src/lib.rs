@@ -27,6 +27,15 @@ impl<B: BackendFactory + 'static> From<B> for Backends {
     }
 }
 
+impl IntoIterator for Backends {
+    type Item = Arc<dyn BackendFactory>;
+    type IntoIter = std::vec::IntoIter<Arc<dyn BackendFactory>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// The backends that were chosen by this crate's features. The first is the default's.
 pub fn bundled() -> Backends {
     Backends(vec![
@@ -58,7 +67,7 @@ impl App {
     /// With a backend, or several. A later one of the same name takes the place of an earlier one.
     #[must_use]
     pub fn with(mut self, backends: impl Into<Backends>) -> Self {
-        for backend in backends.into().0 {
+        for backend in backends.into() {
             self.registry = self.registry.with(backend);
         }
         self

@@ -4,7 +4,6 @@ use crate::Harness;
 use crate::tables::{Cell, Contents, column_type, parse_csv};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use websessions_core::CancellationToken;
@@ -99,22 +98,10 @@ impl Case {
         self.phases(&[phase]).await.map_err(explain)
     }
 
-    /// Appends page views from a CSV file of the fixtures.
-    pub async fn stage_file(&self, path: &Path) -> Result<(), String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut rows = parse_csv(&text).into_iter();
-        let columns: Vec<String> = rows.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
-        self.stage(&columns, rows.collect()).await
-    }
-
-    /// Appends the first page views of the sample that the README runs.
-    pub async fn stage_sample(&self, count: usize) -> Result<(), String> {
-        let path = crate::scenarios::fixtures().join("page_views.csv.gz");
-        let file = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).map_err(|error| error.to_string())?;
-        let mut rows = parse_csv(&text).into_iter();
-        let columns: Vec<String> = rows.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
-        self.stage(&columns, rows.take(count).collect()).await
+    /// Appends page views, written as the scenarios' CSV.
+    pub async fn stage_csv(&self, text: &str) -> Result<(), String> {
+        let (columns, rows) = parse_csv(text);
+        self.stage(&columns, rows).await
     }
 
     /// Appends page views; columns that are not named are NULL.

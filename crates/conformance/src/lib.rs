@@ -17,11 +17,13 @@ mod case;
 mod faults;
 mod scenarios;
 pub mod tables;
+mod tiers;
 mod trials;
 
 pub use case::Case;
 pub use faults::{Fault, Faulty};
 pub use scenarios::{Scenario, scenarios};
+pub use tiers::{ON_A_SLOW_SERVER, tier};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;

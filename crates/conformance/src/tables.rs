@@ -1,7 +1,6 @@
-//! What a table holds, in a form that compares: across backends, and with the CSV files of the fixtures.
+//! What a table holds, in a form that compares: across backends, and with the CSV files of the scenarios.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::LazyLock;
 use websessions_core::model::{modules, tables};
 use websessions_core::table::{ColumnType, TypeFamily};
@@ -30,12 +29,22 @@ impl Contents {
         Self { columns, rows }
     }
 
-    /// From a CSV file of the fixtures.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut rows = parse_csv(&text).into_iter();
-        let columns = rows.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
-        Ok(Self::new(columns, rows.collect()))
+    /// From CSV as the scenarios have it.
+    pub fn parse(text: &str) -> Self {
+        let (columns, rows) = parse_csv(text);
+        Self::new(columns, rows)
+    }
+
+    /// As CSV, as the scenarios have it.
+    pub fn to_csv(&self) -> String {
+        let quoted = |cell: &String| match cell.is_empty() || cell.contains([',', '"', '\r', '\n']) {
+            true => format!("\"{}\"", cell.replace('"', "\"\"")),
+            false => cell.clone(),
+        };
+        let row = |row: &Vec<Cell>| {
+            row.iter().map(|cell| cell.as_ref().map(quoted).unwrap_or_default()).collect::<Vec<_>>().join(",") + "\n"
+        };
+        self.columns.join(",") + "\n" + &self.rows.iter().map(row).collect::<String>()
     }
 
     /// Without some columns.
@@ -133,8 +142,14 @@ fn timestamp(cell: &str) -> Option<String> {
 }
 
 /// Reads CSV where NULL is nothing between two commas and the empty string is `""`, a difference that CSV libraries
-/// don't tell.
-pub fn parse_csv(text: &str) -> Vec<Vec<Cell>> {
+/// don't tell: the names of its columns, and its rows.
+pub fn parse_csv(text: &str) -> (Vec<String>, Vec<Vec<Cell>>) {
+    let mut rows = records(text).into_iter();
+    let columns = rows.next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+    (columns, rows.collect())
+}
+
+fn records(text: &str) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     let mut row = Vec::new();
     let mut rest = text;
@@ -189,12 +204,17 @@ mod tests {
         let cell = |text: &str| Some(text.to_owned());
         assert_eq!(
             parse_csv("a,b,c\r\n1,,\"\"\n\"x\"\"y\n,\",2,\n"),
-            vec![
-                vec![cell("a"), cell("b"), cell("c")],
-                vec![cell("1"), None, cell("")],
-                vec![cell("x\"y\n,"), cell("2"), None],
-            ]
+            (
+                ["a", "b", "c"].map(str::to_owned).to_vec(),
+                vec![vec![cell("1"), None, cell("")], vec![cell("x\"y\n,"), cell("2"), None]],
+            )
         );
+    }
+
+    #[test]
+    fn what_is_written_as_csv_is_read_again() {
+        let text = "page_title,page_url\n,\"\"\n\"x\"\"y\n,\",2\n";
+        assert_eq!(Contents::parse(text).to_csv(), text);
     }
 
     #[test]

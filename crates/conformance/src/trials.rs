@@ -859,12 +859,3 @@ async fn a_cancelled_run_leaves_production_alone(harness: &dyn Harness) -> Resul
     expect("sessions", case.count(SESSIONS).await?, 2)?;
     case.drop().await
 }
-
-/// The fixtures' scenarios are part of the kit: without them nothing would be proven.
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_scenarios_are_there() {
-        assert!(crate::scenarios().len() >= 12);
-    }
-}
