@@ -4,7 +4,7 @@
 run *arguments:
     ./fixtures/run {{arguments}}
 
-# Install and start what the tests need, and run them
+# Install and start what the tests need, and run them; --everything first runs all trials on the slow servers too
 test *arguments:
     ./tests/run {{arguments}}
 
@@ -12,14 +12,20 @@ test *arguments:
 bench *arguments="duckdb":
     ./tests/bench {{arguments}}
 
-# Rewrite the golden SQL and the snapshots, and show what changed
-golden:
-    bash -c 'source tests/duckdb && UPDATE_GOLDEN=1 INSTA_UPDATE=always cargo test --locked --package websessions --features all --test golden --test command_line'
-    git diff --stat -- fixtures/golden tests/snapshots
+# Accept what a change of the model gives now, and show what changed: golden SQL, snapshots, the scenarios' tables
+accept:
+    bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test golden every_phase_and_option'
+    bash -c 'source tests/duckdb && INSTA_UPDATE=always cargo test --locked --package websessions --features all --test command_line'
+    bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test scenarios'
+    git diff --stat -- fixtures/golden tests/snapshots crates/conformance/scenarios
 
 # Format and lint as CI does
 lint:
     bash -c 'source tests/duckdb && cargo fmt --all && cargo clippy --locked --workspace --all-targets --features websessions/all -- --deny warnings'
+
+# Check what we depend on: licences, duplicates, sources, advisories; needs cargo-deny and the network
+deny:
+    cargo deny check
 
 # Build the documentation
 doc:

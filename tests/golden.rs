@@ -1,5 +1,5 @@
 //! The SQL of every phase and option, per dialect, as `websessions plan` prints it: each phase whole, and of each option
-//! the steps that it changes. `just golden` rewrites the files; the diff is the review.
+//! the statements that it changes, among those that stay. `just accept` rewrites the files; the diff is the review.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -13,68 +13,117 @@ const PLANS: &[(&str, &str, &[&str])] = &[
     ("main-skip_derived", "main", &["skip_derived=true"]),
     ("main-lookback_guard-off", "main", &["lookback_guard=off", "upsert_lookback_days=7"]),
     ("main-lookback_guard-fail", "main", &["lookback_guard=fail"]),
-    ("main-names", "main", &["scratch_schema=s", "output_schema=s", "entropy=_test", "model_version=a/b 1.0"]),
     ("complete", "complete", &[]),
     ("complete-ends_run", "complete", &["ends_run=true"]),
     ("complete-debug", "complete", &["cleanup_mode=debug"]),
     ("complete-trace", "complete", &["cleanup_mode=trace"]),
     ("complete-keep_input", "complete", &["on_dropped_sessions=keep_input"]),
-    ("destroy", "destroy", &["entropy=_test"]),
+    ("destroy", "destroy", &[]),
 ];
 
-fn dialects(folder: &Folder) -> Vec<String> {
-    let listed = folder.run(&["backends", "--output", "json"]);
-    let backends: serde_json::Value = serde_json::from_str(&listed.stdout).expect("JSON");
-    let names = backends.as_array().into_iter().flatten().filter_map(|backend| backend["name"].as_str());
-    names.map(str::to_owned).collect()
+/// The dialects of the bundled backends.
+fn dialects() -> Vec<&'static str> {
+    let dialects: Vec<&str> = websessions::bundled().into_iter().map(|backend| backend.name()).collect();
+    assert!(!dialects.is_empty());
+    dialects
 }
 
-/// The steps of a plan that another plan doesn't have, or has otherwise.
-fn changed_steps(plan: &str, usual: &str) -> String {
-    const STEP: &str = "-- step ";
-    let steps =
-        |plan: &str| plan.split(STEP).skip(1).map(|step| format!("{STEP}{}\n", step.trim_end())).collect::<Vec<_>>();
-    let usual = steps(usual);
-    let changed: Vec<String> = steps(plan).into_iter().filter(|step| !usual.contains(step)).collect();
-    assert!(!changed.is_empty(), "an option that changes nothing");
-    changed.join("\n")
+fn plan(folder: &Folder, phase: &str, dialect: &str, variables: &[&str]) -> String {
+    let mut arguments = vec!["plan", phase, "--dialect", dialect];
+    arguments.extend(variables.iter().flat_map(|variable| ["--var", variable]));
+    folder.run(&arguments).done("plan").expect("a plan").stdout
+}
+
+/// The steps of a plan: its heading, and its statements with their comments (and the words that open and close a block).
+fn steps(plan: &str) -> Vec<Vec<&str>> {
+    let mut steps: Vec<Vec<&str>> = Vec::new();
+    for part in plan.trim_end().split("\n\n") {
+        match steps.last_mut() {
+            _ if part.starts_with("-- step ") => steps.push(vec![part]),
+            Some(step) => step.push(part),
+            None => {}
+        }
+    }
+    steps
+}
+
+/// What an option changes: of each step that is not as usual the statements that are new, and where the others stand.
+fn changes(plan: &str, usual_plan: &str, usual_file: &str) -> String {
+    let (steps, usual) = (steps(plan), steps(usual_plan));
+    let mut changes = Vec::new();
+    for step in steps.iter().filter(|step| !usual.contains(step)) {
+        let before = usual.iter().find(|before| before[0] == step[0]).map_or(&[] as &[&str], Vec::as_slice);
+        changes.push(step[0].to_owned());
+        for part in &step[1..] {
+            changes.push(match part.split_once('\n') {
+                Some((purpose, _)) if before.contains(part) => format!("{purpose}: as in {usual_file}"),
+                _ => (*part).to_owned(),
+            });
+        }
+    }
+    let gone = usual.iter().filter(|before| !steps.iter().any(|step| step[0] == before[0]));
+    changes.extend(gone.map(|step| step[0].replacen("-- step", "-- no step", 1)));
+    assert!(!changes.is_empty(), "an option that changes nothing");
+    changes.join("\n\n") + "\n"
 }
 
 #[test]
 fn every_phase_and_option_of_every_dialect_is_as_reviewed() {
     let folder = Folder::new();
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let dialects = dialects(&folder);
-    assert!(!dialects.is_empty());
-    for dialect in dialects {
-        let golden = fixtures().join("golden").join(&dialect);
+    let accepts = std::env::var_os("ACCEPT").is_some();
+    for dialect in dialects() {
+        let golden = fixtures().join("golden").join(dialect);
         let mut known = BTreeSet::new();
         for (name, phase, variables) in PLANS {
-            let mut arguments = vec!["plan", phase, "--dialect", &dialect];
-            for variable in *variables {
-                arguments.extend(["--var", variable]);
-            }
-            let mut printed = folder.run(&arguments).done("plan").expect("a plan").stdout;
+            let mut printed = plan(&folder, phase, dialect, variables);
             if !variables.is_empty() {
-                let usual = folder.run(&["plan", phase, "--dialect", &dialect]).done("plan").expect("a plan").stdout;
-                printed = changed_steps(&printed, &usual);
+                printed = changes(&printed, &plan(&folder, phase, dialect, &[]), &format!("{phase}.sql"));
             }
             let file = golden.join(format!("{name}.sql"));
             known.insert(file.clone());
-            if update {
+            if accepts {
                 std::fs::create_dir_all(&golden).expect("a folder of golden files");
                 std::fs::write(&file, &printed).expect("a golden file");
             }
             let reviewed = std::fs::read_to_string(&file).unwrap_or_default();
             assert!(
                 printed == reviewed,
-                "{} differs from what is planned now: 'just golden' shows how",
+                "{} differs from what is planned now: 'just accept' shows how",
                 file.display()
             );
         }
         for entry in std::fs::read_dir(&golden).expect("golden files").filter_map(Result::ok) {
+            if accepts && !known.contains(&entry.path()) {
+                std::fs::remove_file(entry.path()).expect("a golden file that can go");
+                continue;
+            }
             assert!(known.contains(&entry.path()), "{} belongs to no plan", entry.path().display());
         }
+    }
+}
+
+/// Schemas, entropy and the model's version change nothing but names, wherever these stand.
+#[test]
+fn names_change_nothing_but_names() {
+    let folder = Folder::new();
+    for dialect in dialects() {
+        for phase in ["main", "complete", "destroy"] {
+            let usual = plan(&folder, phase, dialect, &["model_version=usual"]);
+            let variables = ["scratch_schema=ours", "output_schema=theirs", "entropy=_test", "model_version=a/b 1.0"];
+            let named = plan(&folder, phase, dialect, &variables);
+            let mut renamed = named.replace("a/b 1.0", "usual");
+            for (own, other) in [("ours", "scratch"), ("theirs", "derived"), ("_test", "")] {
+                // A warehouse may know the names in upper case.
+                renamed = renamed.replace(own, other).replace(&own.to_uppercase(), &other.to_uppercase());
+            }
+            assert_ne!(renamed, named, "{dialect} {phase} names nothing");
+            for (line, expected) in renamed.lines().zip(usual.lines()) {
+                assert_eq!(line, expected, "{dialect} {phase}");
+            }
+            assert_eq!(renamed.lines().count(), usual.lines().count(), "{dialect} {phase}");
+        }
+        let one = plan(&folder, "main", dialect, &["scratch_schema=both", "output_schema=both"]);
+        assert_eq!(one.matches("-- schema both\n").count(), 1, "{dialect}");
     }
 }
 
@@ -149,26 +198,14 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn parser_of(dialect: &str) -> Box<dyn sqlparser::dialect::Dialect> {
-    match dialect {
-        "duckdb" => Box::new(sqlparser::dialect::DuckDbDialect {}),
-        "postgres" => Box::new(sqlparser::dialect::PostgreSqlDialect {}),
-        "snowflake" => Box::new(sqlparser::dialect::SnowflakeDialect {}),
-        "redshift" => Box::new(sqlparser::dialect::RedshiftSqlDialect {}),
-        "bigquery" => Box::new(sqlparser::dialect::BigQueryDialect {}),
-        other => panic!("no parser is known for {other}"),
-    }
-}
-
 #[test]
 fn every_statement_parses_and_has_nothing_that_its_warehouse_lacks() {
-    let folder = Folder::new();
-    for dialect in dialects(&folder) {
-        let parser = parser_of(&dialect);
+    for dialect in dialects() {
+        let parser = sqlparser::dialect::dialect_from_str(dialect).expect("a dialect that sqlparser knows");
         let (_, forbidden) = FORBIDDEN.iter().find(|(name, _)| *name == dialect).expect("a list of forbidden tokens");
         let mut count = 0;
         for entry in
-            std::fs::read_dir(fixtures().join("golden").join(&dialect)).expect("golden files").filter_map(Result::ok)
+            std::fs::read_dir(fixtures().join("golden").join(dialect)).expect("golden files").filter_map(Result::ok)
         {
             let text = std::fs::read_to_string(entry.path()).expect("a golden file");
             // The parser doesn't know Redshift's encodings of columns.
@@ -185,7 +222,7 @@ fn every_statement_parses_and_has_nothing_that_its_warehouse_lacks() {
                 assert!(!code.contains(token), "{} contains {token}", entry.path().display());
             }
         }
-        assert!(count > 90, "{dialect}: only {count} statements");
+        assert!(count > 70, "{dialect}: only {count} statements");
     }
 }
 
@@ -200,5 +237,5 @@ fn every_statement_parses_with_sqlglot_too() {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}");
     let count: usize = printed.split_whitespace().next().and_then(|count| count.parse().ok()).unwrap_or(0);
-    assert!(count > 500, "{printed}");
+    assert!(count > 400, "{printed}");
 }
