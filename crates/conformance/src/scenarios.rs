@@ -94,7 +94,7 @@ impl Scenario {
         let Some(text) = self.file(&file) else { return Ok(()) };
         let (contents, expected) = (contents.without(RUN_COLUMNS), Contents::parse(text).without(RUN_COLUMNS));
         let compared = contents.expect(&expected, &format!("{table} after run {run}"));
-        compared.or_else(|problem| self.accept(&file, &contents.to_csv(), problem))
+        compared.or_else(|problem| self.accept(&file, &contents.to_csv(text), problem))
     }
 
     /// Whether a table is expected to have known contents after a run.

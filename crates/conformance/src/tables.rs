@@ -35,16 +35,32 @@ impl Contents {
         Self::new(columns, rows)
     }
 
-    /// As CSV, as the scenarios have it.
-    pub fn to_csv(&self) -> String {
+    /// As CSV, as the scenarios have it. Rows that an earlier text has too stay there, and as they were written, so that a
+    /// diff shows what changed.
+    pub fn to_csv(&self, earlier: &str) -> String {
+        let (columns, earlier) = parse_csv(earlier);
+        let mut rest = self.rows.clone();
+        let mut rows = Vec::new();
+        for row in earlier.into_iter().filter(|_| columns == self.columns) {
+            let found = Self::new(columns.clone(), vec![row.clone()])
+                .rows
+                .first()
+                .and_then(|row| rest.iter().position(|other| other == row));
+            if let Some(position) = found {
+                rest.remove(position);
+                rows.push(row);
+            }
+        }
+        rows.append(&mut rest);
         let quoted = |cell: &String| match cell.is_empty() || cell.contains([',', '"', '\r', '\n']) {
             true => format!("\"{}\"", cell.replace('"', "\"\"")),
             false => cell.clone(),
         };
-        let row = |row: &Vec<Cell>| {
-            row.iter().map(|cell| cell.as_ref().map(quoted).unwrap_or_default()).collect::<Vec<_>>().join(",") + "\n"
+        let line = |row: &Vec<Cell>| {
+            let cells: Vec<String> = row.iter().map(|cell| cell.as_ref().map(quoted).unwrap_or_default()).collect();
+            cells.join(",") + "\n"
         };
-        self.columns.join(",") + "\n" + &self.rows.iter().map(row).collect::<String>()
+        self.columns.join(",") + "\n" + &rows.iter().map(line).collect::<String>()
     }
 
     /// Without some columns.
@@ -212,9 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_as_csv_is_read_again() {
-        let text = "page_title,page_url\n,\"\"\n\"x\"\"y\n,\",2\n";
-        assert_eq!(Contents::parse(text).to_csv(), text);
+    fn what_is_written_as_csv_is_read_again_and_keeps_what_was_written() {
+        let earlier = "page_title,end_tstamp\n\"x\"\"y\n,\",2021-03-01 04:25:48.1\ngone,\n,\n";
+        let now = Contents::parse("page_title,end_tstamp\n\"\",\n,\n\"x\"\"y\n,\",2021-03-01 04:25:48.100000\n");
+        let text = "page_title,end_tstamp\n\"x\"\"y\n,\",2021-03-01 04:25:48.1\n,\n\"\",\n";
+        assert_eq!(now.to_csv(earlier), text);
+        assert_eq!(Contents::parse(text), now);
     }
 
     #[test]
