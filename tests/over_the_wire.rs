@@ -53,7 +53,7 @@ async fn staged(service: &Service) -> Result<Case, String> {
     Ok(case)
 }
 
-async fn undisturbed(service: &Service) -> Result<Vec<websessions_conformance::tables::Contents>, String> {
+async fn undisturbed(service: &Service) -> Result<Vec<websessions_conformance::Contents>, String> {
     let case = staged(service).await?;
     case.run().await?;
     let tables = case.lasting().await?;
@@ -62,8 +62,8 @@ async fn undisturbed(service: &Service) -> Result<Vec<websessions_conformance::t
 }
 
 fn compare(
-    found: &[websessions_conformance::tables::Contents],
-    expected: &[websessions_conformance::tables::Contents],
+    found: &[websessions_conformance::Contents],
+    expected: &[websessions_conformance::Contents],
 ) -> Result<(), String> {
     let names = ["sessions", "user manifest", "page views", "metadata"];
     for ((found, expected), name) in found.iter().zip(expected).zip(names) {

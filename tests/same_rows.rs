@@ -7,7 +7,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions_bigquery::BigQuery;
-use websessions_conformance::tables::Contents;
+use websessions_conformance::Contents;
 use websessions_conformance::{Case, Harness};
 use websessions_core::async_trait;
 use websessions_core::backend::{BackendFactory, Settings};

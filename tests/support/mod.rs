@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use websessions_conformance::Case;
-use websessions_conformance::tables::{Contents, parse_csv};
+use websessions_conformance::{Contents, parse_csv};
 
 pub struct Folder(tempfile::TempDir);
 

@@ -1,7 +1,8 @@
 //! One trial's place in a warehouse: schemas of its own, and the few things that trials do there.
 
 use crate::Harness;
-use crate::tables::{Cell, Contents, column_type, parse_csv};
+use crate::contents::Contents;
+use crate::csv::{Cell, parse_csv};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use websessions_core::error::chain;
 use websessions_core::lock;
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::*;
-use websessions_core::model::{modules, sessions, tables};
+use websessions_core::model::{Module, sessions};
 use websessions_core::plan::{Phase, Statement};
 use websessions_core::run::RunError;
 use websessions_core::run::{Job, Options, Report, Runner};
@@ -26,6 +27,8 @@ pub struct Case {
     pub warehouse: Arc<dyn Warehouse>,
     /// The variables.
     pub variables: Variables,
+    /// The module that runs.
+    pub module: Module,
 }
 
 impl Case {
@@ -39,7 +42,7 @@ impl Case {
         values.extend(variables.as_object().cloned().unwrap_or_default());
         let (variables, _) = Variables::from_values(&values).map_err(|error| error.to_string())?;
         harness.hear([&variables.scratch_schema, &variables.output_schema]);
-        Ok(Self { warehouse: harness.connect().await, variables })
+        Ok(Self { warehouse: harness.connect().await, variables, module: sessions::module() })
     }
 
     /// The same schemas with some variables set anew, on the same connection.
@@ -47,12 +50,18 @@ impl Case {
         let mut values = self.variables.to_values();
         values.extend(variables.as_object().cloned().unwrap_or_default());
         let (variables, _) = Variables::from_values(&values).map_err(|error| error.to_string())?;
-        Ok(Self { warehouse: Arc::clone(&self.warehouse), variables })
+        Ok(Self { warehouse: Arc::clone(&self.warehouse), variables, module: self.module })
     }
 
     /// The same schemas through another connection.
     pub fn through(&self, warehouse: Arc<dyn Warehouse>) -> Self {
-        Self { warehouse, variables: self.variables.clone() }
+        Self { warehouse, variables: self.variables.clone(), module: self.module }
+    }
+
+    /// The same schemas for another module.
+    #[must_use]
+    pub fn of(self, module: Module) -> Self {
+        Self { module, ..self }
     }
 
     /// Runs phases under one lock, as the command line does.
@@ -80,7 +89,7 @@ impl Case {
 
     /// A phase as a job.
     pub fn job(&self, phase: Phase) -> Job {
-        Job::phase(&sessions::module(), phase, &self.variables, &self.warehouse.dialect())
+        Job::phase(&self.module, phase, &self.variables, &self.warehouse.dialect())
     }
 
     /// A runner on the case's connection, with the options of trials.
@@ -104,37 +113,37 @@ impl Case {
         self.stage(&columns, rows).await
     }
 
-    /// Appends page views; columns that are not named are NULL.
+    /// Appends rows to the module's input; columns that are not named are NULL.
     pub async fn stage(&self, columns: &[String], rows: Vec<Vec<Cell>>) -> Result<(), String> {
         let dialect = self.warehouse.dialect();
-        let table = self.name(PAGE_VIEWS_STAGED)?;
-        self.send(dialect.create_schema(&self.variables.scratch_schema)).await?;
-        for statement in dialect.create_table(&self.table(PAGE_VIEWS_STAGED)?, &table) {
+        let input = self.table(self.module.input.ok_or("the module has no input")?)?;
+        let name = self.variables.table_name(&input);
+        self.send(dialect.create_schema(self.variables.schema(input.schema))).await?;
+        for statement in dialect.create_table(&input, &name) {
             self.send(statement).await?;
         }
         for chunk in rows.chunks(50) {
             let tuples: Vec<String> = chunk
                 .iter()
                 .map(|row| {
-                    let cells: Vec<String> =
-                        columns.iter().zip(row).map(|(column, cell)| self.literal(column, cell.as_deref())).collect();
+                    let cells: Vec<String> = columns
+                        .iter()
+                        .zip(row)
+                        .map(|(column, cell)| self.literal(input.column(column), cell.as_deref()))
+                        .collect();
                     format!("({})", cells.join(", "))
                 })
                 .collect();
-            let sql = format!(
-                "INSERT INTO {} ({}) VALUES\n{}",
-                dialect.table(&table),
-                columns.join(", "),
-                tuples.join(",\n")
-            );
-            self.send(Statement::new("page views", sql)).await?;
+            let values = format!("VALUES\n{}", tuples.join(",\n"));
+            let sql = format!("INSERT INTO {} ({}) {values}", dialect.table(&name), columns.join(", "));
+            self.send(Statement::new("rows of the input", sql)).await?;
         }
         Ok(())
     }
 
-    fn literal(&self, column: &str, cell: Option<&str>) -> String {
+    fn literal(&self, column: Option<&Column>, cell: Option<&str>) -> String {
         let dialect = self.warehouse.dialect();
-        let column_type = column_type(column).unwrap_or(ColumnType::Text);
+        let column_type = column.map_or(ColumnType::Text, |column| column.column_type);
         match (cell, column_type.family()) {
             (None, _) => format!("CAST(NULL AS {})", dialect.column_type(column_type)),
             (Some(text), TypeFamily::Text) => dialect.text(text),
@@ -205,10 +214,10 @@ impl Case {
         Ok(tables)
     }
 
-    /// A table of the modules, by its name without schema and entropy.
+    /// A table of the module, by its name without schema and entropy.
     pub fn table(&self, name: &str) -> Result<Table, String> {
-        let found = tables(&modules(), &self.variables).into_iter().find(|table| table.name == name);
-        found.ok_or_else(|| format!("no module has a table {name}"))
+        let found = self.module.table(name, &self.variables);
+        found.ok_or_else(|| format!("module {} has no table {name}", self.module.name))
     }
 
     /// A table's full name.

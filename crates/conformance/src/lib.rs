@@ -14,15 +14,20 @@
 //! ```
 
 mod case;
+mod contents;
+mod csv;
 mod faults;
 mod scenarios;
-pub mod tables;
+mod target;
 mod tiers;
 mod trials;
 
 pub use case::Case;
+pub use contents::Contents;
+pub use csv::{Cell, parse_csv};
 pub use faults::{Fault, Faulty};
 pub use scenarios::{Scenario, scenarios};
+pub use target::Target;
 pub use tiers::{ON_A_SLOW_SERVER, tier};
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -51,7 +56,7 @@ pub fn trials(backend: &str, harness: impl Harness) -> Vec<Trial> {
         let name = format!("{backend}::scenario_{}", scenario.name);
         all.push(Trial::test(name, move || run(async move { scenarios::prove(&*harness, &scenario).await })));
     }
-    for (name, trial) in trials::ALL {
+    for (name, trial) in trials::all() {
         let harness = Arc::clone(&harness);
         all.push(Trial::test(format!("{backend}::{name}"), move || run(async move { trial(&*harness).await })));
     }

@@ -1,7 +1,7 @@
 //! The scenarios, which the crate holds: what goes in, and the exact tables that must come out. `scenarios/README.md` says
 //! how they are written.
 
-use crate::tables::Contents;
+use crate::contents::Contents;
 use crate::{Case, Harness};
 use include_dir::{Dir, include_dir};
 use serde_json::Value;

@@ -1,0 +1,44 @@
+//! The trials beyond the recorded scenarios: what this project promises on purpose. A file a subject.
+
+mod commit;
+mod complete;
+mod faults;
+mod findings;
+mod lock;
+mod module;
+mod page_views;
+mod scripts;
+mod sql;
+mod tables;
+
+use crate::Harness;
+use std::pin::Pin;
+
+type Outcome<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+pub(crate) type Trial = fn(&dyn Harness) -> Outcome<'_>;
+
+/// Some trials by name.
+macro_rules! trials {
+    ($($name:ident),* $(,)?) => {
+        &[$((stringify!($name), |harness| Box::pin($name(harness)))),*]
+    };
+}
+use trials;
+
+/// All trials by name.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
+    [
+        commit::TRIALS,
+        complete::TRIALS,
+        findings::TRIALS,
+        tables::TRIALS,
+        sql::TRIALS,
+        module::TRIALS,
+        scripts::TRIALS,
+        lock::TRIALS,
+        faults::TRIALS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
