@@ -1,6 +1,6 @@
-//! Analyzers that know the tables, and so columns and types: Google's own reads all that goes to BigQuery, the golden files
+//! Analyzers that know the tables, and so columns and types: Google's own reads all that goes to BigQuery, the plans
 //! and what the binary sends beside the plan (the lock, the look at the tables, doctor, resume, unlock, estimates), as a
-//! mock of BigQuery records it; sqlglot's optimizer reads the golden files of Redshift and Snowflake.
+//! mock of BigQuery records it; sqlglot's optimizer reads the plans for Redshift and Snowflake.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use support::plans::write_all;
 use support::{Folder, fixtures};
 use websessions_bigquery::BigQueryDialect;
 use websessions_core::dialect::Dialect;
-use websessions_core::identifier::Identifier;
 use websessions_core::plan::{Statement, script};
-use websessions_core::table::{Column, Table, TableName};
+use websessions_core::table::{Column, Table};
 use websessions_core::variables::Variables;
 use websessions_core::{lock, model};
 use websessions_postgres::RedshiftDialect;
@@ -153,15 +153,13 @@ fn sent() -> Vec<Json> {
     statements.collect()
 }
 
-/// The tables that are there before the first run of each golden file.
+/// The tables that are there before the first run of each plan.
 fn tables_before(dialect: &dyn Dialect) -> String {
-    let schemas = ["scratch", "derived", "s"].map(|name| Identifier::new(name).expect("a name"));
+    let variables = Variables::default();
+    let schemas = [&variables.scratch_schema, &variables.output_schema];
     let mut statements: Vec<Statement> = schemas.iter().map(|schema| dialect.create_schema(schema)).collect();
     for table in inputs() {
-        for (schema, entropy) in [(&schemas[0], ""), (&schemas[2], "_test")] {
-            let name = TableName { schema: schema.clone(), name: format!("{}{entropy}", table.name) };
-            statements.extend(dialect.create_table(&table, &name));
-        }
+        statements.extend(dialect.create_table(&table, &variables.table_name(&table)));
     }
     script(&statements)
 }
@@ -186,10 +184,11 @@ fn google_s_analyzer_refuses_no_statement_and_each_negative_control() {
     let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect));
     let lines: Vec<String> = sent.iter().map(ToString::to_string).collect();
     let sent = folder.write("sent.jsonl", &lines.join("\n"));
+    let plans = write_all();
     let check = fixtures().join("../tests/googlesql/check.mjs");
-    let counts = counts(Command::new("node").arg(check).args([&tables, &fixtures().join("golden/bigquery"), &sent]));
+    let counts = counts(Command::new("node").arg(check).args([&tables, &plans.path().join("bigquery"), &sent]));
     let count = |what: &str| counts[what].as_u64().unwrap_or(0);
-    assert!(count("golden") > 130 && count("sent") > 200 && count("controls") > 80, "{counts}");
+    assert!(count("plans") > 280 && count("sent") > 200 && count("controls") > 80, "{counts}");
 }
 
 #[test]
@@ -199,8 +198,9 @@ fn sqlglot_s_optimizer_refuses_no_statement_and_each_negative_control() {
     for dialect in [&RedshiftDialect as &dyn Dialect, &SnowflakeDialect] {
         folder.write(&format!("{}.sql", dialect.name()), &tables_before(dialect));
     }
+    let plans = write_all();
     let check = fixtures().join("../tests/typecheck.py");
-    let counts = counts(Command::new(python).arg(check).arg(fixtures().join("golden")).arg(folder.path()));
+    let counts = counts(Command::new(python).arg(check).args([plans.path(), folder.path()]));
     let count = |what: &str| counts[what].as_u64().unwrap_or(0);
-    assert!(count("golden") > 300 && count("controls") > 60, "{counts}");
+    assert!(count("plans") > 600 && count("controls") > 60, "{counts}");
 }

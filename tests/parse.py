@@ -1,4 +1,4 @@
-"""Parses the golden SQL with sqlglot, each dialect by its own grammar. Prints what does not parse, and fails."""
+"""Parses plans with sqlglot, each dialect by its own grammar. Prints what does not parse, and fails."""
 
 import logging
 import pathlib
@@ -11,9 +11,9 @@ logging.disable()  # The words about what it keeps as text: looked at below.
 # Statements that sqlglot keeps as text, of engines whose own grammar has them: the tests run these on the engines.
 KNOWN = ("RESET max_vacuum_tasks", 'VACUUM "')
 
-golden = pathlib.Path(sys.argv[1])
+plans = pathlib.Path(sys.argv[1])
 count, failures = 0, []
-for file in sorted(golden.glob("*/*.sql")):
+for file in sorted(plans.glob("*/*.sql")):
     dialect = file.parent.name
     try:
         statements = [statement for statement in sqlglot.parse(file.read_text(), read=dialect) if statement]

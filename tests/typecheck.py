@@ -1,7 +1,7 @@
-"""typecheck.py GOLDEN TABLES: GOLDEN has a folder of golden files a dialect, TABLES a script a dialect, which creates what
+"""typecheck.py PLANS TABLES: PLANS has a folder of plans a dialect, TABLES a script a dialect, which creates what
 is there before the first run.
 
-Resolves every column of the golden SQL of Snowflake and Redshift with sqlglot's optimizer, and types every expression,
+Resolves every column of the plans for Snowflake and Redshift with sqlglot's optimizer, and types every expression,
 with the tables that the statements before it create. Prints what is wrong and the counts as JSON, and
 fails; negative controls must be refused.
 
@@ -322,7 +322,8 @@ def run(database, text):
     """Follows a script; gives the number of its statements, and what is refused."""
     count, refused = 0, []
     for statement in sqlglot.parse(text, read=database.dialect):
-        if not statement:
+        # A comment after the last statement is none.
+        if not statement or isinstance(statement, exp.Semicolon):
             continue
         count += 1
         try:
@@ -332,7 +333,7 @@ def run(database, text):
     return count, refused
 
 
-def main(golden, before):
+def main(plans, before):
     count, controls, failures = 0, 0, []
     for dialect in DIALECTS:
         small = Database(dialect)
@@ -345,7 +346,7 @@ def main(golden, before):
                 failures.append(f"{dialect}: a control was not refused: {reason}: {sql}")
         database = Database(dialect)
         failures += run(database, (before / f"{dialect}.sql").read_text())[1]
-        files = sorted((golden / dialect).glob("*.sql"), key=lambda file: (file.name != "main.sql", file.name))
+        files = sorted((plans / dialect).glob("*.sql"), key=lambda file: (file.name != "main.sql", file.name))
         for file in files:
             at = database if file.name == "main.sql" else database.copy()
             statements, refused = run(at, file.read_text())
@@ -353,7 +354,7 @@ def main(golden, before):
             failures += [f"{dialect}/{file.name}: {words}" for words in refused]
     for failure in failures:
         print(failure, file=sys.stderr)
-    print(json.dumps({"golden": count, "controls": controls, "faults": len(failures)}))
+    print(json.dumps({"plans": count, "controls": controls, "faults": len(failures)}))
     return bool(failures) or not count
 
 

@@ -1,18 +1,18 @@
-// Analyzes BigQuery's statements: negative controls, the golden files, and what the binary sent in a test. Prints what is
+// Analyzes BigQuery's statements: negative controls, the plans, and what the binary sent in a test. Prints what is
 // refused and the counts as JSON; exits with 1 if a statement is refused, or if a control is not.
 //
-//   node check.mjs TABLES GOLDEN SENT
+//   node check.mjs TABLES PLANS SENT
 //
-// TABLES: a script that creates what is there before the first run. GOLDEN: the folder of golden files. SENT: what was
+// TABLES: a script that creates what is there before the first run. PLANS: the folder of their SQL. SENT: what was
 // sent, a JSON object a line: sql, and whether it was a dry run.
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Analyzer, Project } from './analyzer.mjs';
 import { ACCEPTED, BEFORE, REFUSED } from './controls.mjs';
 
-const [tables, golden, sent] = process.argv.slice(2);
+const [tables, plans, sent] = process.argv.slice(2);
 const analyzer = await Analyzer.start();
-const counts = { golden: 0, sent: 0, controls: 0 };
+const counts = { plans: 0, sent: 0, controls: 0 };
 const faults = [];
 
 const controls = new Project(analyzer);
@@ -31,10 +31,10 @@ const before = new Project(analyzer);
 faults.push(...(await before.run(readFileSync(tables, 'utf8'))).refused.map((words) => `the tables before: ${words}`));
 
 // A phase is analyzed after main, on the tables that main leaves: so is each file that holds what an option changes.
-const files = readdirSync(golden).filter((name) => name.endsWith('.sql'));
+const files = readdirSync(plans).filter((name) => name.endsWith('.sql'));
 const analyze = async (project, name) => {
-  const { count, refused } = await project.run(readFileSync(join(golden, name), 'utf8'));
-  counts.golden += count;
+  const { count, refused } = await project.run(readFileSync(join(plans, name), 'utf8'));
+  counts.plans += count;
   faults.push(...refused.map((words) => `${name}: ${words}`));
 };
 const after = before.copy();
@@ -54,4 +54,4 @@ for (const line of readFileSync(sent, 'utf8').split('\n').filter(Boolean)) {
 analyzer.stop();
 for (const fault of faults) console.error(fault);
 console.log(JSON.stringify({ ...counts, faults: faults.length }));
-process.exit(faults.length || !counts.golden || !counts.sent ? 1 : 0);
+process.exit(faults.length || !counts.plans || !counts.sent ? 1 : 0);

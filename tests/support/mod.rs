@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test crate uses a part")]
 
+pub mod plans;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use websessions_conformance::Case;
