@@ -177,7 +177,7 @@ fn counts(command: &mut Command) -> Json {
 #[test]
 fn google_s_analyzer_refuses_no_statement_and_each_negative_control() {
     let sent = sent();
-    for words in ["sessions_lock", "sessions_doctor", "INFORMATION_SCHEMA", "DECLARE", "stopped_at"] {
+    for words in ["sessions_lock", "websessions_probe", "INFORMATION_SCHEMA", "DECLARE", "stopped_at"] {
         assert!(sent.iter().any(|one| one["sql"].as_str().is_some_and(|sql| sql.contains(words))), "no {words}");
     }
     let folder = Folder::new();
@@ -188,7 +188,7 @@ fn google_s_analyzer_refuses_no_statement_and_each_negative_control() {
     let check = fixtures().join("../tests/googlesql/check.mjs");
     let counts = counts(Command::new("node").arg(check).args([&tables, &plans.path().join("bigquery"), &sent]));
     let count = |what: &str| counts[what].as_u64().unwrap_or(0);
-    assert!(count("plans") > 280 && count("sent") > 200 && count("controls") > 80, "{counts}");
+    assert!(count("plans") > 220 && count("sent") > 200 && count("controls") > 80, "{counts}");
 }
 
 #[test]
