@@ -340,3 +340,23 @@ fn tls_verifies_the_server_by_default() {
     write("127.0.0.2", &format!("{authority}sslmode = \"require\"\n"));
     folder.run(&["main"]).done("main").expect("an encrypted connection");
 }
+
+/// A server that takes the connection and says nothing: the first Ctrl-C is enough, nothing was sent.
+#[test]
+fn ctrl_c_ends_a_connection_that_nobody_answers() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let folder = Folder::new();
+    folder.write(
+        "websessions.toml",
+        &format!("[target.x]\ntype = \"postgres\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\nconnect_timeout = 600\n"),
+    );
+    let child = folder.command(&["main"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+    let (_stream, _) = listener.accept().expect("a connection");
+    let started = Instant::now();
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("kill starts").success());
+    let said = support::Said::from(child.wait_with_output().expect("it ends"));
+    refused(&said, 130, &["cancelled before the run began"]);
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
