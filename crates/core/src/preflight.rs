@@ -85,15 +85,16 @@ pub fn check_names(modules: &[Module], variables: &Variables) -> Result<(), Erro
     without.entropy = Entropy::default();
     let mut all = model::tables(modules, variables);
     all.push(lock::table());
-    for (table, other) in all.iter().flat_map(|table| all.iter().map(move |other| (table, other))) {
-        let (own, other) = (variables.table_name(table), without.table_name(other));
+    for (table, other_table) in all.iter().flat_map(|table| all.iter().map(move |other| (table, other))) {
+        let (own, other) = (variables.table_name(table), without.table_name(other_table));
         let begins_with = own.name.to_lowercase().starts_with(&other.name.to_lowercase());
         if own.schema == other.schema && begins_with && other.name.len() > without.table_name(table).name.len() {
             return Err(Error::Configuration {
                 message: format!(
-                    "entropy {:?} makes {own} of the table {}: that is the name of {other}, or of it in another run",
+                    "with entropy {:?} the table {} is called {own}: another entropy's {} is called so too",
                     variables.entropy.as_str(),
-                    table.name
+                    table.name,
+                    other_table.name
                 ),
                 hint: Some("choose another entropy, or a scratch_schema and an output_schema of their own".to_owned()),
             });

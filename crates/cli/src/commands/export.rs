@@ -100,8 +100,10 @@ impl Destination {
         let name = name.prefix(".websessions-export-");
         match self {
             Self::File(path) => {
+                let failed = |source| Error::File { path: path.display().to_string(), source };
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                name.tempdir_in(folder).map_err(|source| Error::File { path: path.display().to_string(), source })
+                std::fs::metadata(folder).map_err(failed)?;
+                name.tempdir_in(folder).map_err(failed)
             }
             Self::Stream(_) | Self::StandardOutput => name
                 .tempdir()
