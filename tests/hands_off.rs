@@ -69,6 +69,30 @@ fn a_database_is_always_a_file() {
     }
 }
 
+/// What looks like a pattern, a folder of a partition or an address is the name of one file.
+#[test]
+fn a_file_s_name_is_a_name() {
+    let folder = Folder::new();
+    let row = |id: &str| PAGE_VIEW.replace("p1", id);
+    std::fs::create_dir(folder.path().join("app_id=shop")).expect("a folder");
+    folder.write("day1.csv", &row("another"));
+    for name in ["day*.csv", "day?.csv", "[day]1.csv", "s3:x.csv", "app_id=shop/x.csv", "it's.csv", "a{1,2}.csv"] {
+        folder.write(name, &row("the-one"));
+        for (position, command) in ["load", "run --page-views"].iter().enumerate() {
+            let entropy = format!("entropy=_{position}");
+            let database = format!("{}.duckdb", name.replace('/', "_"));
+            let options = ["--database", &database, "--var", &entropy];
+            let arguments: Vec<&str> = options.iter().copied().chain(command.split(' ')).chain([name]).collect();
+            folder.run(&arguments).done(name).expect("loaded");
+            if *command == "load" {
+                let staged = folder.contents("page_views_staged", &options).expect("page views");
+                assert_eq!(staged.column("page_view_id"), vec![Some("the-one".to_owned())], "{name}");
+                assert_eq!(staged.column("app_id"), vec![None], "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_engine_fetches_and_loads_nothing_by_itself() {
     let folder = with_sessions();

@@ -51,18 +51,18 @@ pub(crate) fn load(connection: &Connection, file: &Path, model: &Table, table: &
         return Err(data_error(format!("{name}: the file is empty"))
             .with_hint("a CSV file has at least a line of column names"));
     }
-    let path = crate::DuckDbDialect.text(&file.to_string_lossy());
+    let path = literal(file).map_err(|error| data_error(format!("{name}: {error}")))?;
     let source = match format {
         // NULL is nothing between two commas, the empty string is "".
         // <https://duckdb.org/docs/stable/data/csv/overview#parameters>
         Format::Csv => format!(
-            "read_csv({path}, header = true, delim = ',', quote = '\"', escape = '\"', all_varchar = true, nullstr = '', allow_quoted_nulls = false, parallel = false)"
+            "read_csv({path}, header = true, delim = ',', quote = '\"', escape = '\"', all_varchar = true, nullstr = '', allow_quoted_nulls = false, parallel = false, hive_partitioning = false)"
         ),
-        Format::Parquet => format!("read_parquet({path}, binary_as_string = true)"),
+        Format::Parquet => format!("read_parquet({path}, binary_as_string = true, hive_partitioning = false)"),
         // Every value stays JSON until its column's type reads it.
         // <https://duckdb.org/docs/stable/data/json/loading_json#parameters>
         Format::Json => format!(
-            "read_json({path}, format = 'newline_delimited', records = true, maximum_depth = 1, sample_size = -1)"
+            "read_json({path}, format = 'newline_delimited', records = true, maximum_depth = 1, sample_size = -1, hive_partitioning = false)"
         ),
     };
     let failed = |error: WarehouseError| WarehouseError { message: format!("{name}: {}", error.message), ..error };
@@ -100,6 +100,19 @@ pub(crate) fn load(connection: &Connection, file: &Path, model: &Table, table: &
             .collect(),
         missing_columns: missing.iter().map(|column| column.name.to_string()).collect(),
     })
+}
+
+/// A file's name for the engine's readers: nothing but a name, whatever letters it has, whole, and no pattern.
+/// <https://duckdb.org/docs/stable/data/multiple_files/overview#glob-syntax>
+fn literal(file: &Path) -> std::io::Result<String> {
+    let mut name = String::new();
+    for letter in std::path::absolute(file)?.to_string_lossy().chars() {
+        match letter {
+            '*' | '?' | '[' => name.extend(['[', letter, ']']),
+            letter => name.push(letter),
+        }
+    }
+    Ok(crate::DuckDbDialect.text(&name))
 }
 
 /// A column of the file that the model has.
