@@ -126,21 +126,21 @@ fn a_file_that_others_can_write_is_not_read() {
 fn a_file_of_another_user_is_not_read() {
     let folder = Folder::new();
     let path = folder.write("websessions.toml", "[variables]\nentropy = \"_planted\"\n");
-    if std::os::unix::fs::chown(&path, Some(65534), None).is_err() {
+    if std::os::unix::fs::chown(&path, Some(65533), None).is_err() {
         // Not root: the file of another user that there is everywhere is root's, which is read (and is no TOML).
         std::fs::remove_file(&path).expect("removed");
         std::os::unix::fs::symlink("/etc/passwd", &path).expect("a link");
         refused(&run(&folder, &["config", "show"]), 2, &["TOML parse error"]);
         return;
     }
-    refused(&run(&folder, &["config", "show"]), 2, &["belongs to user 65534", "--config websessions.toml"]);
+    refused(&run(&folder, &["config", "show"]), 2, &["belongs to user 65533", "--config websessions.toml"]);
     // A link of theirs to a file of ours.
     std::os::unix::fs::chown(&path, Some(0), None).expect("root's");
     std::fs::rename(&path, folder.path().join("mine.toml")).expect("renamed");
     std::os::unix::fs::symlink("mine.toml", &path).expect("a link");
     run(&folder, &["config", "show"]).done("my link").expect("read");
-    std::os::unix::fs::lchown(&path, Some(65534), None).expect("theirs");
-    refused(&run(&folder, &["config", "show"]), 2, &["belongs to user 65534"]);
+    std::os::unix::fs::lchown(&path, Some(65533), None).expect("theirs");
+    refused(&run(&folder, &["config", "show"]), 2, &["belongs to user 65533"]);
 }
 
 #[test]
