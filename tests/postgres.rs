@@ -37,13 +37,48 @@ fn the_binary_on_a_server() {
     an_export_that_fails_leaves_the_file_that_was_there(&cluster);
     a_file_of_one_endless_line_is_refused(&cluster);
     a_lease_can_be_set_and_waited_for(&cluster);
+    a_second_ctrl_c_leaves_a_server_that_does_not_answer(&cluster);
     another_role_s_lock_is_cleared_or_its_owner_named(&cluster);
 }
 
-fn a_lease_can_be_set_and_waited_for(cluster: &Cluster) {
+/// A folder whose runs have a lock of six seconds.
+fn folder_with_a_short_lease(cluster: &Cluster) -> Folder {
     let folder = folder(cluster);
     let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
     folder.write("websessions.toml", &config.replace("ends_run = true\n", "ends_run = true\nlock_lease = \"6s\"\n"));
+    folder
+}
+
+/// A server that no longer answers, not even to a request to stop: the second Ctrl-C ends the process, not the server's work.
+fn a_second_ctrl_c_leaves_a_server_that_does_not_answer(cluster: &Cluster) {
+    let folder = folder_with_a_short_lease(cluster);
+    let (mut child, mut lines) = sleeping_run(&folder);
+    let file = std::fs::read_to_string(cluster.folder().join("data/postmaster.pid")).expect("the server's file");
+    let server = file.lines().next().expect("its process").to_owned();
+    let signal = |name: &str, process: &str| {
+        assert!(std::process::Command::new("kill").args([name, process]).status().expect("kill starts").success());
+    };
+    let started = Instant::now();
+    signal("-STOP", &server);
+    signal("-INT", &child.id().to_string());
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    signal("-INT", &child.id().to_string());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("the rest");
+    let code = child.wait().expect("it ends").code();
+    let elapsed = started.elapsed();
+    signal("-CONT", &server);
+    assert_eq!(code, Some(130), "{rest}");
+    assert!(elapsed.as_secs() < 6, "{elapsed:?}: {rest}");
+    for words in ["the end of slow/", "is not known", "at most 6 s", "websessions unlock"] {
+        assert!(rest.contains(words), "{words}: {rest}");
+    }
+    folder.run(&["complete", "--wait", "60"]).done("complete").expect("completed");
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
+}
+
+fn a_lease_can_be_set_and_waited_for(cluster: &Cluster) {
+    let folder = folder_with_a_short_lease(cluster);
     let (mut child, _lines) = sleeping_run(&folder);
     child.kill().expect("killed");
     child.wait().expect("gone");
