@@ -136,6 +136,22 @@ fn standard_output_and_pipes_get_the_table() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_ends_an_export_that_nobody_reads() {
+    let folder = with_sessions();
+    let fifo = folder.path().join("fifo.csv");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
+    let mut export = folder.command(&["export", "sessions", "--to", "fifo.csv"]);
+    let child = export.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let started = std::time::Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts").success());
+    let said = Said::from(child.wait_with_output().expect("it ends"));
+    refused(&said, 130, &["cancelled before derived.sessions was in fifo.csv"]);
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn few_file_descriptors_are_an_error() {
     let folder = Folder::new();

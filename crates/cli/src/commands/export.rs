@@ -34,22 +34,33 @@ impl Invocation<'_> {
         let part = folder.path().join(destination.file_name());
         let warehouse = self.connect().await?;
         let rows = write(&*warehouse, &table, &part, to).await?;
-        destination.take(&part).map_err(|source| Error::File { path: to.display().to_string(), source })?;
+        let to_standard_output = matches!(destination, Destination::StandardOutput);
+        // A pipe may wait for its reader for ever: not where Ctrl-C is heard.
+        let taken = tokio::task::spawn_blocking(move || destination.take(&part));
+        tokio::select! {
+            taken = taken => {
+                let taken = taken.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                taken.map_err(|source| Error::File { path: to.display().to_string(), source })?;
+            }
+            () = interrupted() => return Err(cancelled(&table, to)),
+        }
         let answer = match self.global.output {
             OutputFormat::Json => json!({ "table": table.to_string(), "file": to, "rows": rows }).to_string(),
             OutputFormat::Text => format!("{table}: {rows} rows to {}", to.display()),
         };
-        match destination {
-            // Its data is there.
-            Destination::StandardOutput => {
-                if !self.global.quiet {
-                    output::talk(&answer);
-                }
-                Ok(())
-            }
-            _ => output::data(&format!("{answer}\n")),
+        if !to_standard_output {
+            return output::data(&format!("{answer}\n"));
         }
+        // The table is there.
+        if !self.global.quiet {
+            output::talk(&answer);
+        }
+        Ok(())
     }
+}
+
+fn cancelled(table: &TableName, to: &Path) -> Error {
+    Error::Cancelled { next: format!("{table} was in {}", to.display()) }
 }
 
 /// Has the warehouse write the file, unless the user stops it.
@@ -64,7 +75,7 @@ async fn write(warehouse: &dyn Warehouse, table: &TableName, part: &Path, to: &P
                 _ = export => {}
                 () = interrupted() => {}
             }
-            return Err(Error::Cancelled { next: format!("{table} was in {}", to.display()) });
+            return Err(cancelled(table, to));
         }
     };
     written.map_err(|source| {
