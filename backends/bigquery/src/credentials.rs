@@ -9,7 +9,7 @@ use gcp_bigquery_client::yup_oauth2::{
     ServiceAccountAuthenticator,
 };
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::error::Error;
@@ -19,15 +19,27 @@ const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 /// Where tokens come from. Those that are made are kept until they expire.
 #[derive(Clone)]
 pub(crate) enum Credentials {
-    Token(String),
+    Token(Arc<Token>),
     Made(Arc<DefaultAuthenticator>),
+}
+
+/// A token that was given, and where another comes from when it has passed.
+pub(crate) struct Token {
+    value: Mutex<String>,
+    settings: Settings,
+}
+
+impl Token {
+    pub(crate) fn value(&self) -> String {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 #[async_trait]
 impl Authenticator for Credentials {
     async fn access_token(&self) -> Result<String, BQError> {
         match self {
-            Self::Token(token) => Ok(token.clone()),
+            Self::Token(token) => Ok(token.value()),
             Self::Made(authenticator) => {
                 let token = authenticator.token(&[SCOPE]).await?;
                 token.token().map(str::to_owned).ok_or(BQError::NoToken)
@@ -37,9 +49,20 @@ impl Authenticator for Credentials {
 }
 
 impl Credentials {
+    /// Asks for a new token where the one at hand was refused; says whether there is one.
+    pub(crate) fn renew(&self) -> Result<bool, Error> {
+        let Self::Token(token) = self else { return Ok(false) };
+        let Some(new) = token.settings.renewed("access_token")? else { return Ok(false) };
+        let mut value = token.value.lock().unwrap_or_else(PoisonError::into_inner);
+        let differs = *value != new;
+        *value = new;
+        Ok(differs)
+    }
+
     pub(crate) async fn new(settings: &Settings) -> Result<Self, Error> {
         if let Some(token) = settings.get("access_token") {
-            return Ok(Self::Token(token.to_owned()));
+            let token = settings.renewed("access_token")?.unwrap_or_else(|| token.to_owned());
+            return Ok(Self::Token(Arc::new(Token { value: Mutex::new(token), settings: settings.clone() })));
         }
         if let Some(json) = settings.get("credentials") {
             return Self::from_json(json, "the target's credentials").await;

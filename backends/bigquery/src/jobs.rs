@@ -124,6 +124,7 @@ impl Jobs {
         let made = |location: Option<String>| Made { id: id.to_owned(), location: location.or(self.location.clone()) };
         let unmade = made(None);
         let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+        let mut renewed = false;
         loop {
             let error = match self.client.job().insert(&self.project, job.clone()).await {
                 Ok(job) => {
@@ -132,6 +133,10 @@ impl Jobs {
                 }
                 Err(error) => self.explain(error, &unmade).await,
             };
+            if !renewed && self.renewed(&error) {
+                renewed = true;
+                continue;
+            }
             if error.code.as_deref() == Some(DUPLICATE) {
                 let there = made(location_of_duplicate(&error.message, id));
                 return Ok((self.look(&there).await?, there));
@@ -146,11 +151,16 @@ impl Jobs {
     /// A job as it is now.
     async fn look(&self, made: &Made) -> Result<Job, WarehouseError> {
         let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(5), 6);
+        let mut renewed = false;
         loop {
             let error = match self.client.job().get_job(&self.project, &made.id, made.location.as_deref()).await {
                 Ok(job) => return Ok(job),
                 Err(error) => self.explain(error, made).await,
             };
+            if !renewed && self.renewed(&error) {
+                renewed = true;
+                continue;
+            }
             match delays.next().filter(|_| error.retry != Retry::Never) {
                 Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
                 // The job may have ended since, either way.
@@ -160,6 +170,12 @@ impl Jobs {
                 }
             }
         }
+    }
+
+    /// Whether a token was refused that has passed, and there is a new one: they last an hour.
+    fn renewed(&self, error: &WarehouseError) -> bool {
+        let refused = matches!(error.code.as_deref(), Some("authError" | "required" | "HTTP 401"));
+        refused && self.credentials.renew().unwrap_or(false)
     }
 
     /// Asks BigQuery to stop what runs. <https://cloud.google.com/bigquery/docs/managing-jobs#cancel_jobs>
@@ -238,7 +254,7 @@ impl Jobs {
 
     fn without_secrets(&self, words: &str) -> String {
         match &self.credentials {
-            Credentials::Token(token) => without_secret(words, token),
+            Credentials::Token(token) => without_secret(words, &token.value()),
             Credentials::Made(_) => words.to_owned(),
         }
     }
@@ -255,12 +271,17 @@ impl Jobs {
                 ..GetQueryResultsParameters::default()
             };
             let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+            let mut renewed = false;
             let page = loop {
                 let error = match self.client.job().get_query_results(&self.project, &made.id, parameters.clone()).await
                 {
                     Ok(page) => break page,
                     Err(error) => self.explain(error, made).await,
                 };
+                if !renewed && self.renewed(&error) {
+                    renewed = true;
+                    continue;
+                }
                 match delays.next().filter(|_| error.retry != Retry::Never) {
                     Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
                     None => return Err(error),

@@ -1,31 +1,39 @@
-//! Connections: how they are made, kept, cancelled and given up.
+//! A server: the connections to it, how they are made, kept, watched, cancelled and given up.
 
-use crate::Flavor;
 use crate::copy;
-use crate::errors::{statement_error, warehouse_error};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
+use crate::dialect::Flavor;
+use crate::errors::{redshift_error, warehouse_error};
+use crate::options::{connect_options, limits};
+use crate::statement::{fetch, send};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
-use websessions_core::rows::{Rows, Value};
+use websessions_core::rows::Rows;
 use websessions_core::table::{Table, TableName};
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
 
 /// A server, and the idle connections to it. A broken connection is left behind; the next call makes another.
 pub struct PostgresWarehouse {
     options: PgConnectOptions,
+    /// Where a password comes from that passes.
+    settings: Settings,
     connect_timeout: Duration,
     flavor: Flavor,
     /// `SET LOCAL` statements of each transaction.
     limits: Vec<String>,
+    /// How long the server may neither answer nor be seen to work.
+    silence: Duration,
+    /// Whether we have asked the server to stop something.
+    cancelled: AtomicBool,
     idle: Mutex<Vec<Session>>,
     busy: Mutex<BTreeSet<i32>>,
 }
@@ -41,7 +49,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl PostgresWarehouse {
-    pub(crate) async fn connect(settings: &Settings, flavor: Flavor) -> Result<Self, Error> {
+    /// Connects to Postgres.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        Self::connect_as(settings, Flavor::Postgres).await
+    }
+
+    /// Connects to Redshift.
+    pub async fn connect_to_redshift(settings: &Settings) -> Result<Self, Error> {
+        Self::connect_as(settings, Flavor::Redshift).await
+    }
+
+    async fn connect_as(settings: &Settings, flavor: Flavor) -> Result<Self, Error> {
         let options = connect_options(settings, flavor)?;
         let number = |name: &str| -> Result<u64, Error> {
             let text = settings.get(name).unwrap_or_default();
@@ -49,22 +67,14 @@ impl PostgresWarehouse {
                 Error::configuration(format!("the target's {name} must be a number of seconds, not {text:?}"))
             })
         };
-        let mut limits = Vec::new();
-        for name in ["statement_timeout", "lock_timeout"] {
-            if let Some(value) = settings.get(name) {
-                if !value.chars().all(|character| character.is_ascii_alphanumeric()) || value.is_empty() {
-                    return Err(Error::configuration(format!(
-                        "the target's {name} must be a time such as 30min, not {value:?}"
-                    )));
-                }
-                limits.push(format!("SET LOCAL {name} = '{value}'"));
-            }
-        }
         let warehouse = Self {
             options,
+            settings: settings.clone(),
             connect_timeout: Duration::from_secs(number("connect_timeout")?),
             flavor,
-            limits,
+            limits: limits(settings, flavor)?,
+            silence: Duration::from_secs(number("silence_limit")?.max(1)),
+            cancelled: AtomicBool::new(false),
             idle: Mutex::default(),
             busy: Mutex::default(),
         };
@@ -77,8 +87,16 @@ impl PostgresWarehouse {
     }
 
     async fn open(&self) -> Result<Session, WarehouseError> {
+        let renewed = self
+            .settings
+            .renewed("password")
+            .map_err(|error| WarehouseError::new(WarehouseErrorKind::Permission, error.to_string()))?;
+        let options = match renewed {
+            Some(password) => self.options.clone().password(&password),
+            None => self.options.clone(),
+        };
         let connecting = async {
-            let mut connection = self.options.connect().await.map_err(connect_error)?;
+            let mut connection = options.connect().await.map_err(connect_error)?;
             let rows = fetch(&mut connection, "SELECT pg_backend_pid() AS process").await?;
             let process = i32::try_from(rows.get(0, "process").as_integer()).unwrap_or(0);
             Ok(Session { connection, process })
@@ -109,13 +127,68 @@ impl PostgresWarehouse {
     ) -> Result<T, WarehouseError> {
         let mut session = self.session().await?;
         lock(&self.busy).insert(session.process);
-        let result = work(&mut session.connection).await;
+        let result = tokio::select! {
+            result = work(&mut session.connection) => result.map_err(|error| self.interpreted(error)),
+            error = self.silent(session.process) => Err(error),
+        };
         lock(&self.busy).remove(&session.process);
         match &result {
             Err(error) if error.kind == WarehouseErrorKind::Connection => {}
             _ => lock(&self.idle).push(session),
         }
         result
+    }
+
+    /// Ends when the server has been silent for too long: it neither lets us in nor works for us any more, so that no answer
+    /// will come. A statement that takes long is not silent: another connection sees it at work.
+    async fn silent(&self, process: i32) -> WarehouseError {
+        let mut heard = Instant::now();
+        loop {
+            tokio::time::sleep(self.silence / 3).await;
+            if self.works(process).await {
+                heard = Instant::now();
+            } else if heard.elapsed() >= self.silence {
+                return WarehouseError::new(
+                    WarehouseErrorKind::Connection,
+                    format!("the server has neither answered nor worked for {} s", heard.elapsed().as_secs()),
+                )
+                .with_retry(Retry::Unknown)
+                .with_hint("check the network and the server; the target's silence_limit says how long to wait");
+            }
+        }
+    }
+
+    /// Whether the server is seen to work for us.
+    async fn works(&self, process: i32) -> bool {
+        let sql = match self.flavor {
+            Flavor::Postgres => format!(
+                "SELECT COUNT(*) AS working FROM pg_stat_activity WHERE application_name = '{}' AND pid <> pg_backend_pid() AND state <> 'idle'",
+                self.options.get_application_name().unwrap_or_default()
+            ),
+            // <https://docs.aws.amazon.com/redshift/latest/dg/r_STV_RECENTS.html>
+            Flavor::Redshift => {
+                format!("SELECT COUNT(*) AS working FROM stv_recents WHERE pid = {process} AND status = 'Running'")
+            }
+        };
+        let Ok(mut session) = self.open().await else { return false };
+        let found = tokio::time::timeout(self.connect_timeout, fetch(&mut session.connection, &sql)).await;
+        match found {
+            Ok(Ok(rows)) => {
+                let _ = session.connection.close().await;
+                rows.get(0, "working").as_integer() > 0
+            }
+            // It lets us in, and has its reasons not to tell.
+            Ok(Err(error)) => error.kind != WarehouseErrorKind::Connection,
+            Err(_) => false,
+        }
+    }
+
+    /// What an error means under this target's settings.
+    fn interpreted(&self, error: WarehouseError) -> WarehouseError {
+        match self.flavor {
+            Flavor::Redshift => redshift_error(error, self.cancelled.load(Ordering::SeqCst), !self.limits.is_empty()),
+            Flavor::Postgres => error,
+        }
     }
 
     /// Runs work in a transaction with the target's limits; rolls back if it fails.
@@ -142,65 +215,6 @@ impl PostgresWarehouse {
     }
 }
 
-fn connect_options(settings: &Settings, flavor: Flavor) -> Result<PgConnectOptions, Error> {
-    let mut options = match settings.get("url") {
-        // The URL may hold a password: its parse error is not shown with it.
-        Some(url) => PgConnectOptions::from_str(url).map_err(|_| {
-            Error::configuration("the target's url is not a URL of the form postgres://user@host:port/database")
-        })?,
-        None => PgConnectOptions::new(),
-    };
-    if let Some(host) = settings.get("host") {
-        options = if host.starts_with('/') { options.socket(host) } else { options.host(host) };
-    }
-    if let Some(port) = settings.get("port") {
-        let port = port
-            .parse()
-            .map_err(|_| Error::configuration(format!("the target's port must be a number, not {port:?}")))?;
-        options = options.port(port);
-    }
-    if let Some(user) = settings.get("user") {
-        options = options.username(user);
-    }
-    if let Some(password) = settings.get("password") {
-        options = options.password(password);
-    }
-    if let Some(database) = settings.get("database") {
-        options = options.database(database);
-    }
-    let chosen = settings.get("sslmode").map(str::to_owned).or_else(|| std::env::var("PGSSLMODE").ok());
-    let in_url = settings.get("url").is_some_and(names_sslmode);
-    let on_this_machine = options.get_socket().is_some()
-        || ["localhost", "127.0.0.1", "::1"].contains(&options.get_host())
-        || options.get_host().starts_with('/');
-    options = match chosen {
-        Some(mode) => {
-            let mode = PgSslMode::from_str(&mode).map_err(|_| {
-                Error::configuration(format!(
-                    "the target's sslmode {mode:?} is none of disable, allow, prefer, require, verify-ca, verify-full"
-                ))
-            })?;
-            options.ssl_mode(mode)
-        }
-        None if in_url => options,
-        None if on_this_machine => options.ssl_mode(PgSslMode::Prefer),
-        None => options.ssl_mode(PgSslMode::VerifyFull),
-    };
-    if let Some(file) = settings.get("sslrootcert") {
-        options = options.ssl_root_cert(file);
-    }
-    // Redshift refuses start-up parameters that it doesn't know.
-    if flavor == Flavor::Redshift {
-        options = options.extra_float_digits(None);
-    }
-    Ok(options.application_name("websessions").disable_statement_logging())
-}
-
-/// Whether a URL chooses the protection itself: by a parameter of that name, not by a password that reads like one.
-fn names_sslmode(url: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "sslmode" || name == "ssl-mode"))
-}
-
 /// A connection that was never made: nothing was applied, and whoever is there may come up yet.
 fn connect_error(error: sqlx::Error) -> WarehouseError {
     let refused = matches!(&error, sqlx::Error::Io(_));
@@ -210,45 +224,6 @@ fn connect_error(error: sqlx::Error) -> WarehouseError {
             .with_hint("check the target's host and port, and that the server runs");
     }
     error
-}
-
-pub(crate) async fn send(connection: &mut PgConnection, sql: &str) -> Result<Done, WarehouseError> {
-    // The text is a plan's, or a user's own script: see the identifiers' module for what a plan is made of.
-    let done =
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map_err(|error| statement_error(error, sql))?;
-    Ok(Done { rows_affected: Some(done.rows_affected()), ..Done::default() })
-}
-
-async fn fetch(connection: &mut PgConnection, sql: &str) -> Result<Rows, WarehouseError> {
-    let found = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(warehouse_error)?;
-    let columns = found
-        .first()
-        .map(|row| row.columns().iter().map(|column| column.name().to_lowercase()).collect())
-        .unwrap_or_default();
-    let rows = found.iter().map(values).collect::<Result<_, _>>()?;
-    Ok(Rows { columns, rows })
-}
-
-/// The simple protocol gives every value as text; its type says what the text is.
-fn values(row: &PgRow) -> Result<Vec<Value>, WarehouseError> {
-    let unreadable =
-        |error: String| WarehouseError::new(WarehouseErrorKind::Data, format!("unreadable value: {error}"));
-    (0..row.len())
-        .map(|position| {
-            let raw = row.try_get_raw(position).map_err(|error| unreadable(error.to_string()))?;
-            if raw.is_null() {
-                return Ok(Value::Null);
-            }
-            let text = raw.as_str().map_err(|error| unreadable(error.to_string()))?.to_owned();
-            Ok(match raw.type_info().name() {
-                "INT2" | "INT4" | "INT8" => text.parse().map(Value::Integer).unwrap_or(Value::Text(text)),
-                "NUMERIC" => text.parse().map(Value::Integer).unwrap_or_else(|_| Value::Text(text)),
-                "FLOAT4" | "FLOAT8" => text.parse().map(Value::Float).unwrap_or_else(|_| Value::Text(text)),
-                "BOOL" => Value::Boolean(text == "t"),
-                _ => Value::Text(text),
-            })
-        })
-        .collect()
 }
 
 #[async_trait]
@@ -309,8 +284,21 @@ impl Warehouse for PostgresWarehouse {
     async fn cancel(&self) -> Result<(), WarehouseError> {
         let busy: Vec<i32> = lock(&self.busy).iter().copied().collect();
         let mut session = self.open().await?;
-        for process in busy {
-            fetch(&mut session.connection, &format!("SELECT pg_cancel_backend({process}) AS cancelled")).await?;
+        self.cancelled.store(true, Ordering::SeqCst);
+        let calls = match self.flavor {
+            // By our name, not by the process: behind a pooler that may work for somebody else by now.
+            // <https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW>
+            Flavor::Postgres => vec![format!(
+                "SELECT COUNT(pg_cancel_backend(pid)) AS cancelled FROM pg_stat_activity WHERE application_name = '{}' AND pid <> pg_backend_pid() AND state = 'active'",
+                self.options.get_application_name().unwrap_or_default()
+            )],
+            // <https://docs.aws.amazon.com/redshift/latest/dg/PG_CANCEL_BACKEND.html>
+            Flavor::Redshift => {
+                busy.iter().map(|process| format!("SELECT pg_cancel_backend({process}) AS cancelled")).collect()
+            }
+        };
+        for call in calls {
+            fetch(&mut session.connection, &call).await?;
         }
         let _ = session.connection.close().await;
         Ok(())
@@ -326,9 +314,14 @@ impl Warehouse for PostgresWarehouse {
         let dialect = self.dialect();
         self.with(async |connection| {
             self.in_transaction(connection, async |connection| {
-                send(connection, &dialect.create_schema(&name.schema).sql).await?;
-                for statement in dialect.create_table(table, name) {
-                    send(connection, &statement.sql).await?;
+                // A refusal would end the transaction: what is there is not made again.
+                if fetch(connection, &dialect.schema_query(&name.schema)).await?.rows.is_empty() {
+                    send(connection, &dialect.create_schema(&name.schema).sql).await?;
+                }
+                if fetch(connection, &dialect.columns_query(&name.schema, &[&name.name])).await?.rows.is_empty() {
+                    for statement in dialect.create_table(table, name) {
+                        send(connection, &statement.sql).await?;
+                    }
                 }
                 let mut loaded = Vec::new();
                 for file in files {

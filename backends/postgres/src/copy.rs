@@ -1,8 +1,8 @@
 //! CSV files of page views in, tables out, by COPY. The server reads and writes the CSV: NULL is nothing between two
 //! commas, the empty string is `""`. <https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS>
 
-use crate::connection::send;
 use crate::errors::warehouse_error;
+use crate::statement::send;
 use flate2::read::MultiGzDecoder;
 use sqlx::postgres::PgConnection;
 use std::fs::File;

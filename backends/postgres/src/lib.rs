@@ -5,6 +5,8 @@ mod connection;
 mod copy;
 mod dialect;
 mod errors;
+mod options;
+mod statement;
 
 pub use connection::PostgresWarehouse;
 pub use dialect::{PostgresDialect, RedshiftDialect};
@@ -16,41 +18,60 @@ use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
 use websessions_core::warehouse::Warehouse;
 
+const URL: Setting =
+    Setting::optional("url", "postgres://user@host:port/database; the other settings come before its parts").secret();
+const HOST: Setting = Setting::optional("host", "host name, address, or folder of a Unix socket; else PGHOST");
+const USER: Setting = Setting::optional("user", "user name; else PGUSER");
+const PASSWORD: Setting = Setting::optional("password", "password; else PGPASSWORD, or the file ~/.pgpass").secret();
+const DATABASE: Setting = Setting::optional("database", "database; else PGDATABASE");
+const SSLMODE: Setting = Setting::optional(
+    "sslmode",
+    "disable, allow, prefer, require, verify-ca or verify-full, as libpq's; else PGSSLMODE, else verify-full (prefer on this machine)",
+);
+const SSLROOTCERT: Setting =
+    Setting::optional("sslrootcert", "file of the authorities to trust; else PGSSLROOTCERT, else the system's").path();
+const CONNECT_TIMEOUT: Setting =
+    Setting::optional("connect_timeout", "seconds until a connection is given up").or("10");
+const SILENCE_LIMIT: Setting = Setting::optional(
+    "silence_limit",
+    "seconds after which a server is given up that neither answers nor is seen to work",
+)
+.or("180");
+const STATEMENT_TIMEOUT: Setting =
+    Setting::optional("statement_timeout", "the longest that a statement may take, such as 30min; else the server's");
+
 const SETTINGS: &[Setting] = &[
-    Setting::optional("url", "postgres://user@host:port/database; the other settings come before its parts").secret(),
-    Setting::optional("host", "host name, address, or folder of a Unix socket; else PGHOST"),
+    URL,
+    HOST,
     Setting::optional("port", "port; else PGPORT"),
-    Setting::optional("user", "user name; else PGUSER"),
-    Setting::optional("password", "password; else PGPASSWORD, or the file ~/.pgpass").secret(),
-    Setting::optional("database", "database; else PGDATABASE"),
-    Setting::optional(
-        "sslmode",
-        "disable, allow, prefer, require, verify-ca or verify-full, as libpq's; else PGSSLMODE, else verify-full (prefer on this machine)",
-    ),
-    Setting::optional("sslrootcert", "file of the authorities to trust; else PGSSLROOTCERT, else the system's").path(),
-    Setting::optional("connect_timeout", "seconds until a connection is given up").or("10"),
-    Setting::optional("statement_timeout", "the longest that a statement may take, such as 30min; else the server's"),
+    USER,
+    PASSWORD,
+    DATABASE,
+    SSLMODE,
+    SSLROOTCERT,
+    CONNECT_TIMEOUT,
+    SILENCE_LIMIT,
+    STATEMENT_TIMEOUT,
     Setting::optional(
         "lock_timeout",
         "the longest that a statement may wait for a lock, such as 1min; else the server's",
     ),
 ];
 
-/// Which of the two a target is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flavor {
-    Postgres,
-    Redshift,
-}
-
-impl Flavor {
-    pub(crate) fn dialect(self) -> Arc<dyn Dialect> {
-        match self {
-            Self::Postgres => Arc::new(PostgresDialect),
-            Self::Redshift => Arc::new(RedshiftDialect),
-        }
-    }
-}
+/// Redshift has no `lock_timeout`.
+const REDSHIFT_SETTINGS: &[Setting] = &[
+    URL,
+    HOST,
+    Setting::optional("port", "port; else PGPORT, else 5439"),
+    USER,
+    PASSWORD,
+    DATABASE,
+    SSLMODE,
+    SSLROOTCERT,
+    CONNECT_TIMEOUT,
+    SILENCE_LIMIT,
+    STATEMENT_TIMEOUT,
+];
 
 /// What the driver takes from the environment by itself.
 fn ambient_secrets(settings: &Settings) -> Vec<String> {
@@ -93,7 +114,7 @@ impl BackendFactory for Postgres {
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
-        Ok(Arc::new(PostgresWarehouse::connect(settings, Flavor::Postgres).await?))
+        Ok(Arc::new(PostgresWarehouse::connect(settings).await?))
     }
 }
 
@@ -108,7 +129,7 @@ impl BackendFactory for Redshift {
     }
 
     fn settings(&self) -> &'static [Setting] {
-        SETTINGS
+        REDSHIFT_SETTINGS
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {
@@ -124,6 +145,6 @@ impl BackendFactory for Redshift {
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
-        Ok(Arc::new(PostgresWarehouse::connect(settings, Flavor::Redshift).await?))
+        Ok(Arc::new(PostgresWarehouse::connect_to_redshift(settings).await?))
     }
 }

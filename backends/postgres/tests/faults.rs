@@ -74,7 +74,7 @@ impl Injecting {
             }
             Fault::Terminate => {
                 let other = connect(&[("url", cluster.url())]).await.unwrap_or_else(|error| panic!("{error}"));
-                let sql = "SELECT COUNT(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity WHERE application_name = 'websessions' AND pid <> pg_backend_pid()";
+                let sql = "SELECT COUNT(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity WHERE application_name LIKE 'websessions %' AND pid <> pg_backend_pid()";
                 other.query(sql).await.expect("terminated");
             }
         }

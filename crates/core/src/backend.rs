@@ -8,6 +8,7 @@ use crate::warehouse::Warehouse;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One setting of a target of this backend.
 #[derive(Clone, Copy, Debug)]
@@ -61,13 +62,19 @@ impl Setting {
     }
 }
 
+/// Where a setting's value is asked for again.
+pub type Source = Arc<dyn Fn() -> Result<String, Error> + Send + Sync>;
+
 /// The settings of a target, as text, by name. `Debug` shows the names only: values may be secret.
 #[derive(Clone, Default)]
-pub struct Settings(BTreeMap<String, String>);
+pub struct Settings {
+    values: BTreeMap<String, String>,
+    sources: BTreeMap<String, (Source, Arc<AtomicBool>)>,
+}
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -94,12 +101,28 @@ impl Settings {
                 )));
             }
         }
-        Ok(Self(settings))
+        Ok(Self { values: settings, sources: BTreeMap::new() })
     }
 
     /// A setting's value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// With a source of a setting whose value passes, such as a token.
+    #[must_use]
+    pub fn with_source(mut self, name: &str, source: Source) -> Self {
+        self.sources.insert(name.to_owned(), (source, Arc::default()));
+        self
+    }
+
+    /// A setting's value as it is now: from its source, if it has one, but for the first time. A backend asks at each new
+    /// connection, and when a token is refused.
+    pub fn renewed(&self, name: &str) -> Result<Option<String>, Error> {
+        match self.sources.get(name) {
+            Some((source, used)) if used.swap(true, Ordering::SeqCst) => source().map(Some),
+            _ => Ok(self.get(name).map(str::to_owned)),
+        }
     }
 }
 

@@ -32,9 +32,9 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn type_family(&self, reported: &str) -> Option<TypeFamily>;
 
     /// The value of a column of type [`ColumnType::Fixed`], as it compares: trailing spaces don't count, in a warehouse
-    /// that pads and in one that doesn't.
+    /// that pads and in one that doesn't. Only U+0020 pads; some warehouses' RTRIM takes every space of Unicode off.
     fn fixed_text(&self, column: &str) -> String {
-        format!("RTRIM({column})")
+        format!("RTRIM({column}, ' ')")
     }
 
     /// The point in time now, in UTC, without a time zone.
@@ -86,6 +86,17 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
             format!("{name}, if missing"),
             format!("CREATE TABLE IF NOT EXISTS {} {}", self.table(name), self.column_definitions(table)),
         )]
+    }
+
+    /// Creates a schema if it is missing; tells when it is there already.
+    fn ensure_schema(&self, schema: &Identifier) -> Statement {
+        self.create_schema(schema).or_there(|| self.schema_query(schema))
+    }
+
+    /// Creates a table if it is missing; tells when it is there already.
+    fn ensure_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        let there = || self.columns_query(&name.schema, &[&name.name]);
+        self.create_table(table, name).into_iter().map(|statement| statement.or_there(there)).collect()
     }
 
     /// Makes a table anew, empty.

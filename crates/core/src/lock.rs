@@ -14,7 +14,7 @@ use crate::plan::Statement;
 use crate::rows::Rows;
 use crate::table::{Column, ColumnType, Lifetime, SchemaRole, Table, TableName};
 use crate::variables::Variables;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{self, Warehouse};
 use backon::{ExponentialBuilder, Retryable};
 use std::time::{Duration, Instant};
 
@@ -161,13 +161,13 @@ impl<'a> Lease<'a> {
     async fn try_acquire(&self, variables: &Variables, resumes: bool) -> Result<Option<Held>, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = Instant::now();
-        for statement in dialect.create_table(&table(), &self.table) {
-            if let Err(error) = self.warehouse.execute(&statement).await {
+        for statement in dialect.ensure_table(&table(), &self.table) {
+            if let Err(error) = warehouse::make(self.warehouse, &statement).await {
                 if error.kind != WarehouseErrorKind::Missing {
                     return Err(error);
                 }
-                self.warehouse.execute(&dialect.create_schema(&variables.scratch_schema)).await?;
-                self.warehouse.execute(&statement).await?;
+                warehouse::make(self.warehouse, &dialect.ensure_schema(&variables.scratch_schema)).await?;
+                warehouse::make(self.warehouse, &statement).await?;
             }
         }
         let table = dialect.table(&self.table);

@@ -90,6 +90,9 @@ pub struct Statement {
     /// Where a user's own SQL comes from.
     #[serde(skip)]
     pub source: Option<Source>,
+    /// A query that gives a row if what the statement makes is there already: see [`crate::warehouse::make`].
+    #[serde(skip)]
+    pub there: Option<String>,
 }
 
 /// Where a user's own SQL comes from.
@@ -104,7 +107,14 @@ pub struct Source {
 impl Statement {
     /// A statement and what it is for.
     pub fn new(purpose: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { purpose: purpose.into(), sql: sql.into(), source: None }
+        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None }
+    }
+
+    /// With a query that gives a row if what it makes is there already, unless it has one.
+    #[must_use]
+    pub fn or_there(mut self, query: impl FnOnce() -> String) -> Self {
+        self.there.get_or_insert_with(query);
+        self
     }
 }
 

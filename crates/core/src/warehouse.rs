@@ -113,3 +113,17 @@ pub trait Warehouse: Send + Sync {
             .with_hint("export tables with the warehouse's own tools"))
     }
 }
+
+/// Runs a statement that makes something if it is missing. Warehouses ask for the right to make it even where it is there,
+/// which a role that may only use it lacks: then the refusal is no failure.
+pub async fn make(warehouse: &dyn Warehouse, statement: &Statement) -> Result<Done, WarehouseError> {
+    let refused = match warehouse.execute(statement).await {
+        Err(error) if error.kind == WarehouseErrorKind::Permission => error,
+        other => return other,
+    };
+    let Some(query) = &statement.there else { return Err(refused) };
+    match warehouse.query(query).await {
+        Ok(found) if !found.rows.is_empty() => Ok(Done::default()),
+        _ => Err(refused),
+    }
+}

@@ -2,6 +2,7 @@
 //! installs their programs.
 
 mod bigquery;
+mod bouncer;
 mod http;
 mod postgres;
 mod process;
@@ -9,6 +10,7 @@ mod redshift;
 mod snowflake;
 
 pub use bigquery::LocalBigQuery;
+pub use bouncer::Bouncer;
 pub use http::{Break, Mock, Proxy, Request};
 pub use postgres::{Cluster, is_root};
 pub use redshift::{FUNCTIONS, Stripped};

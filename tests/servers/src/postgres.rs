@@ -59,6 +59,11 @@ impl Cluster {
         format!("postgres://{role}@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A folder that the server may write.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -110,18 +115,7 @@ impl Cluster {
 
     /// A server program, as a user who may run it; it ends if this process does.
     fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--pdeathsig", "INT"])
-                .arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.current_dir("/").stdin(Stdio::null());
-        command
+        as_server_user(self.programs.join(program))
     }
 }
 
@@ -133,6 +127,21 @@ impl Drop for Cluster {
             let _ = process.wait();
         }
     }
+}
+
+/// A program, as a user who may run a server; it ends if this process does.
+pub(crate) fn as_server_user(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--pdeathsig", "INT"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.current_dir("/").stdin(Stdio::null());
+    command
 }
 
 /// Whether this process runs as root, as which PostgreSQL refuses to run.

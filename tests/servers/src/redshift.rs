@@ -64,6 +64,7 @@ impl Warehouse for Stripped {
 /// Redshift's functions and catalog, as its manual describes them.
 pub const FUNCTIONS: &[&str] = &[
     "CREATE OR REPLACE VIEW svv_all_schemas AS SELECT current_database() AS database_name, nspname AS schema_name FROM pg_namespace",
+    "CREATE OR REPLACE FUNCTION len(value text) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT length(value) $$",
     "CREATE OR REPLACE FUNCTION getdate() RETURNS timestamp STABLE LANGUAGE sql AS $$ SELECT date_trunc('second', now() AT TIME ZONE 'UTC') $$",
     "CREATE OR REPLACE FUNCTION datediff(part text, a timestamp, b timestamp) RETURNS bigint IMMUTABLE LANGUAGE sql AS $$ SELECT CAST(extract(epoch FROM date_trunc(part, b) - date_trunc(part, a)) AS bigint) $$",
     "CREATE OR REPLACE FUNCTION dateadd(part text, count bigint, t timestamp) RETURNS timestamp IMMUTABLE LANGUAGE sql AS $$ SELECT t + CAST(count || ' ' || part AS interval) $$",

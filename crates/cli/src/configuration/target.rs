@@ -6,6 +6,7 @@ use super::file::{FILE_NAME, File};
 use super::layers::{TARGET_ENVIRONMENT, environment};
 use crate::arguments::Global;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use websessions_core::backend::{BackendFactory, Registry, Settings};
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
@@ -88,7 +89,14 @@ impl ChosenTarget<'_> {
         }
         let values: Result<_, Error> =
             self.settings.iter().map(|(name, (value, _))| Ok((name.clone(), value.read(name)?))).collect();
-        let settings = Settings::new(self.backend, values?)?;
+        let mut settings = Settings::new(self.backend, values?)?;
+        for (name, (value, _)) in &self.settings {
+            if let SettingValue::Command(command) = value {
+                // Tokens pass: the command runs again for each new connection.
+                let (setting, command) = (name.clone(), command.clone());
+                settings = settings.with_source(name, Arc::new(move || output_of(&setting, &command)));
+            }
+        }
         if let Some(secret) = self.backend.ambient_secrets(&settings).first().filter(|_| self.name.is_some()) {
             file.check_trusted(&format!("{secret} would be sent where it says"))?;
         }

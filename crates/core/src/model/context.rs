@@ -63,7 +63,7 @@ impl<'a> Context<'a> {
 
     /// Creates a table if it is missing.
     pub fn create(&self, table: &str) -> Vec<Unit> {
-        units(self.dialect.create_table(self.table(table), &self.name(table)))
+        units(self.dialect.ensure_table(self.table(table), &self.name(table)))
     }
 
     /// A table anew, empty.
@@ -107,7 +107,7 @@ impl<'a> Context<'a> {
     pub fn shared_setup(&self) -> Vec<Unit> {
         let schemas = [SchemaRole::Scratch, SchemaRole::Output].map(|role| self.variables.schema(role));
         let mut units: Vec<Unit> =
-            schemas.iter().map(|schema| Unit::Statement(self.dialect.create_schema(schema))).collect();
+            schemas.iter().map(|schema| Unit::Statement(self.dialect.ensure_schema(schema))).collect();
         units.dedup_by(|left, right| left.statements() == right.statements());
         units.extend(self.create(shared::METADATA_RUN_ID));
         units.push(Unit::Statement(self.insert(

@@ -17,7 +17,7 @@ use crate::plan::{Observation, OnFound, Phase, Plan, Step, Unit};
 use crate::preflight;
 use crate::rows::Rows;
 use crate::variables::Variables;
-use crate::warehouse::{Activity, Done, Loaded, Warehouse};
+use crate::warehouse::{self, Activity, Done, Loaded, Warehouse};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use report::Recorder;
@@ -449,7 +449,7 @@ impl Run<'_> {
     /// What a unit's statements did, and the rows of an observation.
     async fn send(&self, unit: &Unit) -> Result<(Vec<Done>, Option<Rows>), WarehouseError> {
         Ok(match unit {
-            Unit::Statement(statement) => (vec![self.warehouse.execute(statement).await?], None),
+            Unit::Statement(statement) => (vec![warehouse::make(self.warehouse, statement).await?], None),
             Unit::Script(script) => (vec![self.warehouse.execute_script(script).await?], None),
             Unit::Block { statements, .. } => (self.warehouse.execute_block(statements).await?, None),
             Unit::Observation(observation) => {

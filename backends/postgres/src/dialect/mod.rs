@@ -1,0 +1,39 @@
+//! Postgres' and Redshift's spellings. They share a protocol and little else: each has a dialect of its own.
+
+mod postgres;
+mod redshift;
+
+pub use postgres::PostgresDialect;
+pub use redshift::RedshiftDialect;
+
+use std::sync::Arc;
+use websessions_core::dialect::Dialect;
+use websessions_core::table::TypeFamily;
+
+/// Which of the two a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    Postgres,
+    Redshift,
+}
+
+impl Flavor {
+    pub(crate) fn dialect(self) -> Arc<dyn Dialect> {
+        match self {
+            Self::Postgres => Arc::new(PostgresDialect),
+            Self::Redshift => Arc::new(RedshiftDialect),
+        }
+    }
+}
+
+/// The types that both report, in `information_schema.columns`.
+fn type_family(reported: &str) -> Option<TypeFamily> {
+    match reported {
+        "text" | "character varying" | "character" => Some(TypeFamily::Text),
+        "smallint" | "integer" | "bigint" | "numeric" => Some(TypeFamily::Integer),
+        "real" | "double precision" => Some(TypeFamily::Float),
+        "boolean" => Some(TypeFamily::Boolean),
+        "timestamp without time zone" => Some(TypeFamily::Timestamp),
+        _ => None,
+    }
+}

@@ -1,0 +1,165 @@
+//! Redshift's spelling. Source: <https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_SQLCommandRef.html>.
+
+use super::type_family;
+use websessions_core::dialect::Dialect;
+use websessions_core::identifier::Identifier;
+use websessions_core::plan::{Statement, Unit};
+use websessions_core::table::{Column, ColumnType, Layout, Table, TableName, TypeFamily};
+
+/// Amazon Redshift.
+#[derive(Clone, Copy, Debug)]
+pub struct RedshiftDialect;
+
+impl RedshiftDialect {
+    /// <https://docs.aws.amazon.com/redshift/latest/dg/t_Distributing_data.html>,
+    /// <https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html>
+    fn layout(table: &Table) -> String {
+        let mut layout = String::new();
+        if let Some(column) = table.layout.distribute {
+            layout.push_str(&format!(" DISTSTYLE KEY DISTKEY ({column})"));
+        }
+        if let Some(column) = table.layout.sort {
+            layout.push_str(&format!(" SORTKEY ({column})"));
+        }
+        layout
+    }
+}
+
+impl Dialect for RedshiftDialect {
+    fn name(&self) -> &'static str {
+        "redshift"
+    }
+
+    // Unquoted names are stored in lower case; quoted in lower case they are the same names.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_names.html>
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.to_lowercase())
+    }
+
+    fn catalog_name(&self, name: &str) -> String {
+        name.to_lowercase()
+    }
+
+    // <https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html>; VARCHAR alone is VARCHAR(256).
+    fn column_type(&self, column_type: ColumnType) -> String {
+        match column_type {
+            ColumnType::Text => "VARCHAR".to_owned(),
+            ColumnType::Varying(bytes) => format!("VARCHAR({bytes})"),
+            ColumnType::Fixed(bytes) => format!("CHAR({bytes})"),
+            ColumnType::Integer => "INT".to_owned(),
+            ColumnType::BigInteger => "BIGINT".to_owned(),
+            ColumnType::Float => "DOUBLE PRECISION".to_owned(),
+            ColumnType::Boolean => "BOOLEAN".to_owned(),
+            ColumnType::Timestamp => "TIMESTAMP".to_owned(),
+        }
+    }
+
+    fn type_family(&self, reported: &str) -> Option<TypeFamily> {
+        type_family(reported)
+    }
+
+    // A backslash escapes. <https://docs.aws.amazon.com/redshift/latest/dg/r_Examples_with_character_types.html>
+    fn text(&self, text: &str) -> String {
+        format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    }
+
+    // Trailing blanks don't count in comparisons of characters.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html#r_Character_types-significance-of-trailing-blanks>
+    fn fixed_text(&self, column: &str) -> String {
+        column.to_owned()
+    }
+
+    // In the session's time zone, which the connection sets to UTC; whole seconds.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html>
+    fn now(&self) -> String {
+        "GETDATE()".to_owned()
+    }
+
+    // Counts boundaries. <https://docs.aws.amazon.com/redshift/latest/dg/r_DATEDIFF_function.html>
+    fn seconds_between(&self, start: &str, end: &str) -> String {
+        format!("DATEDIFF(second, {start}, {end})")
+    }
+
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_DATEADD_function.html>
+    fn minus_days(&self, timestamp: &str, days: u32) -> String {
+        format!("DATEADD(day, -{days}, {timestamp})")
+    }
+
+    fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
+        format!("DATEADD(second, {seconds}, {timestamp})")
+    }
+
+    // The hash of ten columns is the seed of the next ten. What is hashed can be read back in one way only: a text comes
+    // after its length, all else before an equals sign, which none of it holds; NULL is the sign alone. Ten columns at
+    // their longest fit a VARCHAR. <https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html>
+    fn row_fingerprint(&self, columns: &[Column]) -> String {
+        let text = |column: &Column| {
+            let name = &column.name;
+            match column.column_type.family() {
+                TypeFamily::Text => format!("COALESCE(LEN({name}) || '=' || {name}, '=')"),
+                TypeFamily::Boolean => format!("CASE WHEN {name} THEN 't=' WHEN NOT {name} THEN 'f=' ELSE '=' END"),
+                TypeFamily::Integer | TypeFamily::Float | TypeFamily::Timestamp => {
+                    format!("COALESCE(CAST({name} AS VARCHAR(64)), '') || '='")
+                }
+            }
+        };
+        columns.chunks(10).fold(String::new(), |seed, columns| {
+            let texts: Vec<String> = columns.iter().map(text).collect();
+            let texts = texts.join(" || ");
+            if seed.is_empty() { format!("FNV_HASH({texts})") } else { format!("FNV_HASH({texts}, {seed})") }
+        })
+    }
+
+    // A sort key is read to skip blocks; it stays uncompressed.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/c_Compression_encodings.html>
+    fn column_definition(&self, table: &Table, column: &Column) -> String {
+        let not_null = if column.not_null { " NOT NULL" } else { "" };
+        let encoding = match table.layout {
+            Layout { distribute: None, .. } => "",
+            Layout { sort: Some(sort), .. } if sort == column.name => " ENCODE RAW",
+            _ => " ENCODE ZSTD",
+        };
+        format!("{} {}{encoding}{not_null}", column.name, self.column_type(column.column_type))
+    }
+
+    // information_schema.schemata has the schemas of the user's own only.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_ALL_SCHEMAS.html>
+    fn schema_query(&self, schema: &Identifier) -> String {
+        format!(
+            "SELECT schema_name\nFROM svv_all_schemas\nWHERE database_name = current_database()\n  AND schema_name = {}",
+            self.text(&self.catalog_name(schema.as_str()))
+        )
+    }
+
+    fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        let columns = self.column_definitions(table);
+        vec![Statement::new(
+            format!("{name}, if missing"),
+            format!("CREATE TABLE IF NOT EXISTS {} {columns}{}", self.table(name), Self::layout(table)),
+        )]
+    }
+
+    fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        let mut statements = vec![self.drop_table(name)];
+        statements.extend(self.create_table(table, name));
+        statements
+    }
+
+    // CREATE TABLE AS has no IF NOT EXISTS, so that it could not run twice; an insert into an emptied table can.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_AS.html>
+    fn replace_table_as(&self, table: &Table, name: &TableName, select: &str) -> Vec<Unit> {
+        let mut units: Vec<Unit> = self.replace_table(table, name).into_iter().map(Unit::Statement).collect();
+        units.push(Unit::Block {
+            purpose: name.to_string(),
+            statements: vec![
+                Statement::new("rows of an earlier attempt", self.delete(name, "1 = 1")),
+                Statement::new(name.to_string(), self.insert(name, &table.column_list(), select)),
+            ],
+        });
+        units
+    }
+
+    fn begin(&self) -> &'static str {
+        "BEGIN"
+    }
+}

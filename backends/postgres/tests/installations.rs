@@ -1,0 +1,292 @@
+//! Postgres as people have it: behind a pooler, production partitioned, roles that may do little, names in capitals,
+//! servers that only read. On a real server.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use websessions_conformance::{Case, Harness};
+use websessions_core::async_trait;
+use websessions_core::backend::{BackendFactory, Settings};
+use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::model::sessions::tables::{PAGE_VIEWS_STAGED, SESSIONS};
+use websessions_core::plan::{Phase, Statement};
+use websessions_core::table::{Column, ColumnType, TableName};
+use websessions_core::warehouse::Warehouse;
+use websessions_postgres::{Postgres, Redshift};
+use websessions_test_servers::{Bouncer, Cluster, FUNCTIONS};
+
+const PHASES: [Phase; 2] = [Phase::Main, Phase::Complete];
+
+/// Connections to a URL.
+struct At(String);
+
+async fn connect(factory: &dyn BackendFactory, url: &str) -> Result<Arc<dyn Warehouse>, String> {
+    let settings = Settings::new(factory, BTreeMap::from([("url".to_owned(), url.to_owned())]));
+    let connected = factory.connect(&settings.map_err(|error| error.to_string())?).await;
+    connected.map_err(|error| websessions_core::error::chain(&error))
+}
+
+#[async_trait]
+impl Harness for At {
+    async fn connect(&self) -> Arc<dyn Warehouse> {
+        connect(&Postgres, &self.0).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+async fn count(case: &Case, sql: &str) -> Result<i64, String> {
+    let rows = case.warehouse.query(sql).await.map_err(|error| format!("{sql}: {error}"))?;
+    Ok(rows.rows.first().and_then(|row| row.first()).map_or(0, |value| value.as_integer()))
+}
+
+fn ensure(holds: bool, words: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(words()) }
+}
+
+fn quoted(case: &Case, table: &str) -> Result<String, String> {
+    Ok(case.warehouse.dialect().table(&case.name(table)?))
+}
+
+/// Phases of a run that must fail: the error, and its hint.
+async fn refused(case: &Case, phases: &[Phase]) -> Result<(WarehouseErrorKind, String), String> {
+    let error = match case.phases(phases).await {
+        Ok(_) => return Err("it was not refused".to_owned()),
+        Err(error) => error.error,
+    };
+    let hint = error.hint().unwrap_or_default();
+    match error {
+        Error::Unit { source, .. } | Error::Warehouse { source, .. } => {
+            Ok((source.kind, format!("{}\n{hint}", source.message)))
+        }
+        other => Err(format!("another error: {other}: {hint}")),
+    }
+}
+
+/// A pooler of transactions, with fewer connections than clients: two runs behind it, and a cancellation that stops our own
+/// statement and nobody else's.
+async fn behind_a_pooler_of_transactions(cluster: &Cluster) -> Result<(), String> {
+    let bouncer = Bouncer::start(cluster, 4).map_err(|error| error.to_string())?;
+    let case = Case::new(&At(bouncer.url()), json!({})).await?;
+    case.stage_sample(300).await?;
+    case.run().await?;
+    ensure(count(&case, &format!("SELECT COUNT(*) FROM {}", quoted(&case, SESSIONS)?)).await? > 20, || {
+        "too few sessions".to_owned()
+    })?;
+    let (ours, others) = (connect(&Postgres, &bouncer.url()).await?, connect(&Postgres, &bouncer.url()).await?);
+    let sleep = |seconds: f32| Statement::new("sleeps", format!("SELECT pg_sleep({seconds})"));
+    let (long, longer) = (sleep(30.0), sleep(3.0));
+    let started = Instant::now();
+    let (ours, others, ()) = tokio::join!(ours.execute(&long), others.execute(&longer), async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        ours.cancel().await.expect("cancelled");
+    });
+    ensure(ours.is_err_and(|error| error.kind == WarehouseErrorKind::Cancelled), || "ours goes on".to_owned())?;
+    ensure(others.is_ok(), || format!("another client's statement was stopped: {others:?}"))?;
+    ensure(started.elapsed() < Duration::from_secs(20), || "the cancellation took long".to_owned())?;
+    case.drop().await
+}
+
+/// Production as one table a day: main looks the keys up in one read, not partition by partition, and the upsert replaces.
+async fn production_partitioned_by_day(cluster: &Cluster) -> Result<(), String> {
+    let case = Case::new(&At(cluster.url()), json!({})).await?;
+    let (schema, sessions) = (case.variables.output_schema.clone(), case.name(SESSIONS)?);
+    let dialect = case.warehouse.dialect();
+    case.sql(dialect.create_schema(&schema).sql).await?;
+    let created = dialect.create_table(&case.table(SESSIONS)?, &sessions).swap_remove(0).sql;
+    case.sql(format!("{created} PARTITION BY RANGE (start_tstamp)")).await?;
+    let name = dialect.table(&sessions);
+    for day in 0..60 {
+        let bounds = format!("TIMESTAMP '2025-01-01' + INTERVAL '{day} days'");
+        let bound = |offset: i32| format!("(SELECT CAST({bounds} + INTERVAL '{offset} days' AS text))");
+        let bounds = case.warehouse.query(&format!("SELECT {} AS low, {} AS high", bound(0), bound(1))).await;
+        let bounds = bounds.map_err(|error| error.to_string())?;
+        case.sql(format!(
+            "CREATE TABLE \"{schema}\".day_{day} PARTITION OF {name} FOR VALUES FROM ('{}') TO ('{}')",
+            bounds.get(0, "low"),
+            bounds.get(0, "high")
+        ))
+        .await?;
+    }
+    case.sql(format!("CREATE TABLE \"{schema}\".other_days PARTITION OF {name} DEFAULT")).await?;
+    for _ in 0..2 {
+        case.stage_sample(300).await?;
+        case.run().await?;
+    }
+    let rows = count(&case, &format!("SELECT COUNT(*) FROM {name}")).await?;
+    let distinct = count(&case, &format!("SELECT COUNT(DISTINCT domain_sessionid) FROM {name}")).await?;
+    ensure(rows > 20 && rows == distinct, || format!("{rows} rows of {distinct} sessions"))?;
+    // The plan of the look-up: the lateral half never runs.
+    let keys = TableName { schema: schema.clone(), name: "keys".to_owned() };
+    case.sql(format!("CREATE TABLE {} AS SELECT domain_sessionid FROM {name}", dialect.table(&keys))).await?;
+    let select = dialect.rows_of_keys("domain_sessionid,\n  start_tstamp", &sessions, "domain_sessionid", &keys);
+    let plan = case.warehouse.query(&format!("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {select}")).await;
+    let plan = plan.map_err(|error| error.to_string())?;
+    let lines: Vec<String> = plan.rows.iter().filter_map(|row| row.first().map(ToString::to_string)).collect();
+    let lateral = lines.iter().filter(|line| line.contains("Nested Loop")).all(|line| line.contains("never executed"));
+    ensure(lateral, || lines.join("\n"))?;
+    ensure(lines.iter().any(|line| line.contains("One-Time Filter")), || lines.join("\n"))?;
+    case.drop().await
+}
+
+/// A role of a name and rights of its own.
+async fn role(case: &Case, cluster: &Cluster, grants: &[String]) -> Result<(String, String), String> {
+    let role = format!("role_{}", case.variables.scratch_schema.as_str());
+    case.sql(format!("CREATE ROLE {role} LOGIN")).await?;
+    for grant in grants {
+        case.sql(format!("GRANT {grant} TO {role}")).await?;
+    }
+    let url = cluster.url_of(&role);
+    Ok((role, url))
+}
+
+/// What `docs/permissions.md` says that main and complete need, where an owner has made the permanent tables.
+fn least_grants(case: &Case) -> Result<Vec<String>, String> {
+    let (scratch, output) = (&case.variables.scratch_schema, &case.variables.output_schema);
+    let manifest = "sessions_userid_manifest_staged";
+    Ok(vec![
+        format!("USAGE, CREATE ON SCHEMA {scratch}"),
+        format!("SELECT, INSERT, DELETE ON {}", quoted(case, PAGE_VIEWS_STAGED)?),
+        format!("SELECT, INSERT, DELETE ON {}", quoted(case, manifest)?),
+        format!("USAGE ON SCHEMA {output}"),
+        format!("SELECT, INSERT, DELETE ON {}", quoted(case, SESSIONS)?),
+        format!("INSERT ON \"{output}\".\"datamodel_metadata\""),
+    ])
+}
+
+/// All phases with the least rights: no CREATE on the database, nothing owned but scratch tables. Then each right is taken
+/// away in turn: one error, which names what is missing, and production as it was.
+async fn a_role_with_the_least_rights(cluster: &Cluster) -> Result<(), String> {
+    let owner = Case::new(&At(cluster.url()), json!({ "ends_run": true, "stage_next": true })).await?;
+    owner.stage_sample(200).await?;
+    owner.run().await?;
+    let grants = least_grants(&owner)?;
+    let (role, url) = role(&owner, cluster, &grants).await?;
+    let case = owner.through(connect(&Postgres, &url).await?);
+    owner.stage_sample(400).await?;
+    case.run().await?;
+    let rows = format!("SELECT COUNT(*) FROM {}", quoted(&owner, SESSIONS)?);
+    let before = count(&owner, &rows).await?;
+    ensure(before > 40, || format!("{before} sessions"))?;
+    for grant in &grants {
+        owner.stage_sample(500).await?;
+        owner.sql(format!("REVOKE {grant} FROM {role}")).await?;
+        let (kind, words) = refused(&case, &PHASES).await.map_err(|error| format!("without {grant}: {error}"))?;
+        ensure(kind == WarehouseErrorKind::Permission, || format!("without {grant}: {kind:?}: {words}"))?;
+        let subject = grant.rsplit(['.', ' ']).next().unwrap_or_default().replace('"', "");
+        ensure(words.contains(&subject), || format!("without {grant}, it doesn't name {subject}: {words}"))?;
+        let after = count(&owner, &rows).await?;
+        ensure(after == before, || format!("without {grant}: {after} sessions after {before}"))?;
+        owner.sql(format!("GRANT {grant} TO {role}")).await?;
+    }
+    case.run().await?;
+    let after = count(&owner, &rows).await?;
+    ensure(after > before, || format!("{after} sessions after {before}"))?;
+    owner.drop().await
+}
+
+/// 'Derived' means derived, as an unquoted name does.
+async fn names_in_capitals_are_the_unquoted_names(cluster: &Cluster) -> Result<(), String> {
+    let case = Case::new(&At(cluster.url()), json!({ "entropy": "_Capitals" })).await?;
+    let upper = json!({
+        "output_schema": case.variables.output_schema.as_str().to_uppercase(),
+        "scratch_schema": case.variables.scratch_schema.as_str().to_uppercase(),
+    });
+    let case = case.with(upper)?;
+    case.stage_sample(200).await?;
+    case.run().await?;
+    case.stage_sample(200).await?;
+    case.run().await?;
+    // As custom SQL names it.
+    let rows =
+        count(&case, &format!("SELECT COUNT(*) FROM {}.sessions_capitals", case.variables.output_schema)).await?;
+    ensure(rows > 20, || format!("{rows} sessions"))?;
+    let quoted = "SELECT COUNT(*) FROM pg_namespace WHERE nspname <> lower(nspname)";
+    ensure(count(&case, quoted).await? == 0, || "a schema with capitals was made".to_owned())?;
+    case.drop().await
+}
+
+async fn a_server_that_only_reads(cluster: &Cluster) -> Result<(), String> {
+    let owner = Case::new(&At(cluster.url()), json!({})).await?;
+    owner.stage_sample(50).await?;
+    let (role, url) = role(&owner, cluster, &["pg_write_all_data".to_owned(), "pg_read_all_data".to_owned()]).await?;
+    owner.sql(format!("ALTER ROLE {role} SET default_transaction_read_only = on")).await?;
+    let (kind, words) = refused(&owner.through(connect(&Postgres, &url).await?), &PHASES).await?;
+    ensure(kind == WarehouseErrorKind::Permission && words.contains("primary"), || format!("{kind:?}: {words}"))?;
+    owner.drop().await
+}
+
+async fn an_input_that_is_a_view(cluster: &Cluster) -> Result<(), String> {
+    let case = Case::new(&At(cluster.url()), json!({})).await?;
+    case.stage_sample(50).await?;
+    let input = quoted(&case, PAGE_VIEWS_STAGED)?;
+    case.sql(format!("ALTER TABLE {input} RENAME TO page_views_elsewhere")).await?;
+    let elsewhere = format!("\"{}\".page_views_elsewhere", case.variables.scratch_schema);
+    case.sql(format!("CREATE VIEW {input} AS SELECT * FROM {elsewhere}")).await?;
+    let (_, words) = refused(&case, &PHASES).await?;
+    ensure(words.contains("make it a table"), || words)?;
+    case.drop().await
+}
+
+/// ('a=b', NULL) and ('a', 'b') are two rows.
+async fn redshift_s_fingerprint_is_of_one_row_alone(cluster: &Cluster) -> Result<(), String> {
+    let redshift = connect(&Redshift, &cluster.url()).await?;
+    for function in FUNCTIONS {
+        redshift.execute(&Statement::new("function", *function)).await.map_err(|error| error.to_string())?;
+    }
+    let columns = ["a", "b", "c"].map(|name| Column::new(name, ColumnType::Text));
+    let columns = [&columns[..], &[Column::new("n", ColumnType::Integer), Column::new("t", ColumnType::Text)]].concat();
+    let fingerprint = redshift.dialect().row_fingerprint(&columns);
+    let rows = [
+        "('a=b', NULL, NULL, 1, NULL)",
+        "('a', 'b', NULL, 1, NULL)",
+        "('a', NULL, 'b', 1, NULL)",
+        "(NULL, 'a', 'b', 1, NULL)",
+        "('a', '1=b', NULL, 1, NULL)",
+        "('a1=b', NULL, NULL, 1, NULL)",
+        "('', NULL, NULL, 1, NULL)",
+        "(NULL, '', NULL, 1, NULL)",
+        "(NULL, NULL, NULL, 1, NULL)",
+        "(NULL, NULL, NULL, NULL, '1')",
+        "(NULL, NULL, NULL, 11, '')",
+        "(NULL, NULL, '1', 1, '')",
+    ];
+    let sql = format!(
+        "SELECT COUNT(*) AS row_count, COUNT(DISTINCT {fingerprint}) AS fingerprints FROM (VALUES {}) AS r (a, b, c, n, t)",
+        rows.join(", ")
+    );
+    let found = redshift.query(&sql).await.map_err(|error| format!("{error}: {sql}"))?;
+    let (all, distinct) = (found.get(0, "row_count").as_integer(), found.get(0, "fingerprints").as_integer());
+    ensure(all == distinct, || format!("{distinct} fingerprints of {all} rows"))
+}
+
+type Outcome<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let cluster = Arc::new(Cluster::start("").expect("a server"));
+    let trial = |name: &str, prove: fn(&Cluster) -> Outcome<'_>| {
+        let cluster = Arc::clone(&cluster);
+        Trial::test(format!("postgres::installations::{name}"), move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            runtime.block_on(prove(&cluster)).map_err(Failed::from)
+        })
+    };
+    let trials = vec![
+        trial("behind_a_pooler_of_transactions", |cluster| Box::pin(behind_a_pooler_of_transactions(cluster))),
+        trial("production_partitioned_by_day", |cluster| Box::pin(production_partitioned_by_day(cluster))),
+        trial("a_role_with_the_least_rights", |cluster| Box::pin(a_role_with_the_least_rights(cluster))),
+        trial("names_in_capitals_are_the_unquoted_names", |cluster| {
+            Box::pin(names_in_capitals_are_the_unquoted_names(cluster))
+        }),
+        trial("a_server_that_only_reads", |cluster| Box::pin(a_server_that_only_reads(cluster))),
+        trial("an_input_that_is_a_view", |cluster| Box::pin(an_input_that_is_a_view(cluster))),
+        trial("redshift_s_fingerprint_is_of_one_row_alone", |cluster| {
+            Box::pin(redshift_s_fingerprint_is_of_one_row_alone(cluster))
+        }),
+    ];
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Dropping the server stops it.
+    drop(cluster);
+    conclusion.exit();
+}
