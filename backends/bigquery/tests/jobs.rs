@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use websessions_bigquery::BigQuery;
 use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
@@ -231,6 +231,29 @@ async fn a_job_that_is_not_found_is_no_table_that_is_not_there() {
     let error = warehouse.execute(&Statement::new("drop", "DROP TABLE IF EXISTS t")).await.expect_err("unknown");
     assert_eq!((error.kind, error.retry), (WarehouseErrorKind::Connection, Retry::Unknown));
     assert!(error.hint.is_some_and(|hint| hint.contains("location")), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_token_that_passes_is_asked_for_again_when_it_is_refused() {
+    let mock = Mock::start(|request, number| match request.path == JOBS && number == 1 {
+        true => refusal(401, "authError", "Invalid Credentials"),
+        false => well(request),
+    });
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let settings = settings(&mock)
+        .with_source("access_token", Arc::new(move || Ok(format!("token {}", count.fetch_add(1, Ordering::SeqCst)))));
+    let warehouse = BigQuery.connect(&settings).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // Without a source it is refused, once.
+    let mock = Mock::start(|request, number| match request.path == JOBS && number > 0 {
+        true => refusal(401, "authError", "Invalid Credentials"),
+        false => well(request),
+    });
+    let error = connect(&mock).await.execute(&insert()).await.expect_err("refused");
+    assert_eq!(error.kind, WarehouseErrorKind::Permission);
+    assert_eq!(mock.seen().iter().filter(|request| is_insert(request)).count(), 1);
 }
 
 /// A vendor's answer, and what it means for us: kind, retry class, a word of the hint, exit code.

@@ -1,11 +1,14 @@
 //! Snowflake, on snowflake-api. What that crate can't do is done in a middleware below it: see `gateway`.
 
+mod connection;
+mod credentials;
 mod dialect;
+mod errors;
 mod gateway;
-mod session;
+mod result;
 
+pub use connection::SnowflakeWarehouse;
 pub use dialect::SnowflakeDialect;
-pub use session::SnowflakeWarehouse;
 
 use std::sync::Arc;
 use websessions_core::async_trait;
@@ -17,7 +20,9 @@ use websessions_core::warehouse::Warehouse;
 const SETTINGS: &[Setting] = &[
     Setting::optional("account", "account identifier, such as myorg-myaccount").required(),
     Setting::optional("user", "user name").required(),
-    Setting::optional("password", "password").secret(),
+    Setting::optional("token", "token to sign in with instead, such as { command = \"…\" }").secret(),
+    Setting::optional("token_type", "oauth, or programmatic for a programmatic access token").or("oauth"),
+    Setting::optional("password", "password, or a programmatic access token").secret(),
     Setting::optional("private_key", "PEM text of a private key (PKCS #8), for key-pair authentication").secret(),
     Setting::optional("private_key_path", "file of such a private key").path(),
     Setting::optional("private_key_passphrase", "passphrase of an encrypted private key").secret(),

@@ -1,4 +1,4 @@
-//! Sessions. A session runs one statement at a time; a block holds one from its BEGIN to its COMMIT.
+//! An account, and its sessions. A session runs one statement at a time; a block holds one from its BEGIN to its COMMIT.
 //!
 //! Why the lock of the core is right here: an `UPDATE` locks the partitions that it changes until its transaction ends, so
 //! of two runs that take the lock's row at the same time one waits, and every statement sees what was committed before it
@@ -7,28 +7,24 @@
 //! other, both end their updates before they look, so the later look sees both holders, and its run gives way.
 //! <https://docs.snowflake.com/en/sql-reference/transactions#isolation-level>
 
-use crate::SnowflakeDialect;
-use crate::gateway::{Gateway, LastReply};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::DataType;
-use pkcs8::{EncryptedPrivateKeyInfo, LineEnding, SecretDocument};
+use crate::credentials::Credentials;
+use crate::dialect::SnowflakeDialect;
+use crate::errors::classify;
+use crate::gateway::{Gateway, Login, lock};
+use crate::result::{affected, rows};
 use reqwest::Url;
 use reqwest_middleware::ClientBuilder;
 use serde_json::json;
-use snowflake_api::{
-    AuthArgs, AuthType, CertificateArgs, PasswordArgs, QueryResult, SnowflakeApi, SnowflakeApiBuilder,
-};
+use snowflake_api::{AuthArgs, QueryResult, SnowflakeApi, SnowflakeApiBuilder};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
 use websessions_core::plan::Statement;
-use websessions_core::rows::{Rows, Value};
+use websessions_core::rows::Rows;
 use websessions_core::warehouse::{Activity, Done, Warehouse};
 
 /// How often the end of a session is sent, if its answer is lost.
@@ -37,6 +33,12 @@ const CLOSING_ATTEMPTS: usize = 3;
 /// How long a cancellation, or the end of a session, may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a request may be without an answer. Snowflake holds one for 45 seconds, and then says that it is in progress.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// How often an idle connection is probed.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// An account, and the idle sessions in it.
 pub struct SnowflakeWarehouse {
     account: String,
@@ -44,7 +46,10 @@ pub struct SnowflakeWarehouse {
     role: Option<String>,
     warehouse: Option<String>,
     database: String,
-    secret: Secret,
+    credentials: Credentials,
+    /// Where a token comes from that passes.
+    settings: Settings,
+    /// The setting's; else the account's own host.
     endpoint: Option<Url>,
     query_tag: String,
     activity: Mutex<Activity>,
@@ -55,18 +60,32 @@ pub struct SnowflakeWarehouse {
     busy: Mutex<BTreeMap<u64, Gateway>>,
 }
 
-enum Secret {
-    Password(String),
-    PrivateKey(String),
-}
-
 struct Session {
     api: SnowflakeApi,
     gateway: Gateway,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The account as it signs in: what stands before the first dot. Behind it come the region and the cloud, and `privatelink`,
+/// which belong to the host alone; of a global account, a number of the region is part of it.
+/// <https://docs.snowflake.com/en/user-guide/admin-account-identifier>
+fn locator(account: &str) -> &str {
+    let first = account.split('.').next().unwrap_or(account);
+    match account.to_lowercase().contains(".global") {
+        true => first.split('-').next().unwrap_or(first),
+        false => first,
+    }
+}
+
+/// The account's host. A name of a host has no underscores.
+/// <https://docs.snowflake.com/en/user-guide/admin-account-identifier#account-identifiers-for-private-connectivity>
+fn host(account: &str) -> String {
+    format!("https://{}.snowflakecomputing.com", account.to_lowercase().replace('_', "-"))
+}
+
+/// A name as Snowflake resolves it: in double quotes as written, else in upper case.
+/// <https://docs.snowflake.com/en/sql-reference/identifiers-syntax>
+fn resolved(name: String) -> String {
+    if name.starts_with('"') { name } else { name.to_uppercase() }
 }
 
 impl SnowflakeWarehouse {
@@ -79,20 +98,6 @@ impl SnowflakeWarehouse {
             };
             text(name).map(|value| value.parse().map_err(|_| wrong(&value))).transpose()
         };
-        let key = match (text("private_key"), text("private_key_path")) {
-            (Some(key), _) => Some(key),
-            (None, Some(path)) => {
-                Some(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?)
-            }
-            (None, None) => None,
-        };
-        let secret = match (key, text("password")) {
-            (Some(key), _) => Secret::PrivateKey(decrypted(&key, settings.get("private_key_passphrase"))?),
-            (None, Some(password)) => Secret::Password(password),
-            (None, None) => {
-                return Err(Error::configuration("a snowflake target needs password, private_key or private_key_path"));
-            }
-        };
         let endpoint = text("endpoint")
             .map(|url| {
                 Url::parse(&url)
@@ -102,6 +107,8 @@ impl SnowflakeWarehouse {
         let connect_timeout = Duration::from_secs(number("connect_timeout")?.unwrap_or(10));
         let http = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
+            .timeout(SILENCE)
+            .tcp_keepalive(KEEPALIVE)
             .build()
             .map_err(|error| Error::configuration(format!("can't make an HTTP client: {error}")))?;
         let warehouse = Self {
@@ -110,7 +117,8 @@ impl SnowflakeWarehouse {
             role: text("role"),
             warehouse: text("warehouse"),
             database: text("database").unwrap_or_default(),
-            secret,
+            credentials: Credentials::new(settings)?,
+            settings: settings.clone(),
             endpoint,
             query_tag: text("query_tag").unwrap_or_default(),
             activity: Mutex::default(),
@@ -126,6 +134,12 @@ impl SnowflakeWarehouse {
         Ok(warehouse)
     }
 
+    /// Where the account is.
+    fn base(&self) -> Result<Url, WarehouseError> {
+        let wrong = |error: <Url as std::str::FromStr>::Err| WarehouseError::new(Kind::Other, error.to_string());
+        self.endpoint.clone().map_or_else(|| Url::parse(&host(&self.account)).map_err(wrong), Ok)
+    }
+
     fn open(&self, autocommit: bool) -> Result<Session, WarehouseError> {
         // Timestamps are UTC and without a zone, whatever the account's defaults are.
         // <https://docs.snowflake.com/en/sql-reference/parameters>
@@ -133,25 +147,37 @@ impl SnowflakeWarehouse {
         if let Some(seconds) = self.statement_timeout {
             session_parameters["STATEMENT_TIMEOUT_IN_SECONDS"] = json!(seconds);
         }
+        let other = |error: String| WarehouseError::new(Kind::Other, error);
+        let credentials = self
+            .credentials
+            .renewed(&self.settings)
+            .map_err(|error| WarehouseError::new(Kind::Permission, error.to_string()))?;
+        let (authenticator, token) = match &credentials {
+            Credentials::Token { token, authenticator } => (Some(*authenticator), Some(token.clone())),
+            Credentials::Password(_) | Credentials::PrivateKey(_) => (None, None),
+        };
+        let names = [
+            ("databaseName", Some(self.database.clone())),
+            ("warehouse", self.warehouse.clone()),
+            ("roleName", self.role.clone()),
+        ];
+        let names = names.into_iter().filter_map(|(name, value)| Some((name, resolved(value?)))).collect();
         let gateway = Gateway {
-            endpoint: self.endpoint.clone(),
-            session_parameters,
+            endpoint: self.base()?,
+            login: Login { session_parameters, authenticator, token, names },
+            tokens: Arc::default(),
             last: Arc::default(),
             parameters: Arc::default(),
         };
-        let other = |error: String| WarehouseError::new(Kind::Other, error);
         let client = ClientBuilder::new(self.http.clone()).with(gateway.clone());
         let auth = AuthArgs {
-            account_identifier: self.account.clone(),
-            warehouse: self.warehouse.clone(),
-            database: Some(self.database.clone()),
+            account_identifier: locator(&self.account).to_owned(),
+            warehouse: None,
+            database: None,
             schema: None,
             username: self.user.clone(),
-            role: self.role.clone(),
-            auth_type: match &self.secret {
-                Secret::Password(password) => AuthType::Password(PasswordArgs { password: password.clone() }),
-                Secret::PrivateKey(key) => AuthType::Certificate(CertificateArgs { private_key_pem: key.clone() }),
-            },
+            role: None,
+            auth_type: credentials.for_crate(),
         };
         let api = SnowflakeApiBuilder::new(auth)
             .with_client(client.build())
@@ -219,9 +245,7 @@ impl SnowflakeWarehouse {
     async fn post(&self, gateway: &Gateway, path: &str, body: &serde_json::Value) -> Result<(), WarehouseError> {
         let Some(authorization) = lock(&gateway.last).authorization.clone() else { return Ok(()) };
         let other = |error: String| WarehouseError::new(Kind::Other, error);
-        let mut url = Url::parse(&format!("https://{}.snowflakecomputing.com{path}", self.account.to_lowercase()))
-            .map_err(|error| other(error.to_string()))?;
-        gateway.redirect(&mut url);
+        let mut url = self.base()?.join(path).map_err(|error| other(error.to_string()))?;
         url.query_pairs_mut().append_pair("requestId", &uuid::Uuid::new_v4().to_string());
         self.http
             .post(url)
@@ -233,6 +257,14 @@ impl SnowflakeWarehouse {
             .await
             .map(|_| ())
             .map_err(|error| WarehouseError::new(Kind::Connection, error.to_string()))
+    }
+
+    /// Stops a session's statement by the id of its request.
+    /// <https://docs.snowflake.com/en/user-guide/querying-cancel-statements>
+    async fn abort(&self, gateway: &Gateway) -> Result<(), WarehouseError> {
+        let request_id = lock(&gateway.last).request_id.clone();
+        let Some(request_id) = request_id else { return Ok(()) };
+        self.post(gateway, "/queries/v1/abort-request", &json!({ "requestId": request_id })).await
     }
 
     /// The query tag: whose run, which step, what for. Snowflake takes 2,000 characters.
@@ -266,7 +298,15 @@ impl SnowflakeWarehouse {
         let last = lock(&session.gateway.last).clone();
         match result {
             Ok(result) => Ok((result, last.query_id)),
-            Err(error) => Err(self.explain(&chain(&error), &last)),
+            Err(error) => {
+                let words = last.message.clone().unwrap_or_else(|| chain(&error));
+                let error = classify(without_secret(&words, self.credentials.secret()), &last);
+                // It may run still: it must not, beside the next attempt.
+                if error.retry == Retry::Unknown && last.request_id.is_some() {
+                    let _ = self.abort(&session.gateway).await;
+                }
+                Err(error)
+            }
         }
     }
 
@@ -274,147 +314,6 @@ impl SnowflakeWarehouse {
         let (result, query_id) = self.send(session, purpose, sql).await?;
         Ok(Done { rows_affected: affected(&result), query_id, ..Done::default() })
     }
-
-    /// The server's own words and code rather than the crate's.
-    fn explain(&self, error: &str, last: &LastReply) -> WarehouseError {
-        let secret = match &self.secret {
-            Secret::Password(text) | Secret::PrivateKey(text) => text.as_str(),
-        };
-        let message = without_secret(last.message.as_deref().unwrap_or(error), secret);
-        let code = last.code.as_deref().unwrap_or_default();
-        // <https://docs.snowflake.com/en/developer-guide/sql-api/handling-responses>, and the messages' own numbers.
-        let (kind, retry, hint) = match code {
-            "" if matches!(last.status, Some(429 | 503)) => (Kind::Connection, Retry::NotApplied, None),
-            _ if last.status.is_some_and(|status| status >= 500) => (Kind::Connection, Retry::Unknown, None),
-            "390100" | "390144" | "390191" | "390422" | "394304" => {
-                (Kind::Permission, Retry::Never, Some("check the target's user and its password or key"))
-            }
-            "390112" | "390114" | "390195" => {
-                (Kind::Connection, Retry::NotApplied, Some("the session has expired; a new one is made"))
-            }
-            "002003" | "002043" | "000904" | "390201" => (Kind::Missing, Retry::Never, None),
-            "003001" | "003540" => {
-                (Kind::Permission, Retry::Never, Some("grant the role what it lacks, or set the target's role"))
-            }
-            "000604" | "604" => (Kind::Cancelled, Retry::Never, None),
-            "000630" => (Kind::Resources, Retry::Never, Some("raise the target's statement_timeout")),
-            "000625" | "000627" => (Kind::Locked, Retry::NotApplied, None),
-            "" => match last.status {
-                Some(403 | 404) => (Kind::Missing, Retry::Never, Some("check the target's account")),
-                _ if last.unreachable => (
-                    Kind::Connection,
-                    Retry::NotApplied,
-                    Some("check the target's account or endpoint, and the network"),
-                ),
-                _ => (Kind::Connection, Retry::Unknown, None),
-            },
-            _ if message.contains("does not exist") => (Kind::Missing, Retry::Never, None),
-            _ if last.sql_state.as_deref().is_some_and(|state| state.starts_with("22")) => {
-                (Kind::Data, Retry::Never, None)
-            }
-            _ => (Kind::Other, Retry::Never, None),
-        };
-        let mut error = WarehouseError::new(kind, message).with_retry(retry).with_line_after("error line ");
-        error.code = last.code.clone();
-        error.retry_after = last.retry_after;
-        error.hint = hint.map(str::to_owned);
-        error
-    }
-}
-
-/// A private key as snowflake-api takes it, which knows no encrypted ones.
-/// <https://docs.snowflake.com/en/user-guide/key-pair-auth>
-fn decrypted(pem: &str, passphrase: Option<&str>) -> Result<String, Error> {
-    let wrong = |message: String, hint: &str| Error::Configuration { message, hint: Some(hint.to_owned()) };
-    let (label, der) = SecretDocument::from_pem(pem.trim()).map_err(|error| {
-        wrong(format!("the target's private key can't be read: {error}"), "it must be PEM text, as OpenSSL writes it")
-    })?;
-    match (label, passphrase) {
-        ("PRIVATE KEY", _) => Ok(pem.trim().to_owned()),
-        ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => EncryptedPrivateKeyInfo::try_from(der.as_bytes())
-            .and_then(|key| key.decrypt(passphrase))
-            .and_then(|key| Ok(key.to_pem("PRIVATE KEY", LineEnding::LF)?.to_string()))
-            .map_err(|_| {
-                wrong("the target's private key can't be decrypted".into(), "check the target's private_key_passphrase")
-            }),
-        ("ENCRYPTED PRIVATE KEY", None) => Err(wrong(
-            "the target's private key is encrypted".into(),
-            "set private_key_passphrase, for example to { env = \"SNOWFLAKE_KEY_PASSPHRASE\" }",
-        )),
-        (label, _) => Err(wrong(
-            format!("the target's private key is a {label:?}"),
-            "convert it with 'openssl pkcs8 -topk8 -in KEY -out KEY.p8'",
-        )),
-    }
-}
-
-/// Rows inserted, updated and deleted, of a DML statement's one row of counts.
-fn affected(result: &QueryResult) -> Option<u64> {
-    let QueryResult::Json(result) = result else { return None };
-    let row = result.value.as_array()?.first()?.as_array()?;
-    let counts =
-        result.schema.iter().zip(row).filter(|(field, _)| field.name.to_lowercase().starts_with("number of rows"));
-    counts.map(|(_, count)| count.as_str().and_then(|text| text.parse::<u64>().ok())).sum()
-}
-
-fn rows(result: QueryResult) -> Result<Rows, WarehouseError> {
-    match result {
-        QueryResult::Empty => Ok(Rows::default()),
-        QueryResult::Json(result) => {
-            let columns = result.schema.iter().map(|field| field.name.to_lowercase()).collect();
-            let rows = result.value.as_array().into_iter().flatten().map(|row| {
-                row.as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(|value| value.as_str().map_or(Value::Null, |text| Value::Text(text.to_owned())))
-                    .collect()
-            });
-            Ok(Rows { columns, rows: rows.collect() })
-        }
-        QueryResult::Arrow(batches) => {
-            let columns = batches
-                .first()
-                .map(|batch| batch.schema().fields().iter().map(|field| field.name().to_lowercase()).collect())
-                .unwrap_or_default();
-            let mut rows = Vec::new();
-            for batch in &batches {
-                for row in 0..batch.num_rows() {
-                    rows.push(
-                        (0..batch.num_columns()).map(|column| value(batch, column, row)).collect::<Result<_, _>>()?,
-                    );
-                }
-            }
-            Ok(Rows { columns, rows })
-        }
-    }
-}
-
-/// One cell. A number comes as an integer of any width, or as a decimal; its scale stands in the field's metadata.
-fn value(batch: &RecordBatch, column: usize, row: usize) -> Result<Value, WarehouseError> {
-    let array = batch.column(column);
-    if array.is_null(row) {
-        return Ok(Value::Null);
-    }
-    let schema = batch.schema();
-    let scale = schema.field(column).metadata().get("scale").and_then(|scale| scale.parse::<u32>().ok()).unwrap_or(0);
-    let scaled = |number: i128| match scale {
-        0 => i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer),
-        scale => Value::Float(number as f64 / 10f64.powi(i32::try_from(scale).unwrap_or(0))),
-    };
-    Ok(match array.data_type() {
-        DataType::Boolean => Value::Boolean(array.as_boolean().value(row)),
-        DataType::Int8 => scaled(array.as_primitive::<Int8Type>().value(row).into()),
-        DataType::Int16 => scaled(array.as_primitive::<Int16Type>().value(row).into()),
-        DataType::Int32 => scaled(array.as_primitive::<Int32Type>().value(row).into()),
-        DataType::Int64 => scaled(array.as_primitive::<Int64Type>().value(row).into()),
-        DataType::Decimal128(_, _) => scaled(array.as_primitive::<Decimal128Type>().value(row)),
-        DataType::Float64 => Value::Float(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Utf8 => Value::Text(array.as_string::<i32>().value(row).to_owned()),
-        other => {
-            let name = schema.field(column).name().clone();
-            return Err(WarehouseError::new(Kind::Unsupported, format!("column {name} comes as {other}")));
-        }
-    })
 }
 
 #[async_trait]
@@ -471,11 +370,35 @@ impl Warehouse for SnowflakeWarehouse {
     async fn cancel(&self) -> Result<(), WarehouseError> {
         let running: Vec<Gateway> = lock(&self.busy).values().cloned().collect();
         for gateway in running {
-            let request_id = lock(&gateway.last).request_id.clone();
-            if let Some(request_id) = request_id {
-                self.post(&gateway, "/queries/v1/abort-request", &json!({ "requestId": request_id })).await?;
-            }
+            self.abort(&gateway).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_before_the_first_dot_is_the_account() {
+        for (account, name, url) in [
+            ("myorg-my_account", "myorg-my_account", "https://myorg-my-account.snowflakecomputing.com"),
+            ("xy12345.eu-central-1", "xy12345", "https://xy12345.eu-central-1.snowflakecomputing.com"),
+            (
+                "xy12345.us-east-2.aws.privatelink",
+                "xy12345",
+                "https://xy12345.us-east-2.aws.privatelink.snowflakecomputing.com",
+            ),
+            ("xy12345-a1b2.global", "xy12345", "https://xy12345-a1b2.global.snowflakecomputing.com"),
+        ] {
+            assert_eq!((locator(account), host(account).as_str()), (name, url));
+        }
+    }
+
+    #[test]
+    fn a_name_in_quotes_is_kept_as_written() {
+        assert_eq!(resolved("analyst".to_owned()), "ANALYST");
+        assert_eq!(resolved("\"Analyst\"".to_owned()), "\"Analyst\"");
     }
 }
