@@ -60,6 +60,12 @@ struct LockRow {
 }
 
 impl LockRow {
+    /// Whether a statement asks for the lock's table while it is not there.
+    fn misses(&self, sql: &str) -> bool {
+        let makes = sql.starts_with("CREATE TABLE") || sql.starts_with("DROP TABLE");
+        !self.is_there && !makes && sql.contains("`sessions_lock`")
+    }
+
     fn apply(&mut self, sql: &str) {
         match sql.split_once("`sessions_lock`") {
             Some((words, _)) if words.starts_with("CREATE TABLE") => self.is_there = true,
@@ -109,11 +115,19 @@ fn main_fails_once() -> Mock {
             return (200, answer(&sql, &lock.lock().expect("the lock's row")).to_string());
         }
         let Some(sql) = request.sql() else { return (200, done.to_string()) };
+        if is_dry(request) {
+            return (200, done.to_string());
+        }
+        let misses = lock.lock().expect("the lock's row").misses(&sql);
+        if misses {
+            let error = json!({ "reason": "notFound", "message": "Not found: Table p:scratch.sessions_lock" });
+            return (200, json!({ "status": { "state": "DONE", "errorResult": error } }).to_string());
+        }
         lock.lock().expect("the lock's row").apply(&sql);
         let body: Json = serde_json::from_str(&request.body).expect("JSON");
         let id = body["jobReference"]["jobId"].as_str().unwrap_or_default().to_owned();
         jobs.lock().expect("the jobs").insert(id, sql.clone());
-        let commits = sql.contains("BEGIN TRANSACTION") && sql.contains("`derived`.`sessions`") && !is_dry(request);
+        let commits = sql.contains("BEGIN TRANSACTION") && sql.contains("`derived`.`sessions`");
         if commits && !failed.swap(true, Ordering::SeqCst) {
             let error = json!({ "reason": "accessDenied", "message": "Access Denied: Table p:derived.sessions" });
             return (200, json!({ "status": { "state": "DONE", "errorResult": error } }).to_string());
@@ -148,8 +162,16 @@ fn sent() -> Vec<Json> {
         let said = folder.run(&[arguments, &["--target", "it"]].concat());
         assert_eq!(said.code, code, "{arguments:?}: {}{}", said.stdout, said.stderr);
     }
+    let mut lock = LockRow::default();
     let seen = mock.seen();
-    let statements = seen.iter().filter_map(|request| Some(json!({ "sql": request.sql()?, "dry": is_dry(request) })));
+    let statements = seen.iter().filter_map(|request| {
+        let (sql, dry) = (request.sql()?, is_dry(request));
+        let misses = lock.misses(&sql);
+        if !dry {
+            lock.apply(&sql);
+        }
+        Some(json!({ "sql": sql, "dry": dry, "misses": misses }))
+    });
     statements.collect()
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn classify(reason: &str, status: Option<u16>, message: &str) -> Ware
             Kind::NotYet,
             Retry::Never,
             Some(
-                "rows that insertAll streamed can't be removed for 30 minutes: run 'websessions complete' later, nothing is lost until then; the Storage Write API has no such limit",
+                "rows that insertAll streamed can't be removed for 30 minutes: run complete again later, nothing is lost until then; the Storage Write API has no such limit",
             ),
         ),
         // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#require_a_partition_filter_in_queries>

@@ -320,7 +320,7 @@ fn refusals() -> Vec<Row> {
             job("invalidQuery", "UPDATE or DELETE statement over table d.t would affect rows in the streaming buffer"),
             NotYet,
             Never,
-            "complete' later",
+            "complete again later",
             1,
         ),
         (

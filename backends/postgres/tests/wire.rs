@@ -155,7 +155,7 @@ const OF_BOTH: &[Row] = {
     use Retry::{Never, NotApplied, Unknown};
     use WarehouseErrorKind::{Connection, Data, Locked, Missing, Other, Permission, Resources};
     &[
-        (("42501", "permission denied for schema derived"), Permission, Never, "doctor", 1),
+        (("42501", "permission denied for schema derived"), Permission, Never, "grant", 1),
         (("28P01", "password authentication failed for user \"u\""), Permission, Never, "password", 1),
         (("42P01", "relation \"derived.sessions\" does not exist"), Missing, Never, "", 1),
         (("3F000", "schema \"derived\" does not exist"), Missing, Never, "", 1),

@@ -100,7 +100,7 @@ impl Dialect for PostgresDialect {
     fn columns_query(&self, schema: &Identifier, tables: &[&str]) -> String {
         let names: Vec<String> = tables.iter().map(|table| self.text(&self.catalog_name(table))).collect();
         format!(
-            "SELECT pg_class.relname AS table_name, pg_attribute.attname AS column_name,\n  format_type(CASE pg_type.typtype WHEN 'd' THEN pg_type.typbasetype ELSE pg_type.oid END, NULL) AS data_type\nFROM pg_attribute\nINNER JOIN pg_class ON pg_class.oid = pg_attribute.attrelid\nINNER JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace\nINNER JOIN pg_type ON pg_type.oid = pg_attribute.atttypid\nWHERE pg_namespace.nspname = {}\n  AND pg_class.relname IN ({})\n  AND pg_class.relkind IN ('r', 'p', 'v', 'm', 'f')\n  AND pg_attribute.attnum > 0\n  AND NOT pg_attribute.attisdropped\nORDER BY pg_class.relname, pg_attribute.attnum",
+            "SELECT table_name, column_name, data_type\nFROM (\n  SELECT\n    pg_class.relname AS table_name,\n    pg_attribute.attname AS column_name,\n    format_type(CASE pg_type.typtype WHEN 'd' THEN pg_type.typbasetype ELSE pg_type.oid END, NULL) AS data_type,\n    pg_attribute.attnum AS ordinal_position\n  FROM pg_attribute\n  INNER JOIN pg_class ON pg_class.oid = pg_attribute.attrelid\n  INNER JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace\n  INNER JOIN pg_type ON pg_type.oid = pg_attribute.atttypid\n  WHERE pg_namespace.nspname = {}\n    AND pg_class.relname IN ({})\n    AND pg_class.relkind IN ('r', 'p', 'v', 'm', 'f')\n    AND pg_attribute.attnum > 0\n    AND NOT pg_attribute.attisdropped\n) AS columns_of_tables\nORDER BY table_name, ordinal_position",
             self.text(&self.catalog_name(schema.as_str())),
             names.join(", ")
         )
