@@ -1,9 +1,11 @@
 //! Postgres as people have it: behind a pooler, production partitioned, roles that may do little, names in capitals,
 //! servers that only read. On a real server.
 
+use flate2::read::GzDecoder;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use websessions_conformance::{Case, Harness};
@@ -33,6 +35,14 @@ impl Harness for At {
     async fn connect(&self) -> Arc<dyn Warehouse> {
         connect(&Postgres, &self.0).await.unwrap_or_else(|error| panic!("{error}"))
     }
+}
+
+/// Appends the first page views of the sample that the README runs.
+async fn stage_sample(case: &Case, count: usize) -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/page_views.csv.gz");
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let text = std::io::read_to_string(GzDecoder::new(file)).map_err(|error| error.to_string())?;
+    case.stage_csv(&text.lines().take(count + 1).collect::<Vec<_>>().join("\n")).await
 }
 
 async fn count(case: &Case, sql: &str) -> Result<i64, String> {
@@ -68,7 +78,7 @@ async fn refused(case: &Case, phases: &[Phase]) -> Result<(WarehouseErrorKind, S
 async fn behind_a_pooler_of_transactions(cluster: &Cluster) -> Result<(), String> {
     let bouncer = Bouncer::start(cluster, 4).map_err(|error| error.to_string())?;
     let case = Case::new(&At(bouncer.url()), json!({})).await?;
-    case.stage_sample(300).await?;
+    stage_sample(&case, 300).await?;
     case.run().await?;
     ensure(count(&case, &format!("SELECT COUNT(*) FROM {}", quoted(&case, SESSIONS)?)).await? > 20, || {
         "too few sessions".to_owned()
@@ -110,7 +120,7 @@ async fn production_partitioned_by_day(cluster: &Cluster) -> Result<(), String> 
     }
     case.sql(format!("CREATE TABLE \"{schema}\".other_days PARTITION OF {name} DEFAULT")).await?;
     for _ in 0..2 {
-        case.stage_sample(300).await?;
+        stage_sample(&case, 300).await?;
         case.run().await?;
     }
     let rows = count(&case, &format!("SELECT COUNT(*) FROM {name}")).await?;
@@ -158,18 +168,18 @@ fn least_grants(case: &Case) -> Result<Vec<String>, String> {
 /// away in turn: one error, which names what is missing, and production as it was.
 async fn a_role_with_the_least_rights(cluster: &Cluster) -> Result<(), String> {
     let owner = Case::new(&At(cluster.url()), json!({ "ends_run": true, "stage_next": true })).await?;
-    owner.stage_sample(200).await?;
+    stage_sample(&owner, 200).await?;
     owner.run().await?;
     let grants = least_grants(&owner)?;
     let (role, url) = role(&owner, cluster, &grants).await?;
     let case = owner.through(connect(&Postgres, &url).await?);
-    owner.stage_sample(400).await?;
+    stage_sample(&owner, 400).await?;
     case.run().await?;
     let rows = format!("SELECT COUNT(*) FROM {}", quoted(&owner, SESSIONS)?);
     let before = count(&owner, &rows).await?;
     ensure(before > 40, || format!("{before} sessions"))?;
     for grant in &grants {
-        owner.stage_sample(500).await?;
+        stage_sample(&owner, 500).await?;
         owner.sql(format!("REVOKE {grant} FROM {role}")).await?;
         let (kind, words) = refused(&case, &PHASES).await.map_err(|error| format!("without {grant}: {error}"))?;
         ensure(kind == WarehouseErrorKind::Permission, || format!("without {grant}: {kind:?}: {words}"))?;
@@ -193,9 +203,9 @@ async fn names_in_capitals_are_the_unquoted_names(cluster: &Cluster) -> Result<(
         "scratch_schema": case.variables.scratch_schema.as_str().to_uppercase(),
     });
     let case = case.with(upper)?;
-    case.stage_sample(200).await?;
+    stage_sample(&case, 200).await?;
     case.run().await?;
-    case.stage_sample(200).await?;
+    stage_sample(&case, 200).await?;
     case.run().await?;
     // As custom SQL names it.
     let rows =
@@ -208,7 +218,7 @@ async fn names_in_capitals_are_the_unquoted_names(cluster: &Cluster) -> Result<(
 
 async fn a_server_that_only_reads(cluster: &Cluster) -> Result<(), String> {
     let owner = Case::new(&At(cluster.url()), json!({})).await?;
-    owner.stage_sample(50).await?;
+    stage_sample(&owner, 50).await?;
     let (role, url) = role(&owner, cluster, &["pg_write_all_data".to_owned(), "pg_read_all_data".to_owned()]).await?;
     owner.sql(format!("ALTER ROLE {role} SET default_transaction_read_only = on")).await?;
     let (kind, words) = refused(&owner.through(connect(&Postgres, &url).await?), &PHASES).await?;
@@ -218,7 +228,7 @@ async fn a_server_that_only_reads(cluster: &Cluster) -> Result<(), String> {
 
 async fn an_input_that_is_a_view(cluster: &Cluster) -> Result<(), String> {
     let case = Case::new(&At(cluster.url()), json!({})).await?;
-    case.stage_sample(50).await?;
+    stage_sample(&case, 50).await?;
     let input = quoted(&case, PAGE_VIEWS_STAGED)?;
     case.sql(format!("ALTER TABLE {input} RENAME TO page_views_elsewhere")).await?;
     let elsewhere = format!("\"{}\".page_views_elsewhere", case.variables.scratch_schema);
