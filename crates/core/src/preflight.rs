@@ -136,10 +136,15 @@ pub async fn check_input(warehouse: &dyn Warehouse, module: &Module, variables: 
     }
 }
 
-/// A catalog shows a role what it may read: a table that is not there may be one that it may not.
-async fn why_missing(warehouse: &dyn Warehouse, table: &TableName) -> Error {
+/// Whether this role may read a table: a query for no row of it.
+pub async fn check_readable(warehouse: &dyn Warehouse, table: &TableName) -> Result<(), WarehouseError> {
     let name = warehouse.dialect().table(table);
-    match warehouse.query(&format!("SELECT COUNT(*) AS row_count\nFROM {name}\nWHERE 1 = 0")).await {
+    warehouse.query(&format!("SELECT COUNT(*) AS row_count\nFROM {name}\nWHERE 1 = 0")).await.map(|_| ())
+}
+
+/// A catalog may show a role only what it may read: a table that is not there may be one that it may not.
+async fn why_missing(warehouse: &dyn Warehouse, table: &TableName) -> Error {
+    match check_readable(warehouse, table).await {
         Err(source) if source.kind == WarehouseErrorKind::Permission => {
             Error::Warehouse { context: format!("can't read the input table {table}"), source }
         }

@@ -22,9 +22,11 @@ impl Invocation<'_> {
             let name = variables.table_name(&table).to_string();
             let Some(columns) = reported.get(table.name) else { continue };
             let differences = preflight::differences(&*warehouse, &table, columns);
-            checks.push(match differences.as_slice() {
-                [] => Check::ok(&name, "has the model's columns"),
-                differences => Check::problem(&name, differences.join("; ")),
+            let readable = preflight::check_readable(&*warehouse, &variables.table_name(&table)).await;
+            checks.push(match (differences.as_slice(), readable) {
+                (_, Err(error)) => Check::problem(&name, format!("can't be read: {error}")),
+                ([], Ok(())) => Check::ok(&name, "has the model's columns"),
+                (differences, Ok(())) => Check::problem(&name, differences.join("; ")),
             });
         }
         for module in &modules {
