@@ -17,7 +17,8 @@ accept:
     bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test golden every_phase_and_option'
     bash -c 'source tests/duckdb && INSTA_UPDATE=always cargo test --locked --package websessions --features all --test command_line'
     bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test scenarios'
-    git diff --stat -- fixtures/golden tests/snapshots crates/conformance/scenarios
+    bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test analyzers the_bill'
+    git diff --stat -- fixtures/golden tests/snapshots crates/conformance/scenarios docs
 
 # Format and lint as CI does
 lint:

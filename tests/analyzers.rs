@@ -226,3 +226,28 @@ fn sqlglot_s_optimizer_refuses_no_statement_and_each_negative_control() {
     let count = |what: &str| counts[what].as_u64().unwrap_or(0);
     assert!(count("plans") > 600 && count("controls") > 60, "{counts}");
 }
+
+/// `docs/cost.md` has the bill of a run as it follows from the golden SQL: `just accept` writes it anew.
+#[test]
+fn the_bill_of_a_run_is_that_of_the_golden_sql() {
+    let folder = Folder::new();
+    let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect));
+    let script = fixtures().join("../tests/googlesql/cost.mjs");
+    let arguments = [tables, fixtures().join("golden/bigquery"), fixtures().join("page_views.csv.gz")];
+    let output = Command::new("node").arg(script).args(arguments).output().expect("./tests/run installs it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bill = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(bill.lines().count() > 8, "{bill}");
+    let path = fixtures().join("../docs/cost.md");
+    let page = std::fs::read_to_string(&path).expect("the page");
+    let (before, rest) = page.split_once(BEGINS).expect("where the bill begins");
+    let (_, after) = rest.split_once(ENDS).expect("where it ends");
+    if std::env::var_os("ACCEPT").is_some() {
+        std::fs::write(&path, format!("{before}{BEGINS}{bill}{ENDS}{after}")).expect("the page");
+        return;
+    }
+    assert!(page.contains(&format!("{BEGINS}{bill}{ENDS}")), "docs/cost.md differs from what is computed now:\n{bill}");
+}
+
+const BEGINS: &str = "<!-- computed: begins -->\n";
+const ENDS: &str = "<!-- computed: ends -->\n";

@@ -172,8 +172,10 @@ const layout = (node) => JSON.stringify(
 
 /** The datasets and tables of a project, as the statements so far leave them. */
 export class Project {
-  constructor(analyzer, datasets = new Map()) {
+  constructor(analyzer, datasets = new Map(), seen = () => {}) {
     this.analyzer = analyzer;
+    /** Is told of each statement: its kind, what it is resolved to, where it begins. */
+    this.seen = seen;
     this.datasets = datasets;
     this.variables = new Map();
     this.inTransaction = false;
@@ -181,7 +183,7 @@ export class Project {
 
   /** Another project that is now as this one is. */
   copy() {
-    return new Project(this.analyzer, new Map([...this.datasets].map(([name, tables]) => [name, new Map(tables)])));
+    return new Project(this.analyzer, new Map([...this.datasets].map(([name, tables]) => [name, new Map(tables)])), this.seen);
   }
 
   catalog() {
@@ -204,6 +206,7 @@ export class Project {
       options: {
         language_options: this.analyzer.language,
         default_timezone: 'UTC',
+        prune_unused_columns: true,
         error_message_mode: 'ERROR_MESSAGE_ONE_LINE',
         allowed_hints_and_options: {
           disallow_unknown_options: true,
@@ -310,6 +313,7 @@ export class Project {
           else await this.declare(script, node);
         } else {
           const { name, node } = await this.resolve(text, start);
+          this.seen(name, node, script.subarray(0, start).toString());
           fault = this.apply(name, node);
         }
       } catch (error) {

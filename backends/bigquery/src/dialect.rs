@@ -5,23 +5,34 @@ use websessions_core::identifier::Identifier;
 use websessions_core::plan::script;
 use websessions_core::plan::{Statement, Unit};
 use websessions_core::table::TableName;
-use websessions_core::table::{Column, ColumnType, Table, TypeFamily};
+use websessions_core::table::{Column, ColumnType, Lifetime, Table, TypeFamily};
 
 /// BigQuery's SQL.
 #[derive(Clone, Copy, Debug)]
 pub struct BigQueryDialect;
 
 impl BigQueryDialect {
-    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language#create_table_statement>
+    /// What stands between a table's columns and its SELECT. A scratch table of a run that died must not be stored, and
+    /// paid for, for ever: without an expiration it would be, unless the dataset has one.
+    /// <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language#create_table_statement>
     fn layout(table: &Table) -> String {
         let partition = table.layout.partition.map(|column| format!("\nPARTITION BY DATE({column})"));
         let cluster = table.layout.cluster.join(", ");
         let cluster = if cluster.is_empty() { String::new() } else { format!("\nCLUSTER BY {cluster}") };
-        format!("{}{cluster}", partition.unwrap_or_default())
+        let expires = match table.lifetime {
+            Lifetime::Persistent => String::new(),
+            Lifetime::Run | Lifetime::Module => format!(
+                "\nOPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {SCRATCH_DAYS} DAY))"
+            ),
+        };
+        format!("{}{cluster}{expires}", partition.unwrap_or_default())
     }
 }
 
 const DECLARE: &str = "DECLARE ";
+
+/// How long scratch tables live that nobody drops: longer than anyone takes to mend and resume a run.
+const SCRATCH_DAYS: u32 = 14;
 
 impl Dialect for BigQueryDialect {
     fn name(&self) -> &'static str {
@@ -120,6 +131,25 @@ impl Dialect for BigQueryDialect {
         format!("SELECT COUNT(*) AS table_count\nFROM {}", self.information_schema(schema, "tables"))
     }
 
+    // A table may ask for a filter by its partitions; one that all rows pass will do.
+    // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#require_a_partition_filter_in_queries>
+    fn rows_of_keys(
+        &self,
+        columns: &str,
+        table: &TableName,
+        partition: Option<&str>,
+        key: &str,
+        keys: &TableName,
+    ) -> String {
+        let filter = partition.map(|column| format!("\n  AND {column} >= TIMESTAMP '0001-01-01 00:00:00+00'"));
+        format!(
+            "SELECT\n  {columns}\nFROM {}\nWHERE {key} IN (SELECT {key} FROM {}){}",
+            self.table(table),
+            self.table(keys),
+            filter.unwrap_or_default()
+        )
+    }
+
     // Partitions are pruned by constants and variables, not by subqueries.
     // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#better_performance_with_pseudo-columns>
     fn upsert_range(&self, time: &str, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {
@@ -150,5 +180,47 @@ impl Dialect for BigQueryDialect {
 
     fn commit(&self) -> &'static str {
         "COMMIT TRANSACTION"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use websessions_core::model;
+    use websessions_core::plan::Phase;
+    use websessions_core::variables::Variables;
+
+    #[test]
+    fn a_table_that_requires_a_partition_filter_is_read_with_one() {
+        let name =
+            |name: &str| TableName { schema: Identifier::new("derived").expect("a name"), name: name.to_owned() };
+        let select = BigQueryDialect.rows_of_keys("id", &name("big"), Some("start_tstamp"), "id", &name("small"));
+        assert!(select.contains("AND start_tstamp >= TIMESTAMP"), "{select}");
+        let select = BigQueryDialect.rows_of_keys("id", &name("big"), None, "id", &name("small"));
+        assert!(!select.contains("TIMESTAMP"), "{select}");
+    }
+
+    #[test]
+    fn scratch_tables_expire_and_no_other_does() {
+        let variables = Variables::default();
+        let dialect: std::sync::Arc<dyn Dialect> = std::sync::Arc::new(BigQueryDialect);
+        for module in model::modules() {
+            for table in module.tables(&variables) {
+                let name = variables.table_name(&table);
+                let made = BigQueryDialect.create_table(&table, &name).swap_remove(0).sql;
+                let expires = made.contains("expiration_timestamp");
+                assert_eq!(expires, table.lifetime != Lifetime::Persistent, "{made}");
+            }
+            let plan = module.plan(Phase::Main, &variables, &dialect);
+            let replaced: Vec<&Statement> = plan
+                .units()
+                .flat_map(|(_, unit)| unit.statements())
+                .filter(|statement| statement.sql.starts_with("CREATE OR REPLACE TABLE"))
+                .collect();
+            assert!(replaced.len() > 5);
+            for statement in replaced {
+                assert!(statement.sql.contains("OPTIONS (expiration_timestamp"), "{}", statement.sql);
+            }
+        }
     }
 }

@@ -173,8 +173,15 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     }
 
     /// A SELECT of the rows of a big table whose key is among those of a small one. Where the key has an index, it must
-    /// cost what the small table holds.
-    fn rows_of_keys(&self, columns: &str, table: &TableName, key: &str, keys: &TableName) -> String {
+    /// cost what the small table holds. The big table may be partitioned by the date of a column, which has no NULL then.
+    fn rows_of_keys(
+        &self,
+        columns: &str,
+        table: &TableName,
+        _partition: Option<&str>,
+        key: &str,
+        keys: &TableName,
+    ) -> String {
         format!(
             "SELECT\n  {columns}\nFROM {}\nWHERE {key} IN (SELECT {key} FROM {})",
             self.table(table),

@@ -147,7 +147,14 @@ impl Dialect for PostgresDialect {
     // two it is stands in the catalog; a condition without columns is looked at once, and the other half then never runs.
     // <https://www.postgresql.org/docs/current/queries-table-expressions.html#QUERIES-LATERAL>
     // <https://www.postgresql.org/docs/current/catalog-pg-partitioned-table.html>
-    fn rows_of_keys(&self, columns: &str, table: &TableName, key: &str, keys: &TableName) -> String {
+    fn rows_of_keys(
+        &self,
+        columns: &str,
+        table: &TableName,
+        _partition: Option<&str>,
+        key: &str,
+        keys: &TableName,
+    ) -> String {
         let (table, keys) = (self.table(table), self.table(keys));
         let partitioned = format!(
             "EXISTS (SELECT 1 FROM pg_partitioned_table WHERE partrelid = CAST({} AS regclass))",

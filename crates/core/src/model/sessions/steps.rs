@@ -120,6 +120,7 @@ fn upsert_limit(context: &Context<'_>) -> Step {
         let rows = context.dialect.rows_of_keys(
             &context.table(SESSIONS_UPSERT_KEYS).column_list(),
             &context.name(SESSIONS),
+            context.table(SESSIONS).layout.partition,
             "domain_sessionid",
             &context.name(SESSIONS_THIS_RUN),
         );

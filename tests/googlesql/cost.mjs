@@ -1,0 +1,114 @@
+// What a run on BigQuery reads and costs on demand, by statement, as the tables of docs/cost.md: from the columns that
+// Google's analyzer says each statement reads, and their sizes in the sample.
+// <https://cloud.google.com/bigquery/docs/estimate-costs#query_size_calculation>
+//
+//   node cost.mjs TABLES PLANS SAMPLE
+//
+// TABLES: a script that creates what is there before the first run. PLANS: a folder with main.sql and complete.sql.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { Analyzer, Project } from './analyzer.mjs';
+
+const [tables, plans, sample] = process.argv.slice(2);
+const GB = 1e9;
+const STAGED = 10 * GB; // one day's page views
+const PRODUCTION = 1000 * GB;
+const US_DOLLARS_PER_TIB = 6.25; // <https://cloud.google.com/bigquery/pricing>, on demand, in the US
+const TOUCHED_DAYS = 2; // of production: the days on which sessions of this run began before
+const LATE = 0.02; // of the sessions of this run: how many production has already
+
+/** The rows of a CSV file without line breaks inside of fields. */
+function* lines(text) {
+  for (const line of text.split('\n').filter(Boolean)) {
+    yield [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].map(([, cell]) => cell.replace(/^"|"$/g, '').replaceAll('""', '"'));
+  }
+}
+
+// What a value takes: a text its bytes and two more, NULL nothing, all else that the model has eight bytes or one.
+// <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#data_type_sizes>
+const [names, ...rows] = lines(gunzipSync(readFileSync(sample)).toString());
+const average = new Map(names.map((name, column) => {
+  const total = rows.reduce((sum, row) => sum + (row[column] ? Buffer.byteLength(row[column]) + 2 : 0), 0);
+  return [name, { text: total / rows.length, present: rows.filter((row) => row[column]).length / rows.length }];
+}));
+const RENAMED = { referrer: 'page_referrer' };
+function size({ name, type }) {
+  const known = average.get(name) ?? average.get(name.replace(/^(first|last)_page_/, 'page_')) ?? average.get(RENAMED[name]);
+  const { text, present } = known ?? { text: 24, present: 1 };
+  switch (type.type_kind) {
+    case 'TYPE_STRING': return text;
+    case 'TYPE_BOOL': return present;
+    default: return 8 * present;
+  }
+}
+
+const width = (columns) => columns.reduce((sum, column) => sum + size(column), 0);
+const analyzer = await Analyzer.start();
+const project = new Project(analyzer);
+const faults = [...(await project.run(readFileSync(tables, 'utf8'))).refused];
+const sessions_per_view = new Set(rows.map((row) => row[names.indexOf('domain_sessionid')])).size / rows.length;
+
+/** How many rows a table has, by what it holds. */
+function rowsOf(table, columns) {
+  const views = STAGED / width(project.datasets.get('scratch').get('page_views_staged').column);
+  const sessions = views * sessions_per_view;
+  switch (true) {
+    case /^page_views_staged$|input_kept$/.test(table): return views;
+    case table === 'sessions': return PRODUCTION / width(columns);
+    case /upsert_keys/.test(table): return sessions * LATE;
+    case /metadata|limit|run_id|lock/.test(table): return 1;
+    case /input_this_run/.test(table): return views;
+    default: return sessions;
+  }
+}
+
+/** Every table that a resolved statement scans, with the columns that it reads. */
+function* scans(message) {
+  if (Array.isArray(message)) for (const one of message) yield* scans(one);
+  else if (message && typeof message === 'object') {
+    if (message.node === 'resolved_table_scan_node') {
+      const scan = message.resolved_table_scan_node;
+      yield { table: scan.table.name, columns: (scan.parent?.column_list ?? []).map((column) => column.name) };
+    }
+    for (const [name, one] of Object.entries(message)) if (name !== 'table') yield* scans(one);
+  }
+}
+
+const steps = new Map();
+let step = '';
+project.seen = (kind, node, before) => {
+  step = [...before.matchAll(/^-- step (\w+)/gm)].at(-1)?.[1] ?? step;
+  let bytes = 0;
+  const all = [...scans({ node: kind, [kind]: node })];
+  for (const { table, columns: read } of all) {
+    const columns = [...project.datasets.values()].map((tables) => tables.get(table)).find(Boolean)?.column ?? [];
+    // A change of rows is billed with all columns of the partitions that it scans.
+    // <https://cloud.google.com/bigquery/docs/estimate-costs#dml_query_size_calculation>
+    const changed = /delete|update/.test(kind) && table === all[0].table;
+    const production = table === 'sessions';
+    const days = PRODUCTION / (STAGED / width(project.datasets.get('scratch').get('page_views_staged').column) * sessions_per_view * width(columns));
+    const part = production && changed ? Math.min(1, TOUCHED_DAYS / days) : 1;
+    bytes += rowsOf(table, columns) * part * width(changed ? columns : columns.filter(({ name }) => read.includes(name)));
+  }
+  const phase = steps.get(`${current}/${step}`) ?? { bytes: 0, statements: 0 };
+  steps.set(`${current}/${step}`, { bytes: phase.bytes + bytes, statements: phase.statements + 1 });
+};
+let current;
+for (current of ['main', 'complete']) {
+  step = '';
+  faults.push(...(await project.run(readFileSync(join(plans, `${current}.sql`), 'utf8'))).refused);
+}
+analyzer.stop();
+if (faults.length) {
+  console.error(faults.join('\n'));
+  process.exit(1);
+}
+const dollars = (bytes) => ((bytes / 2 ** 40) * US_DOLLARS_PER_TIB).toFixed(2);
+console.log('| step | statements | reads, GB | US$ |\n|---|---|---|---|');
+let total = 0;
+for (const [name, { bytes, statements }] of steps) {
+  total += bytes;
+  console.log(`| ${name} | ${statements} | ${(bytes / GB).toFixed(1)} | ${dollars(bytes)} |`);
+}
+console.log(`| all | | ${(total / GB).toFixed(1)} | ${dollars(total)} |`);
