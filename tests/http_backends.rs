@@ -5,43 +5,38 @@
 mod support;
 
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::sync::Arc;
 use support::{Folder, Said};
 use websessions_bigquery::BigQuery;
-use websessions_conformance::{Case, Harness};
-use websessions_core::async_trait;
-use websessions_core::backend::{BackendFactory, Settings};
-use websessions_core::error::chain;
+use websessions_conformance::{Case, Harness, Target};
+use websessions_core::backend::BackendFactory;
 use websessions_core::model::sessions::tables::SESSIONS;
-use websessions_core::warehouse::Warehouse;
 use websessions_snowflake::Snowflake;
 use websessions_test_servers::{Fakesnow, LocalBigQuery, Mock};
 
 const SECRET: &str = "s3cret-that-no-one-sees";
 
-/// A target in `websessions.toml`, and the same settings for a connection of the test's own.
-struct Target {
-    factory: Box<dyn BackendFactory>,
+/// A target, and its settings as `websessions.toml` has them.
+struct Configured {
+    target: Target,
     settings: Vec<(&'static str, String)>,
 }
 
-impl Target {
+impl Configured {
     fn snowflake(endpoint: &str) -> Self {
         let settings = [("account", "local"), ("user", "tester"), ("database", "JOBS"), ("password", SECRET)];
-        Self::new(Box::new(Snowflake), &settings, endpoint)
+        Self::new(Snowflake, &settings, endpoint)
     }
 
     fn bigquery(endpoint: &str) -> Self {
-        let settings = [("project", LocalBigQuery::PROJECT), ("access_token", SECRET)];
-        Self::new(Box::new(BigQuery), &settings, endpoint)
+        Self::new(BigQuery, &[("project", LocalBigQuery::PROJECT), ("access_token", SECRET)], endpoint)
     }
 
-    fn new(factory: Box<dyn BackendFactory>, settings: &[(&'static str, &str)], endpoint: &str) -> Self {
+    fn new(factory: impl BackendFactory + 'static, settings: &[(&'static str, &str)], endpoint: &str) -> Self {
         let endpoint = [("endpoint", endpoint)];
-        let settings = settings.iter().chain(&endpoint);
-        Self { factory, settings: settings.map(|(name, value)| (*name, (*value).to_owned())).collect() }
+        let settings: Vec<(&str, String)> =
+            settings.iter().chain(&endpoint).map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { target: Target::new(factory, settings.iter().cloned()), settings }
     }
 
     /// A folder with a configuration whose secret is in the environment.
@@ -52,18 +47,8 @@ impl Target {
             value => format!("{name} = {value:?}\n"),
         });
         let lines: String = lines.collect();
-        folder.write("websessions.toml", &format!("[target.it]\ntype = \"{}\"\n{lines}", self.factory.name()));
+        folder.write("websessions.toml", &format!("[target.it]\ntype = \"{}\"\n{lines}", self.target.factory.name()));
         folder
-    }
-}
-
-#[async_trait]
-impl Harness for Target {
-    async fn connect(&self) -> Arc<dyn Warehouse> {
-        let settings: BTreeMap<String, String> =
-            self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let settings = Settings::new(&*self.factory, settings).expect("settings");
-        self.factory.connect(&settings).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 }
 
@@ -104,8 +89,8 @@ fn has_no_secret(said: &Said) {
 }
 
 /// main and complete through the binary: the report, and the sessions.
-async fn main_job(target: &Target) -> Json {
-    let case = Case::new(target, json!({})).await.expect("schemas");
+async fn main_job(target: &Configured) -> Json {
+    let case = Case::new(&target.target, json!({})).await.expect("schemas");
     support::stage_sample(&case, 200).await.expect("page views");
     let folder = target.folder();
     let scratch = format!("scratch_schema={}", case.variables.scratch_schema);
@@ -122,7 +107,7 @@ async fn main_job(target: &Target) -> Json {
     assert!(peak > 0 && peak < 60, "{peak} MiB at the peak");
     let shown = run(&folder, &["config", "show", "--target", "it"]);
     has_no_secret(&shown);
-    if target.factory.abilities().contains(&"estimate") {
+    if target.target.factory.abilities().contains(&"estimate") {
         let estimate =
             run(&folder, &["plan", "main", "--estimate", "--target", "it", "--var", &scratch, "--var", &output]);
         let estimate = estimate.done("plan --estimate").unwrap_or_else(|error| panic!("{error}"));
@@ -140,8 +125,8 @@ async fn main_job(target: &Target) -> Json {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn playbooks_run_on_bigquery() {
     let server = LocalBigQuery::start();
-    let target = Target::bigquery(server.url());
-    let case = Case::new(&target, json!({})).await.expect("schemas");
+    let target = Configured::bigquery(server.url());
+    let case = Case::new(&target.target, json!({})).await.expect("schemas");
     support::stage_sample(&case, 60).await.expect("page views");
     let folder = target.folder();
     let from = support::fixtures().join("playbooks/bigquery");
@@ -163,7 +148,7 @@ async fn playbooks_run_on_bigquery() {
     let said = run(&folder, &[&["--target", "it", "run", "--playbooks", "playbooks"], &variables[..]].concat());
     has_no_secret(&said);
     said.done("run").unwrap_or_else(|error| panic!("{error}"));
-    let warehouse = target.connect().await;
+    let warehouse = target.target.connect().await;
     let count = async |sql: &str| warehouse.query(sql).await.expect("counted").rows[0][0].as_integer();
     let output = case.variables.output_schema.as_str();
     let sessions = count(&format!("SELECT COUNT(*) AS n FROM {output}.sessions")).await;
@@ -189,14 +174,14 @@ fn statements(report: &Json) -> Vec<&Json> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_main_job_runs_on_snowflake() {
     let server = Fakesnow::start();
-    let report = main_job(&Target::snowflake(server.url())).await;
+    let report = main_job(&Configured::snowflake(server.url())).await;
     assert!(statements(&report).iter().all(|done| done["query_id"].is_string()), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_main_job_runs_on_bigquery() {
     let server = LocalBigQuery::start();
-    let report = main_job(&Target::bigquery(server.url())).await;
+    let report = main_job(&Configured::bigquery(server.url())).await;
     let all = statements(&report);
     assert!(all.iter().filter(|done| done["bytes_billed"].is_number()).count() > 20, "{report}");
     assert!(
@@ -217,31 +202,31 @@ fn refusal_of_snowflake(code: &str, message: &str) -> (u16, String) {
 
 #[test]
 fn refusals_are_one_clear_error_without_a_secret() {
-    type Make = fn(&str) -> Target;
+    type Make = fn(&str) -> Configured;
     let cases: [(Make, (u16, String), &str); 7] = [
         (
-            Target::snowflake,
+            Configured::snowflake,
             refusal_of_snowflake("390100", &format!("Incorrect username or password: {SECRET}")),
             "Incorrect username",
         ),
-        (Target::snowflake, (404, "<html>unknown account</html>".to_owned()), "account"),
-        (Target::snowflake, (403, "<html>forbidden</html>".to_owned()), "account"),
+        (Configured::snowflake, (404, "<html>unknown account</html>".to_owned()), "account"),
+        (Configured::snowflake, (403, "<html>forbidden</html>".to_owned()), "account"),
         (
-            Target::bigquery,
+            Configured::bigquery,
             refusal_of_bigquery(401, "authError", &format!("Invalid Credentials {SECRET}")),
             "access_token",
         ),
         (
-            Target::bigquery,
+            Configured::bigquery,
             refusal_of_bigquery(404, "notFound", "Not found: Project local"),
             "Not found: Project local",
         ),
         (
-            Target::bigquery,
+            Configured::bigquery,
             refusal_of_bigquery(403, "accessDenied", "Access Denied: Dataset local:scratch"),
             "BigQuery Job User",
         ),
-        (Target::bigquery, (404, "<html>no such page</html>".to_owned()), "endpoint"),
+        (Configured::bigquery, (404, "<html>no such page</html>".to_owned()), "endpoint"),
     ];
     for (make, reply, words) in cases {
         let mock = Mock::start(move |_, _| reply.clone());
@@ -262,7 +247,7 @@ fn refusals_are_one_clear_error_without_a_secret() {
 
 #[test]
 fn nobody_there_is_one_clear_error() {
-    for target in [Target::snowflake("http://127.0.0.1:1"), Target::bigquery("http://127.0.0.1:1")] {
+    for target in [Configured::snowflake("http://127.0.0.1:1"), Configured::bigquery("http://127.0.0.1:1")] {
         let said = run(&target.folder(), &["main", "--target", "it"]);
         assert_eq!(said.code, 1, "{}", said.stderr);
         assert!(said.stderr.contains("endpoint") && said.stderr.contains("refused"), "{}", said.stderr);

@@ -7,13 +7,11 @@ mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions_bigquery::BigQuery;
-use websessions_conformance::{Case, Harness};
+use websessions_conformance::{Case, Contents, Harness, Target};
 use websessions_core::CancellationToken;
 use websessions_core::async_trait;
-use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::error::{Error, WarehouseErrorKind};
 use websessions_core::plan::Phase;
 use websessions_core::warehouse::Warehouse;
@@ -25,18 +23,14 @@ const PAGE_VIEWS: usize = 60;
 
 #[derive(Clone)]
 struct Service {
-    factory: Arc<dyn BackendFactory>,
-    settings: Vec<(&'static str, String)>,
+    target: Target,
     proxy: Proxy,
 }
 
 #[async_trait]
 impl Harness for Service {
     async fn connect(&self) -> Arc<dyn Warehouse> {
-        let settings: BTreeMap<String, String> =
-            self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let settings = Settings::new(&*self.factory, settings).expect("settings");
-        self.factory.connect(&settings).await.unwrap_or_else(|error| panic!("{error}"))
+        self.target.connect().await
     }
 }
 
@@ -53,7 +47,7 @@ async fn staged(service: &Service) -> Result<Case, String> {
     Ok(case)
 }
 
-async fn undisturbed(service: &Service) -> Result<Vec<websessions_conformance::Contents>, String> {
+async fn undisturbed(service: &Service) -> Result<Vec<Contents>, String> {
     let case = staged(service).await?;
     case.run().await?;
     let tables = case.lasting().await?;
@@ -61,10 +55,7 @@ async fn undisturbed(service: &Service) -> Result<Vec<websessions_conformance::C
     Ok(tables)
 }
 
-fn compare(
-    found: &[websessions_conformance::Contents],
-    expected: &[websessions_conformance::Contents],
-) -> Result<(), String> {
+fn compare(found: &[Contents], expected: &[Contents]) -> Result<(), String> {
     let names = ["sessions", "user manifest", "page views", "metadata"];
     for ((found, expected), name) in found.iter().zip(expected).zip(names) {
         found.expect(expected, name)?;
@@ -139,23 +130,27 @@ fn main() {
     arguments.test_threads = Some(1);
     let (fakesnow, local_bigquery) = (Fakesnow::start(), LocalBigQuery::start());
     let snowflake = Service {
-        factory: Arc::new(Snowflake),
-        settings: vec![
-            ("account", "local".to_owned()),
-            ("user", "tester".to_owned()),
-            ("password", "s3cret".to_owned()),
-            ("database", "WIRE".to_owned()),
-            ("endpoint", fakesnow.url().to_owned()),
-        ],
+        target: Target::new(
+            Snowflake,
+            [
+                ("account", "local".to_owned()),
+                ("user", "tester".to_owned()),
+                ("password", "s3cret".to_owned()),
+                ("database", "WIRE".to_owned()),
+                ("endpoint", fakesnow.url().to_owned()),
+            ],
+        ),
         proxy: fakesnow.proxy.clone(),
     };
     let bigquery = Service {
-        factory: Arc::new(BigQuery),
-        settings: vec![
-            ("project", LocalBigQuery::PROJECT.to_owned()),
-            ("access_token", "s3cret".to_owned()),
-            ("endpoint", local_bigquery.url().to_owned()),
-        ],
+        target: Target::new(
+            BigQuery,
+            [
+                ("project", LocalBigQuery::PROJECT.to_owned()),
+                ("access_token", "s3cret".to_owned()),
+                ("endpoint", local_bigquery.url().to_owned()),
+            ],
+        ),
         proxy: local_bigquery.proxy.clone(),
     };
     let everything: Chosen = |_| true;
@@ -172,7 +167,7 @@ fn main() {
             ("service_unavailable", Break::Refuse(503, wait, UNAVAILABLE), everything),
         ];
         for (name, fault, chosen) in faults {
-            let (name, service) = (format!("{}::{name}", service.factory.name()), service.clone());
+            let (name, service) = (format!("{}::{name}", service.target.factory.name()), service.clone());
             trials.push(Trial::test(name, move || run(is_survived(&service, fault, chosen))));
         }
     }

@@ -4,13 +4,10 @@
 mod support;
 
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions_bigquery::BigQuery;
-use websessions_conformance::Contents;
-use websessions_conformance::{Case, Harness};
+use websessions_conformance::{Case, Contents, Harness, Target};
 use websessions_core::async_trait;
-use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::model::sessions::tables::SESSIONS_THIS_RUN;
 use websessions_core::plan::{Phase, Statement};
 use websessions_core::warehouse::Warehouse;
@@ -29,13 +26,6 @@ impl Harness for Backend {
     async fn connect(&self) -> Arc<dyn Warehouse> {
         Arc::clone(&self.warehouse)
     }
-}
-
-async fn connect(factory: &dyn BackendFactory, settings: &[(&str, &str)]) -> Arc<dyn Warehouse> {
-    let settings: BTreeMap<String, String> =
-        settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let settings = Settings::new(factory, settings).expect("settings");
-    factory.connect(&settings).await.unwrap_or_else(|error| panic!("{}: {error}", factory.name()))
 }
 
 /// Two runs, the second with part of the first one's page views again; every table that a user reads.
@@ -61,7 +51,7 @@ async fn every_backend_gives_the_same_rows() {
     let cluster = Cluster::start("").expect("a Postgres server");
     let (fakesnow, local_bigquery) = (Fakesnow::start(), LocalBigQuery::start());
     let url = cluster.url();
-    let postgres = connect(&Postgres, &[("url", &url)]).await;
+    let postgres = Target::new(Postgres, [("url", url.as_str())]).connect().await;
     for function in FUNCTIONS {
         postgres.execute(&Statement::new("function", *function)).await.expect("a function of Redshift's");
     }
@@ -75,11 +65,14 @@ async fn every_backend_gives_the_same_rows() {
     let bigquery =
         [("project", LocalBigQuery::PROJECT), ("access_token", "s3cret"), ("endpoint", local_bigquery.url())];
     let backends = [
-        Backend { name: "duckdb", warehouse: connect(&DuckDb, &[("database", &file)]).await },
+        Backend { name: "duckdb", warehouse: Target::new(DuckDb, [("database", file.as_str())]).connect().await },
         Backend { name: "postgres", warehouse: postgres },
-        Backend { name: "redshift", warehouse: Arc::new(Stripped(connect(&Redshift, &[("url", &url)]).await)) },
-        Backend { name: "snowflake", warehouse: connect(&Snowflake, &snowflake).await },
-        Backend { name: "bigquery", warehouse: connect(&BigQuery, &bigquery).await },
+        Backend {
+            name: "redshift",
+            warehouse: Arc::new(Stripped(Target::new(Redshift, [("url", url.as_str())]).connect().await)),
+        },
+        Backend { name: "snowflake", warehouse: Target::new(Snowflake, snowflake).connect().await },
+        Backend { name: "bigquery", warehouse: Target::new(BigQuery, bigquery).connect().await },
     ];
     let mut results = Vec::new();
     for backend in &backends {

@@ -1,12 +1,10 @@
 //! The conformance kit over the wire, against a local server that speaks BigQuery's protocol.
 
 use libtest_mimic::Arguments;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use websessions_bigquery::{BigQuery, BigQueryWarehouse};
-use websessions_conformance::{Harness, tier, trials};
+use websessions_bigquery::BigQuery;
+use websessions_conformance::{Harness, Target, tier, trials};
 use websessions_core::async_trait;
-use websessions_core::backend::Settings;
 use websessions_core::warehouse::Warehouse;
 use websessions_test_servers::LocalBigQuery;
 
@@ -17,7 +15,7 @@ struct OnLocalServer(tokio::sync::Mutex<Option<Served>>);
 
 struct Served {
     server: LocalBigQuery,
-    connections: Vec<Weak<BigQueryWarehouse>>,
+    connections: Vec<Weak<dyn Warehouse>>,
 }
 
 #[async_trait]
@@ -27,15 +25,8 @@ impl Harness for OnLocalServer {
         served.take_if(|served| served.connections.iter().all(|connection| connection.strong_count() == 0));
         let Served { server, connections } =
             served.get_or_insert_with(|| Served { server: LocalBigQuery::start(), connections: Vec::new() });
-        let settings = BTreeMap::from([
-            ("project".to_owned(), LocalBigQuery::PROJECT.to_owned()),
-            ("access_token".to_owned(), "s3cret".to_owned()),
-            ("endpoint".to_owned(), server.url().to_owned()),
-        ]);
-        let settings = Settings::new(&BigQuery, settings).expect("settings");
-        let warehouse = Arc::new(BigQueryWarehouse::connect(&settings).await.unwrap_or_else(|error| {
-            panic!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
-        }));
+        let settings = [("project", LocalBigQuery::PROJECT), ("access_token", "s3cret"), ("endpoint", server.url())];
+        let warehouse = Target::new(BigQuery, settings).connect().await;
         connections.push(Arc::downgrade(&warehouse));
         warehouse
     }

@@ -1,22 +1,21 @@
 //! Replies that no local server gives, from a server of a few lines: jobs that take long, refusals, lost answers, secrets.
 
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use websessions_bigquery::BigQuery;
-use websessions_core::backend::{BackendFactory, Settings};
+use websessions_conformance::{Harness, Target};
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
 use websessions_core::rows::Value;
 use websessions_core::warehouse::{Activity, Warehouse};
 use websessions_test_servers::{Mock, Request};
 
-fn settings(mock: &Mock) -> Settings {
-    settings_at(mock, Some("EU"))
+fn target(mock: &Mock) -> Target {
+    target_at(mock, Some("EU"))
 }
 
-fn settings_at(mock: &Mock, location: Option<&str>) -> Settings {
+fn target_at(mock: &Mock, location: Option<&str>) -> Target {
     let mut settings = vec![
         ("project", "p"),
         ("access_token", "s3cret"),
@@ -25,13 +24,11 @@ fn settings_at(mock: &Mock, location: Option<&str>) -> Settings {
         ("endpoint", &mock.url),
     ];
     settings.extend(location.map(|location| ("location", location)));
-    let settings: BTreeMap<String, String> =
-        settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Settings::new(&BigQuery, settings).expect("settings")
+    Target::new(BigQuery, settings)
 }
 
 async fn connect(mock: &Mock) -> Arc<dyn Warehouse> {
-    BigQuery.connect(&settings(mock)).await.unwrap_or_else(|error| panic!("{error}"))
+    target(mock).connect().await
 }
 
 fn source(error: Error) -> WarehouseError {
@@ -197,7 +194,7 @@ fn in_region(request: &Request) -> (u16, String) {
 #[tokio::test]
 async fn without_a_location_every_call_on_a_job_says_where_it_runs() {
     let mock = Mock::start(|request, _| in_region(request));
-    let warehouse = BigQuery.connect(&settings_at(&mock, None)).await.unwrap_or_else(|error| panic!("{error}"));
+    let warehouse = target_at(&mock, None).open().await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
     assert_eq!(warehouse.query("SELECT 1").await.expect("rows").rows.len(), 1);
     // An answer that was lost: the refusal of the second attempt says where the first one is.
@@ -215,7 +212,7 @@ async fn without_a_location_every_call_on_a_job_says_where_it_runs() {
         }
         in_region(request)
     });
-    let warehouse = BigQuery.connect(&settings_at(&mock, None)).await.unwrap_or_else(|error| panic!("{error}"));
+    let warehouse = target_at(&mock, None).open().await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
 }
 
@@ -227,7 +224,7 @@ async fn a_job_that_is_not_found_is_no_table_that_is_not_there() {
         Some(_) => refusal(404, "notFound", "Not found: Job p:websessions_1"),
         None => well(request),
     });
-    let warehouse = BigQuery.connect(&settings_at(&mock, None)).await.unwrap_or_else(|error| panic!("{error}"));
+    let warehouse = target_at(&mock, None).open().await.unwrap_or_else(|error| panic!("{error}"));
     let error = warehouse.execute(&Statement::new("drop", "DROP TABLE IF EXISTS t")).await.expect_err("unknown");
     assert_eq!((error.kind, error.retry), (WarehouseErrorKind::Connection, Retry::Unknown));
     assert!(error.hint.is_some_and(|hint| hint.contains("location")), "{}", error.message);
@@ -344,7 +341,7 @@ async fn refusals_have_the_server_s_words_and_no_secret() {
     for (reply, kind, retry, hint, code) in refusals() {
         let words = reply.1.clone();
         let mock = Mock::start(move |_, _| reply.clone());
-        let error = BigQuery.connect(&settings(&mock)).await.err().expect("refused");
+        let error = target(&mock).open().await.err().expect("refused");
         assert_eq!(error.exit_code(), code, "{words}");
         let error = source(error);
         assert_eq!((error.kind, error.retry), (kind, retry), "{words}: {error:?}");
@@ -357,7 +354,7 @@ async fn refusals_have_the_server_s_words_and_no_secret() {
 #[tokio::test]
 async fn the_wait_that_the_server_asks_for_is_known() {
     let mock = Mock::with_headers("Retry-After: 1\r\n", |_, _| (429, "slow down".to_owned()));
-    let error = source(BigQuery.connect(&settings(&mock)).await.err().expect("refused"));
+    let error = source(target(&mock).open().await.err().expect("refused"));
     assert_eq!((error.retry, error.retry_after), (Retry::NotApplied, Some(1)));
 }
 
@@ -431,8 +428,7 @@ async fn credentials_that_are_none_say_so_without_their_text() {
     ] {
         std::fs::write(&path, text).expect("a file");
         let given = [("project", "p"), ("credentials_path", path.as_str())];
-        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let error = BigQuery.connect(&Settings::new(&BigQuery, given).expect("settings")).await.err().expect("refused");
+        let error = Target::new(BigQuery, given).open().await.err().expect("refused");
         assert!(error.to_string().contains(words), "{error}");
         assert!(error.hint().is_some() && !format!("{error:?}").contains("s3cret"), "{error:?}");
     }

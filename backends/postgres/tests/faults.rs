@@ -3,16 +3,14 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
-use websessions_conformance::{Case, Harness};
+use websessions_conformance::{Case, Harness, Target};
 use websessions_conformance::{Cell, Contents};
 use websessions_core::CancellationToken;
 use websessions_core::async_trait;
-use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{WarehouseError, WarehouseErrorKind};
 use websessions_core::model::sessions::tables::*;
@@ -33,9 +31,7 @@ struct Server(Arc<Mutex<Cluster>>);
 type Outcome<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 async fn connect(settings: &[(&str, String)]) -> Result<Arc<dyn Warehouse>, websessions_core::error::Error> {
-    let settings: BTreeMap<String, String> =
-        settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    Postgres.connect(&Settings::new(&Postgres, settings)?).await
+    Target::new(Postgres, settings.iter().cloned()).open().await
 }
 
 #[async_trait]

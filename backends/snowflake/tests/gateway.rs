@@ -1,9 +1,8 @@
 //! Replies that no local server gives, from a server of a few lines: statements that take long, refusals, secrets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use websessions_core::backend::{BackendFactory, Settings};
+use websessions_conformance::{Harness, Target};
 use websessions_core::error::{Error, Retry, WarehouseErrorKind};
 use websessions_core::plan::Statement;
 use websessions_core::warehouse::{Activity, Warehouse};
@@ -14,7 +13,7 @@ const LOGIN: &str = r#"{"success":true,"code":null,"message":null,"data":{"sessi
 const DONE: &str = r#"{"success":true,"code":null,"message":null,"data":{"parameters":[],"rowtype":[{"name":"number of rows inserted","type":"fixed","nullable":false,"scale":0,"precision":19,"byteLength":null,"length":null}],"rowset":[["7"]],"total":1,"returned":1,"queryId":"01b-long","finalRoleName":"R","statementTypeId":1,"version":1}}"#;
 const IN_PROGRESS: &str = r#"{"success":true,"code":"333334","message":"in progress","data":{"queryId":"01b-long","getResultUrl":"/queries/01b-long/result"}}"#;
 
-fn settings(mock: &Mock, more: &[(&str, &str)]) -> Settings {
+fn target(mock: &Mock, more: &[(&str, &str)]) -> Target {
     let settings = [
         ("account", "local"),
         ("user", "tester"),
@@ -22,15 +21,13 @@ fn settings(mock: &Mock, more: &[(&str, &str)]) -> Settings {
         ("endpoint", &mock.url),
         ("query_tag", "nightly"),
     ];
-    let settings: BTreeMap<String, String> =
-        settings.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Settings::new(&Snowflake, settings).expect("settings")
+    Target::new(Snowflake, settings.iter().chain(more).copied())
 }
 
 const PASSWORD: &[(&str, &str)] = &[("password", "s3cret")];
 
 async fn connect(mock: &Mock) -> Arc<dyn Warehouse> {
-    Snowflake.connect(&settings(mock, PASSWORD)).await.unwrap_or_else(|error| panic!("{error}"))
+    target(mock, PASSWORD).connect().await
 }
 
 fn source(error: Error) -> websessions_core::error::WarehouseError {
@@ -72,7 +69,7 @@ async fn a_statement_that_outlives_its_request_is_polled_to_its_end() {
 async fn refusals_have_the_server_s_words_and_no_secret() {
     let refused = r#"{"success":false,"code":"390100","message":"Incorrect username or password was specified: s3cret","data":{"authnMethod":"USERNAME_PASSWORD","errorCode":"390100"}}"#;
     let mock = Mock::start(move |_, _| (200, refused.to_owned()));
-    let error = source(Snowflake.connect(&settings(&mock, PASSWORD)).await.err().expect("refused"));
+    let error = source(target(&mock, PASSWORD).open().await.err().expect("refused"));
     assert_eq!((error.kind, error.code.as_deref()), (WarehouseErrorKind::Permission, Some("390100")));
     assert!(
         error.message.starts_with("Incorrect username or password") && !format!("{error:?}").contains("s3cret"),
@@ -86,7 +83,7 @@ async fn refusals_have_the_server_s_words_and_no_secret() {
                     if path.contains("login") { (200, LOGIN.to_owned()) } else { (status, body.to_owned()) }
                 },
             );
-        let error = source(Snowflake.connect(&settings(&mock, PASSWORD)).await.err().expect("refused"));
+        let error = source(target(&mock, PASSWORD).open().await.err().expect("refused"));
         assert_eq!(error.kind, WarehouseErrorKind::Connection, "{status}: {error:?}");
         assert_ne!(error.retry, Retry::Never, "{status}");
     }
@@ -120,7 +117,7 @@ async fn the_wait_that_the_server_asks_for_is_known() {
     let mock = Mock::with_headers("Retry-After: 7\r\n", |Request { path, .. }, _| {
         if path.contains("login") { (200, LOGIN.to_owned()) } else { (503, "busy".to_owned()) }
     });
-    let error = source(Snowflake.connect(&settings(&mock, PASSWORD)).await.err().expect("refused"));
+    let error = source(target(&mock, PASSWORD).open().await.err().expect("refused"));
     assert_eq!((error.retry, error.retry_after), (Retry::NotApplied, Some(7)));
 }
 
@@ -202,7 +199,7 @@ async fn key_pairs_log_in_encrypted_or_not() {
         let path = path(key);
         let mut more = vec![("private_key_path", path.as_str())];
         more.extend(passphrase.map(|passphrase| ("private_key_passphrase", passphrase)));
-        let connected = Snowflake.connect(&settings(&mock, &more)).await;
+        let connected = target(&mock, &more).open().await;
         assert!(connected.is_ok(), "{key}: {:?}", connected.err());
         let seen = mock.seen();
         let login = seen.iter().rfind(|request| request.path.contains("login")).expect("a login");
@@ -212,7 +209,7 @@ async fn key_pairs_log_in_encrypted_or_not() {
     for (passphrase, words) in [(None, "is encrypted"), (Some("wr0ng"), "can't be decrypted")] {
         let mut more = vec![("private_key_path", des3.as_str())];
         more.extend(passphrase.map(|passphrase| ("private_key_passphrase", passphrase)));
-        let error = Snowflake.connect(&settings(&mock, &more)).await.err().expect("refused");
+        let error = target(&mock, &more).open().await.err().expect("refused");
         assert!(error.to_string().contains(words), "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("private_key_passphrase")), "{error}");
     }

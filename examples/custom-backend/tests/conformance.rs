@@ -1,10 +1,8 @@
 //! The conformance kit on the example's backend: what every backend of one's own should have.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use websessions_conformance::Harness;
+use websessions_conformance::{Harness, Target};
 use websessions_core::async_trait;
-use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::warehouse::Warehouse;
 use websessions_sqlite_example::Sqlite;
 
@@ -16,8 +14,7 @@ impl Harness for OnSqlite {
         // A trial has a file of its own by the name of its thread, so that trials don't wait for each other's writes.
         let thread = format!("{:?}.sqlite", std::thread::current().id());
         let database = self.0.path().join(thread).display().to_string();
-        let settings = Settings::new(&Sqlite, BTreeMap::from([("database".to_owned(), database)])).expect("settings");
-        Sqlite.connect(&settings).await.unwrap_or_else(|error| panic!("{error}"))
+        Target::new(Sqlite, [("database", database)]).connect().await
     }
 }
 
