@@ -38,8 +38,10 @@ impl Incoming {
     pub(crate) fn open(file: &Path, table: &Table) -> Result<Self, WarehouseError> {
         let name = file.display().to_string();
         if !is_csv(file, true) {
-            return Err(data_error(format!("{name}: Postgres loads CSV files (.csv, .csv.gz)"))
-                .with_hint("an embedded target converts: websessions load FILE, websessions export page_views_staged --to page_views.csv"));
+            return Err(data_error(format!("{name}: Postgres loads CSV files (.csv, .csv.gz)")).with_hint(format!(
+                "an embedded target converts: websessions load FILE, websessions export {0} --to {0}.csv",
+                table.name
+            )));
         }
         let failed = |error: std::io::Error| data_error(format!("{name}: {error}"));
         let opened = File::open(file).map_err(failed)?;

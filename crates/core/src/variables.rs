@@ -57,7 +57,7 @@ pub const VARIABLES: &[VariableInfo] = &[
     VariableInfo {
         name: "cleanup_mode",
         default: "\"all\"",
-        meaning: "what complete drops: all | debug (keeps sessions_this_run) | trace (keeps all tables)",
+        meaning: "what complete drops: all | debug (keeps the rows of this run) | trace (keeps all tables)",
     },
     VariableInfo {
         name: "ends_run",

@@ -1,0 +1,203 @@
+//! What holds of the sources, by reading them: each crate is floors without a circle, and only the sessions module knows its
+//! tables by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use websessions_core::model::sessions;
+use websessions_core::model::sessions::tables::SESSIONS;
+use websessions_core::model::shared::{DATAMODEL_METADATA, METADATA_RUN_ID};
+use websessions_core::variables::Variables;
+
+const CRATES: &[&str] = &[
+    "crates/core",
+    "crates/playbook",
+    "backends/duckdb",
+    "backends/postgres",
+    "backends/snowflake",
+    "backends/bigquery",
+    "examples/custom-backend",
+];
+
+/// Crates that have a circle still, each a debt: whoever resolves one strikes the crate out, and this test says so.
+const CIRCLES: &[&str] = &["crates/playbook", "backends/duckdb", "backends/postgres"];
+
+/// A file's parts that are the program: no comments, no unit tests.
+fn program(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// All Rust files under a folder, but unit tests in files of their own.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut all = Vec::new();
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        if path.is_dir() {
+            all.extend(sources(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("tests.rs") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+/// The first names of a tree of names: of `a::b` that is a, of `{a::b, c}` a and c.
+fn first_names(tree: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+    let Some(group) = tree.strip_prefix('{') else { return vec![word(tree)] };
+    let (mut names, mut depth, mut begins) = (Vec::new(), 0, true);
+    for (position, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => begins = true,
+            _ if begins && !letter.is_whitespace() => {
+                names.push(word(&group[position..]));
+                begins = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// The modules of a crate, a folder being one, and which of the others each uses. What `lib.rs` passes on belongs to the
+/// module that has it; what it has itself is the module `lib`.
+fn uses(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let lib = program(&source.join("lib.rs"));
+    let module_of = |file: &Path| -> String {
+        let inside = file.strip_prefix(source).expect("a file of the crate");
+        let first = inside.components().next().expect("a name").as_os_str().to_string_lossy();
+        first.trim_end_matches(".rs").to_owned()
+    };
+    let files: Vec<PathBuf> = sources(source).into_iter().filter(|file| module_of(file) != "main").collect();
+    let modules: BTreeSet<String> = files.iter().map(|file| module_of(file)).collect();
+    let mut passed_on = BTreeMap::new();
+    for line in lib.split(';').filter_map(|item| item.trim_start().strip_prefix("pub use ")) {
+        if let Some((module, names)) = line.split_once("::") {
+            passed_on.extend(first_names(names).into_iter().map(|name| (name, module.to_owned())));
+        }
+    }
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in &files {
+        let (module, text) = (module_of(file), program(file));
+        let mut names: Vec<String> = Vec::new();
+        if module == "lib" {
+            let own = text.split(';').filter(|item| !item.trim_start().starts_with("pub use ")).collect::<String>();
+            let is_used = |other: &&String| {
+                own.match_indices(&format!("{other}::")).any(|(at, _)| {
+                    !own[..at].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':')
+                })
+            };
+            names.extend(modules.iter().filter(is_used).cloned());
+        } else {
+            // In a file of the first floor, super is the crate's root.
+            let is_folder = file.parent() != Some(source);
+            let prefixes = if is_folder { &["crate::"] as &[&str] } else { &["crate::", "super::"] };
+            for prefix in prefixes {
+                names.extend(text.match_indices(prefix).flat_map(|(at, _)| first_names(&text[at + prefix.len()..])));
+            }
+        }
+        let found = names.into_iter().map(|name| match passed_on.get(&name) {
+            _ if modules.contains(&name) => name,
+            Some(module) => module.clone(),
+            None => "lib".to_owned(),
+        });
+        uses.entry(module.clone()).or_default().extend(found.filter(|name| *name != module && modules.contains(name)));
+    }
+    uses
+}
+
+/// A way from a module back to itself.
+fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn walk(uses: &BTreeMap<String, BTreeSet<String>>, way: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
+        let at = way.last().cloned().unwrap_or_default();
+        for next in uses.get(&at).into_iter().flatten() {
+            if let Some(begin) = way.iter().position(|passed| passed == next) {
+                way.drain(..begin);
+                way.push(next.clone());
+                return true;
+            }
+            if !done.contains(next) {
+                way.push(next.clone());
+                if walk(uses, way, done) {
+                    return true;
+                }
+            }
+        }
+        done.insert(at);
+        way.pop();
+        false
+    }
+    let mut done = BTreeSet::new();
+    uses.keys().find_map(|start| {
+        let mut way = vec![start.clone()];
+        (!done.contains(start) && walk(uses, &mut way, &mut done)).then_some(way)
+    })
+}
+
+#[test]
+fn no_modules_of_a_crate_use_each_other_in_a_circle() {
+    for name in CRATES {
+        let uses = uses(&root().join(name).join("src"));
+        assert!(uses.len() > 1, "{name} has modules");
+        match circle(&uses) {
+            Some(way) => assert!(CIRCLES.contains(name), "{name}: {}", way.join(" → ")),
+            None => assert!(!CIRCLES.contains(name), "{name} has no circle any more: strike it out of CIRCLES"),
+        }
+    }
+}
+
+#[test]
+fn a_circle_is_found() {
+    let uses = |edges: &[(&str, &str)]| {
+        let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (from, to) in edges {
+            uses.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+        }
+        uses
+    };
+    assert_eq!(circle(&uses(&[("a", "b"), ("b", "c"), ("a", "c")])), None);
+    let found = circle(&uses(&[("a", "b"), ("b", "c"), ("c", "d"), ("d", "b")]));
+    assert_eq!(found, Some(["b", "c", "d", "b"].map(str::to_owned).to_vec()));
+    assert_eq!(first_names("{self, a::{b, c}, d}::x"), ["self", "a", "d"]);
+    assert_eq!(first_names("plan::Phase;"), ["plan"]);
+}
+
+#[test]
+fn only_the_sessions_module_names_its_tables() {
+    let all = sessions::module().tables(&Variables::default());
+    // All modules share two; and the word for sessions is the module's name, too.
+    let others = [DATAMODEL_METADATA, METADATA_RUN_ID, SESSIONS];
+    let names: Vec<&str> = all.iter().map(|table| table.name).filter(|name| !others.contains(name)).collect();
+    assert!(names.len() > 8, "{names:?}");
+    let is_part_of_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut found = Vec::new();
+    for folder in CRATES.iter().chain(&["crates/cli"]) {
+        for file in sources(&root().join(folder).join("src")) {
+            if file.components().any(|part| part.as_os_str() == "sessions") {
+                continue;
+            }
+            let text = program(&file);
+            for name in &names {
+                for spelled in [(*name).to_owned(), name.to_uppercase()] {
+                    let stands_alone = |(at, _): (usize, &str)| {
+                        !text[..at].ends_with(is_part_of_word)
+                            && !text[at + spelled.len()..].starts_with(is_part_of_word)
+                    };
+                    if text.match_indices(&spelled).any(stands_alone) {
+                        found.push(format!("{}: {spelled}", file.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
