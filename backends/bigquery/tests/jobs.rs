@@ -238,9 +238,11 @@ async fn a_token_that_passes_is_asked_for_again_when_it_is_refused() {
     });
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let settings = settings(&mock)
+    let mut target = target(&mock);
+    target.settings = target
+        .settings
         .with_source("access_token", Arc::new(move || Ok(format!("token {}", count.fetch_add(1, Ordering::SeqCst)))));
-    let warehouse = BigQuery.connect(&settings).await.unwrap_or_else(|error| panic!("{error}"));
+    let warehouse = target.connect().await;
     assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     // Without a source it is refused, once.
