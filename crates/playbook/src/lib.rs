@@ -5,6 +5,7 @@ mod lint;
 mod playbook;
 mod script;
 mod template;
+mod yaml;
 
 pub use directory::{from_directory, from_file, from_job_list, stray};
 pub use lint::{Finding, Severity, lint, lint_file};

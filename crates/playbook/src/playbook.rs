@@ -125,7 +125,7 @@ impl Playbook {
         let root: Value = if yaml.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             Value::Null
         } else {
-            serde_saphyr::from_str(&yaml).map_err(|error| wrong(first_line(&error.without_snippet().to_string())))?
+            crate::yaml::read(&yaml).map_err(wrong)?
         };
         let mut reader = Reader { warnings: Vec::new() };
         let root = reader.table(root, "the playbook", &["targets", "variables", "steps"]).map_err(wrong)?;
@@ -246,10 +246,6 @@ fn without_colons(text: &str) -> String {
             }
         })
         .collect()
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// A command line's text, as the type of the value that it overrides.

@@ -2,9 +2,16 @@
 //! error where Go would print `<no value>`, and a bound on the work that a template may ask for.
 //! Source: <https://pkg.go.dev/text/template>.
 
-use gotmpl::parse::{
-    ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, Parser, PipeNode, Pos, TemplateNode, TextNode,
-};
+mod check;
+mod functions;
+#[cfg(test)]
+mod go_answers;
+mod layout;
+mod printf;
+
+use check::{check_ends, check_tree};
+use functions::{FUNCTIONS, TEXT_FUNCTIONS, text_function};
+use gotmpl::parse::{ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, PipeNode, Pos, TemplateNode, TextNode};
 use gotmpl::{Template, TemplateError, Value as GoValue};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,9 +37,6 @@ const MARK: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
 /// A function of ours that stands before each action, and one behind each that prints.
 const AT: &str = "_at";
 const PRINTED: &str = "_printed";
-
-/// Go's functions that make text.
-const TEXT_FUNCTIONS: &[&str] = &["print", "println", "printf", "html", "js", "urlquery"];
 
 /// A rendered template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +133,7 @@ fn parse(template: &str, work: &Arc<Work>, variables: &BTreeMap<String, Value>) 
     }
     let at = Arc::clone(work);
     let names: Vec<String> = variables.keys().cloned().collect();
-    parser
+    let parsed = parser
         .func(AT, move |arguments| {
             at.line.store(
                 arguments.first().and_then(GoValue::as_int).unwrap_or(0).unsigned_abs() as usize,
@@ -140,25 +144,17 @@ fn parse(template: &str, work: &Arc<Work>, variables: &BTreeMap<String, Value>) 
         })
         .func(PRINTED, move |arguments| match arguments {
             [GoValue::String(what), GoValue::Nil] => Err(TemplateError::Exec(not_set(what, &names))),
-            [_, value] => Ok(value.clone()),
+            [_, GoValue::String(text)] => Ok(GoValue::String(Arc::clone(text))),
+            [_, value] => Ok(GoValue::String(printf::sprint(value).into())),
             _ => Ok(GoValue::Nil),
         })
-        .parse(template)
-}
-
-/// Refuses an `end` or `else` that belongs to nothing, as Go does: the parser would leave out what follows it.
-fn check_ends(template: &str) -> gotmpl::Result<()> {
-    let last_text = format!("{}end{}", MARK[0], MARK[1]);
-    let (tree, _) = Parser::new(&format!("{template}{last_text}"), "{{", "}}")?.parse()?;
-    let line = match tree.nodes.last() {
-        Some(Node::Text(text)) if text.text.ends_with(&last_text) => return Ok(()),
-        Some(Node::Text(text)) => Marker::new(template).line(text) + text.text.matches('\n').count(),
-        Some(Node::Action(node)) => node.pos.line,
-        Some(Node::If(node) | Node::Range(node) | Node::With(node)) => node.pos.line,
-        _ => 1,
-    };
-    let message = format!("an {{{{end}}}} or {{{{else}}}} that belongs to nothing, after line {line}");
-    Err(TemplateError::Exec(message))
+        .parse(template)?;
+    parsed
+        .templates()
+        .into_iter()
+        .filter_map(|name| parsed.lookup(name))
+        .try_for_each(|tree| check_tree(template, tree))?;
+    Ok(parsed)
 }
 
 fn not_set(what: &str, known: &[String]) -> String {
@@ -180,9 +176,20 @@ fn failed(file: &Path, error: &TemplateError, line: usize) -> Error {
         other => (at_line(line), other.to_string()),
     };
     Error::Configuration {
-        message: format!("{}{line}: {problem}", file.display()),
+        message: printable(&format!("{}{line}: {problem}", file.display())),
         hint: Some("this is a Go template: {{.name}} is a variable, {{or .name 30}} one with a default".to_owned()),
     }
+}
+
+/// Without characters that a terminal would act on: a template may hold any.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|character| {
+            let escaped = character.is_control().then(|| character.escape_default());
+            let itself = escaped.is_none().then_some(character);
+            escaped.into_iter().flatten().chain(itself)
+        })
+        .collect()
 }
 
 fn at_line(line: usize) -> String {
@@ -361,129 +368,6 @@ fn uses_of_expression(expression: &Expr, at_root: bool, uses: &mut Vec<Use>) {
     uses.extend(name.map(|name| Use { name: name.to_string(), line: expression.pos().line, printed: false }));
 }
 
-type Function = fn(&[GoValue]) -> gotmpl::Result<GoValue>;
-
-/// The functions that playbooks have beyond Go's own.
-const FUNCTIONS: &[(&str, Function)] = &[
-    ("nowWithFormat", now_with_format),
-    ("systemEnv", system_env),
-    ("randomInt", random_int),
-    ("awsEnvCredentials", no_aws_credentials),
-    ("awsProfileCredentials", no_aws_credentials),
-    ("awsChainCredentials", no_aws_credentials),
-    ("awsEC2RoleCredentials", no_aws_credentials),
-];
-
-fn one_text<'a>(name: &str, arguments: &'a [GoValue]) -> gotmpl::Result<&'a str> {
-    match arguments {
-        [GoValue::String(text)] => Ok(text),
-        _ => Err(TemplateError::Exec(format!("{name} takes one text"))),
-    }
-}
-
-fn now_with_format(arguments: &[GoValue]) -> gotmpl::Result<GoValue> {
-    let layout = one_text("nowWithFormat", arguments)?;
-    Ok(GoValue::String(in_layout(&chrono::Local::now(), layout).into()))
-}
-
-/// A variable of the environment; nothing if it is not set, as in Go.
-fn system_env(arguments: &[GoValue]) -> gotmpl::Result<GoValue> {
-    let name = one_text("systemEnv", arguments)?;
-    let value = if name.is_empty() || name.contains(['=', '\0']) { None } else { std::env::var(name).ok() };
-    let value = value.unwrap_or_default();
-    if value.contains(MARK) {
-        return Err(TemplateError::Exec(format!("the environment variable {name} holds a noncharacter")));
-    }
-    Ok(GoValue::String(value.into()))
-}
-
-fn random_int(_arguments: &[GoValue]) -> gotmpl::Result<GoValue> {
-    Ok(GoValue::Int(fastrand::i64(0..)))
-}
-
-fn no_aws_credentials(_arguments: &[GoValue]) -> gotmpl::Result<GoValue> {
-    Err(TemplateError::Exec(
-        "AWS credentials in SQL are not supported: use COPY … IAM_ROLE, or systemEnv \"NAME\"".to_owned(),
-    ))
-}
-
-/// Go's own function of that name, within the budget.
-fn text_function(name: &str, arguments: &[GoValue], work: &Work) -> gotmpl::Result<GoValue> {
-    if name.starts_with("print") && arguments.iter().any(|argument| matches!(argument, GoValue::Nil)) {
-        return Err(TemplateError::Exec(format!("{name} of a variable that is not set")));
-    }
-    // A width in printf's format makes as much text as it says.
-    let widths = if name == "printf" {
-        arguments.first().map_or(0, |format| format.to_string().matches('%').count())
-    } else {
-        0
-    };
-    let size: usize = arguments.iter().map(|argument| argument.to_string().len()).sum();
-    work.charge(size.saturating_mul(6).saturating_add(widths.saturating_mul(1 << 16)).saturating_add(STEP))?;
-    let list: Vec<String> = (0..arguments.len()).map(|number| format!("(index . {number})")).collect();
-    let call = format!("{{{{{name} {}}}}}", list.join(" "));
-    let text = Template::new("").parse(&call)?.execute_to_string(&GoValue::List(arguments.into()))?;
-    Ok(GoValue::String(text.into()))
-}
-
-/// The parts of Go's reference time, longest first where one begins another, and chrono's words for them.
-/// <https://pkg.go.dev/time#pkg-constants>
-const LAYOUT: &[(&str, &str)] = &[
-    ("January", "%B"),
-    ("Jan", "%b"),
-    ("Monday", "%A"),
-    ("Mon", "%a"),
-    ("MST", "%Z"),
-    ("2006", "%Y"),
-    ("Z07:00", "%:z"),
-    ("Z0700", "%z"),
-    ("-07:00", "%:z"),
-    ("-0700", "%z"),
-    ("002", "%j"),
-    ("01", "%m"),
-    ("02", "%d"),
-    ("03", "%I"),
-    ("04", "%M"),
-    ("05", "%S"),
-    ("06", "%y"),
-    (".000000000", ".%9f"),
-    (".000000", ".%6f"),
-    (".000", ".%3f"),
-    ("15", "%H"),
-    ("PM", "%p"),
-    ("pm", "%P"),
-    ("_2", "%e"),
-    ("1", "%-m"),
-    ("2", "%-d"),
-    ("3", "%-I"),
-    ("4", "%-M"),
-    ("5", "%-S"),
-];
-
-fn in_layout<Z: chrono::TimeZone>(time: &chrono::DateTime<Z>, layout: &str) -> String
-where
-    Z::Offset: std::fmt::Display,
-{
-    let mut text = String::new();
-    let mut rest = layout;
-    while let Some(character) = rest.chars().next() {
-        // "2006_01" has no padded day in it.
-        let part =
-            LAYOUT.iter().find(|(part, _)| rest.starts_with(part) && !(*part == "_2" && rest.starts_with("_2006")));
-        match part {
-            Some((part, format)) => {
-                text.push_str(&time.format(format).to_string());
-                rest = &rest[part.len()..];
-            }
-            None => {
-                text.push(character);
-                rest = &rest[character.len_utf8()..];
-            }
-        }
-    }
-    text
-}
-
 fn go_map(variables: &BTreeMap<String, Value>) -> BTreeMap<Arc<str>, GoValue> {
     variables.iter().map(|(name, value)| (Arc::from(name.as_str()), go_value(value))).collect()
 }
@@ -492,10 +376,11 @@ fn go_value(value: &Value) -> GoValue {
     match value {
         Value::Null => GoValue::Nil,
         Value::Bool(truth) => GoValue::Bool(*truth),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => GoValue::Int(whole),
-            (None, Some(float)) => GoValue::Float(float),
-            (None, None) => GoValue::Nil,
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(whole), ..) => GoValue::Int(whole),
+            (_, Some(whole), _) => GoValue::Uint(whole),
+            (.., Some(float)) => GoValue::Float(float),
+            (None, None, None) => GoValue::Nil,
         },
         // Marks are ours alone.
         Value::String(text) => GoValue::String(text.replace(MARK, "").into()),
@@ -648,23 +533,6 @@ mod tests {
             assert!(lines.contains(&(text, line)), "{text} {line}: {lines:?}");
         }
         assert_eq!(result.lines.len(), result.text.lines().count());
-    }
-
-    #[test]
-    fn layouts_are_gos() {
-        use chrono::TimeZone;
-        let time = chrono::Utc.with_ymd_and_hms(2024, 3, 5, 14, 7, 9).single().expect("a time");
-        for (layout, expected) in [
-            ("2006_01_02", "2024_03_05"),
-            ("2006-01-02T15:04:05Z07:00", "2024-03-05T14:07:09+00:00"),
-            ("20060102", "20240305"),
-            ("Jan _2, 2006 at 3:04pm (MST)", "Mar  5, 2024 at 2:07pm (UTC)"),
-            ("Monday 1/2/06", "Tuesday 3/5/24"),
-            ("15h 100%", "14h 300%"),
-            ("05.000", "09.000"),
-        ] {
-            assert_eq!(in_layout(&time, layout), expected, "{layout}");
-        }
     }
 
     #[test]
