@@ -26,6 +26,7 @@ use websessions_core::run::Report;
 use websessions_core::run::RunError;
 use websessions_core::variables::Variables;
 use websessions_core::warehouse::Warehouse;
+use websessions_playbook::Purpose;
 
 /// Does what the command line says; gives the exit code.
 pub(crate) async fn dispatch(registry: &Registry, arguments: &Arguments) -> u8 {
@@ -61,36 +62,37 @@ impl From<RunError> for Failed {
 async fn command(registry: &Registry, global: &Global, command: &Command) -> Result<(), Failed> {
     let none = &Playbooks::default();
     // A command with its configuration, after the configuration's warnings.
-    let invoke = |playbooks, destroys| Invocation::read(registry, global, playbooks, destroys).map(Invocation::warned);
+    let invoke = |playbooks, purpose| Invocation::read(registry, global, playbooks, purpose).map(Invocation::warned);
     match command {
         Command::Run { page_views, playbooks, selection, waiting } => {
-            invoke(playbooks, false)?.run(page_views, selection, *waiting).await
+            invoke(playbooks, Purpose::Run)?.run(page_views, selection, *waiting).await
         }
-        Command::Resume { playbooks, waiting } => invoke(playbooks, false)?.resume(*waiting).await,
-        Command::Main { waiting } => invoke(none, false)?.phase(Phase::Main, *waiting).await,
-        Command::Complete { waiting } => invoke(none, false)?.phase(Phase::Complete, *waiting).await,
-        Command::Destroy { yes, playbooks, waiting } => invoke(playbooks, true)?.destroy(*yes, *waiting).await,
-        Command::Load { files, waiting } => invoke(none, false)?.load(files, *waiting).await,
-        Command::Export { table, to } => Ok(invoke(none, false)?.export(table, to).await?),
+        Command::Resume { playbooks, waiting } => invoke(playbooks, Purpose::Run)?.resume(*waiting).await,
+        Command::Main { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Main, *waiting).await,
+        Command::Complete { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Complete, *waiting).await,
+        Command::Destroy { yes, playbooks, waiting } => invoke(playbooks, Purpose::Destroy)?.destroy(*yes, *waiting).await,
+        Command::Load { files, waiting } => invoke(none, Purpose::Run)?.load(files, *waiting).await,
+        Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
         Command::Plan { phase, dialect, split, estimate, playbooks, selection } => {
-            let invocation = invoke(playbooks, *phase == PlanPhase::Destroy)?;
+            let purpose = if *phase == PlanPhase::Destroy { Purpose::Destroy } else { Purpose::Run };
+            let invocation = invoke(playbooks, purpose)?;
             if *estimate {
                 return Ok(invocation.estimate(*phase, selection).await?);
             }
             Ok(invocation.plan(registry, *phase, selection, dialect.as_deref(), split.as_deref())?)
         }
         // What is odd in a playbook is a finding here.
-        Command::Lint { playbooks } => Ok(Invocation::read(registry, global, playbooks, false)?.lint()?),
+        Command::Lint { playbooks } => Ok(Invocation::read(registry, global, playbooks, Purpose::Look)?.lint()?),
         Command::Import { directory, sqlroot, force } => {
             Ok(import::import(global, directory, sqlroot.as_deref(), *force)?)
         }
-        Command::Config { command: ConfigCommand::Show } => Ok(invoke(none, false)?.show()?),
+        Command::Config { command: ConfigCommand::Show } => Ok(invoke(none, Purpose::Run)?.show()?),
         Command::Init { force } => Ok(init(registry, global, *force)?),
         Command::Trust => Ok(trust(global)?),
-        Command::Columns { table } => Ok(invoke(none, false)?.columns(table.as_deref())?),
+        Command::Columns { table } => Ok(invoke(none, Purpose::Run)?.columns(table.as_deref())?),
         Command::Backends => Ok(backends(registry, global)?),
-        Command::Unlock { yes } => Ok(invoke(none, false)?.unlock(*yes).await?),
-        Command::Doctor => Ok(invoke(none, false)?.doctor().await?),
+        Command::Unlock { yes } => Ok(invoke(none, Purpose::Run)?.unlock(*yes).await?),
+        Command::Doctor => Ok(invoke(none, Purpose::Run)?.doctor().await?),
         Command::Completions { shell } => Ok(completions(*shell)?),
     }
 }
@@ -173,9 +175,9 @@ impl<'a> Invocation<'a> {
         registry: &'a Registry,
         global: &'a Global,
         playbooks: &'a Playbooks,
-        destroys: bool,
+        purpose: Purpose,
     ) -> Result<Self, Error> {
-        let read = jobs::read_playbooks(playbooks, destroys, &assignments(global)?)?;
+        let read = jobs::read_playbooks(playbooks, purpose, &assignments(global)?)?;
         let configuration = Configuration::read(global, registry, read)?;
         Ok(Self { global, configuration, sql_root: playbooks.sqlroot.as_deref() })
     }

@@ -1,14 +1,27 @@
 //! Users' own SQL, and the playbooks that they already have: read, checked and made into plans of the core.
 
-mod directory;
+mod files;
+mod folder;
+mod job_list;
 mod lint;
+mod part;
 mod playbook;
+mod run;
 mod script;
+mod sql;
+mod target;
 mod template;
+mod variables;
 mod yaml;
 
-pub use directory::{from_directory, from_file, from_job_list, stray};
-pub use lint::{Finding, Severity, lint, lint_file};
-pub use playbook::{Part, Playbook, PlaybookStep, Query, Target};
-pub use script::{CustomModule, find_file};
+pub use files::find_file;
+pub use folder::{Purpose, from_directory, from_file};
+pub use job_list::from_job_list;
+pub use lint::{LintProblem, Severity, lint, lint_module};
+pub use part::Part;
+pub use playbook::{Playbook, PlaybookStep, Query};
+pub use run::{PlaybookRun, Work, run_of};
+pub use script::{CustomModule, rendered_value};
+pub use target::Target;
 pub use template::{Rendered, Use, render, uses};
+pub use variables::stray;

@@ -1,22 +1,23 @@
 //! What is wrong with playbooks and custom SQL, as far as that shows without a connection.
 
-use crate::directory::stray;
-use crate::playbook::{Part, Playbook};
-use crate::script::{find_file, parser_dialect, read};
-use crate::template::{render, uses};
+use crate::part::Part;
+use crate::playbook::{Playbook, Query};
+use crate::script::{CustomModule, Script};
+use crate::sql::{Name, Words, tables_written};
+use crate::template::uses;
+use crate::variables::stray;
 use serde::Serialize;
 use serde_json::Value;
-use sqlparser::ast::{ObjectName, Statement, TableFactor, TableObject, Visit, Visitor};
-use sqlparser::parser::Parser;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 use std::path::Path;
 use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
+use websessions_core::model::{self, Module};
 use websessions_core::plan::Phase;
-use websessions_core::variables::check_name;
+use websessions_core::table::{Lifetime, Table};
+use websessions_core::variables::{Variables, check_name};
 
-/// How bad a finding is.
+/// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -28,7 +29,7 @@ pub enum Severity {
 
 /// Something that lint found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Finding {
+pub struct LintProblem {
     /// The file.
     pub file: String,
     /// Its line, from 1, if one is meant.
@@ -39,85 +40,106 @@ pub struct Finding {
     pub message: String,
 }
 
-/// Looks at playbooks, in the order in which they would run, with the SQL files of their custom steps.
-pub fn lint(playbooks: &[Playbook], sql_root: Option<&Path>, dialect: &str) -> Vec<Finding> {
-    let mut lint = Lint { dialect, findings: Vec::new() };
+/// Looks at playbooks, in the order in which they would run, with the SQL files of their scripts. The modules are those
+/// that are native here; the variables say what their tables are called.
+pub fn lint(
+    playbooks: &[Playbook],
+    sql_root: Option<&Path>,
+    dialect: &str,
+    modules: &[Module],
+    variables: &Variables,
+) -> Vec<LintProblem> {
+    let mut lint = Lint::new(dialect, modules, variables);
     if let Some((playbook, problem)) = stray(playbooks) {
         lint.note(&playbook.path.display().to_string(), None, Severity::Error, problem);
     }
-    let mut completed: Option<&Playbook> = None;
     for playbook in playbooks {
-        let file = playbook.path.display().to_string();
-        for warning in playbook.warnings.iter().cloned().chain(playbook.model_variables().1) {
-            lint.note(&file, None, Severity::Warning, warning);
-        }
-        let parts = match playbook.parts() {
-            Ok(parts) => parts,
-            Err(error) => {
-                lint.error(&file, &error);
-                continue;
-            }
-        };
-        let mut used = BTreeSet::new();
-        for part in &parts {
-            match part {
-                Part::Phase(Phase::Complete) => completed = Some(playbook),
-                Part::Phase(_) => {}
-                Part::Custom(steps) => {
-                    if let Some(complete) = completed {
-                        let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-                        let message = format!(
-                            "step {} runs after complete ({}), when the tables of the run are gone",
-                            names.join(", "),
-                            complete.name
-                        );
-                        lint.note(&file, None, Severity::Error, message);
-                    }
-                    for query in steps.iter().flat_map(|step| &step.queries) {
-                        match find_file(&playbook.path, &query.file, sql_root) {
-                            Ok(path) => used.extend(lint.sql(&path, query.template.then_some(&playbook.variables))),
-                            Err(error) => lint.error(&file, &error),
-                        }
-                    }
-                }
-            }
-        }
-        let is_standard = parts.iter().any(|part| matches!(part, Part::Phase(_)));
-        for name in playbook.variables.keys() {
-            let known = is_standard && check_name(name).is_ok();
-            // Schemas and entropy say which run a playbook belongs to.
-            let placed = playbook.place().iter().any(|(placed, _)| placed == name);
-            if !known && !placed && !used.contains(name) {
-                let meant = if is_standard { check_name(name).err().map(|error| format!(": {error}")) } else { None };
-                lint.note(
-                    &file,
-                    None,
-                    Severity::Warning,
-                    format!("the variable {name} is not used{}", meant.unwrap_or_default()),
-                );
-            }
-        }
+        lint.playbook(playbook, sql_root);
     }
-    lint.findings.sort();
-    lint.findings.dedup();
-    lint.findings
+    lint.problems()
 }
 
-/// Looks at one SQL file of a module of `websessions.toml`.
-pub fn lint_file(path: &Path, variables: &BTreeMap<String, Value>, dialect: &str) -> Vec<Finding> {
-    let mut lint = Lint { dialect, findings: Vec::new() };
-    lint.sql(path, Some(variables));
-    lint.findings
+/// Looks at the SQL files of a module of `websessions.toml`.
+pub fn lint_module(
+    module: &CustomModule,
+    model_variables: &BTreeMap<String, Value>,
+    dialect: &str,
+    modules: &[Module],
+    variables: &Variables,
+) -> Vec<LintProblem> {
+    let mut lint = Lint::new(dialect, modules, variables);
+    match module.values(model_variables) {
+        Ok(values) => module.files.iter().for_each(|file| {
+            lint.script(file, Some(&values), false);
+        }),
+        Err(error) => lint.error(&module.name, &error),
+    }
+    lint.problems()
 }
 
 struct Lint<'a> {
     dialect: &'a str,
-    findings: Vec<Finding>,
+    /// The modules that are native here, and their tables.
+    modules: &'a [Module],
+    tables: Vec<Table>,
+    variables: &'a Variables,
+    problems: Vec<LintProblem>,
+    /// The playbook whose complete has run.
+    completed: Option<String>,
+    /// The procedures and functions that scripts make, by their last names.
+    made: BTreeSet<String>,
+    /// The procedures that custom scripts call, each with its place.
+    called: Vec<(Name, String, Option<usize>)>,
+    /// The set-up files that are not there.
+    missing: BTreeSet<String>,
 }
 
-impl Lint<'_> {
+impl<'a> Lint<'a> {
+    fn new(dialect: &'a str, modules: &'a [Module], variables: &'a Variables) -> Self {
+        Self {
+            dialect,
+            modules,
+            tables: model::tables(modules, variables),
+            variables,
+            problems: Vec::new(),
+            completed: None,
+            made: BTreeSet::new(),
+            called: Vec::new(),
+            missing: BTreeSet::new(),
+        }
+    }
+
+    /// What was found, in the order of files and lines.
+    fn problems(mut self) -> Vec<LintProblem> {
+        let schemas = [self.variables.scratch_schema.as_str(), self.variables.output_schema.as_str()];
+        for (name, file, line) in std::mem::take(&mut self.called) {
+            let (last, path) = match name.split_last() {
+                Some((last, path)) => (last, path.last()),
+                None => continue,
+            };
+            // A procedure in another schema is none of these modules'.
+            let is_ours = path.is_some_and(|schema| schemas.iter().any(|ours| ours.eq_ignore_ascii_case(schema)));
+            if is_ours && !self.made.contains(last) {
+                let missing: Vec<&str> = self.missing.iter().map(String::as_str).collect();
+                let missing = match missing.as_slice() {
+                    [] => String::new(),
+                    files => format!("; there is no {}", files.join(", ")),
+                };
+                self.note(
+                    &file,
+                    line,
+                    Severity::Warning,
+                    format!("calls {}, which no step makes{missing}", name.join(".")),
+                );
+            }
+        }
+        self.problems.sort();
+        self.problems.dedup();
+        self.problems
+    }
+
     fn note(&mut self, file: &str, line: Option<usize>, severity: Severity, message: String) {
-        self.findings.push(Finding { file: file.to_owned(), line, severity, message });
+        self.problems.push(LintProblem { file: file.to_owned(), line, severity, message });
     }
 
     fn error(&mut self, file: &str, error: &Error) {
@@ -130,136 +152,165 @@ impl Lint<'_> {
         self.note(file, line, Severity::Error, message.trim().to_owned());
     }
 
-    /// Looks at a file, a template if there are variables. Gives the names of the variables that it reads.
-    fn sql(&mut self, path: &Path, variables: Option<&BTreeMap<String, Value>>) -> BTreeSet<String> {
+    fn playbook(&mut self, playbook: &Playbook, sql_root: Option<&Path>) {
+        let file = playbook.path.display().to_string();
+        for warning in playbook.warnings.iter().cloned().chain(playbook.model_variables().1) {
+            self.note(&file, None, Severity::Warning, warning);
+        }
+        let parts = match playbook.parts() {
+            Ok(parts) => parts,
+            Err(error) => return self.error(&file, &error),
+        };
+        if playbook.destroys() {
+            self.completed = None;
+        }
+        let mut used = BTreeSet::new();
+        for part in &parts {
+            match part {
+                Part::Phase(Phase::Complete) => self.completed = Some(playbook.name.clone()),
+                Part::Phase(_) => {}
+                Part::SetUp(steps) | Part::Scripts(steps) => {
+                    for query in steps.iter().flat_map(|step| &step.queries) {
+                        used.extend(self.query(playbook, query, sql_root));
+                    }
+                }
+            }
+        }
+        let has_model = parts.iter().any(|part| matches!(part, Part::Phase(_)));
+        // The variables of the standard modules are not the user's choice.
+        for name in playbook.variables.keys().filter(|_| has_model || !playbook.is_standard()) {
+            let known = has_model && check_name(name).is_ok();
+            // Schemas and entropy say which run a playbook belongs to.
+            let placed = playbook.place().iter().any(|(placed, _)| placed == name);
+            if !known && !placed && !used.contains(name) {
+                let meant = if has_model { check_name(name).err().map(|error| format!(": {error}")) } else { None };
+                let message = format!("the variable {name} is not used{}", meant.unwrap_or_default());
+                self.note(&file, None, Severity::Warning, message);
+            }
+        }
+    }
+
+    /// Looks at a query's file. Gives the names of the variables that it reads.
+    fn query(&mut self, playbook: &Playbook, query: &Query, sql_root: Option<&Path>) -> BTreeSet<String> {
+        match crate::files::find_file(&playbook.path, &query.file, sql_root) {
+            Ok(path) => self.script(&path, query.template.then_some(&playbook.variables), query.is_standard()),
+            Err(_) if query.is_set_up() => {
+                self.missing.insert(query.file.clone());
+                BTreeSet::new()
+            }
+            Err(error) => {
+                self.error(&playbook.path.display().to_string(), &error);
+                BTreeSet::new()
+            }
+        }
+    }
+
+    /// Looks at a file, a template if there are variables. Gives the names of the variables that it reads. Of a standard
+    /// module's file, only that it is there and renders: what it may do is settled.
+    fn script(&mut self, path: &Path, values: Option<&BTreeMap<String, Value>>, is_standard: bool) -> BTreeSet<String> {
         let file = path.display().to_string();
-        let text = match read(path) {
+        let text = match crate::files::read(path) {
             Ok(text) => text,
             Err(error) => {
                 self.error(&file, &error);
                 return BTreeSet::new();
             }
         };
-        let mut used = BTreeSet::new();
-        let (sql, lines) = match variables {
+        let used = match values {
+            Some(values) => self.variables_of(path, &text, values),
             None => {
                 if text.contains("{{") {
-                    self.note(
-                        &file,
-                        None,
-                        Severity::Warning,
-                        "holds {{, but its query has no 'template: true', so it is sent as it is".to_owned(),
-                    );
+                    let message = "holds {{, but its query has no 'template: true', so it is sent as it is".to_owned();
+                    self.note(&file, None, Severity::Warning, message);
                 }
-                let lines = (1..=text.lines().count()).collect();
-                (text, lines)
-            }
-            Some(variables) => {
-                for one in uses(path, &text).unwrap_or_default() {
-                    used.insert(one.name.clone());
-                    if !one.printed
-                        && !variables.contains_key(&one.name)
-                        && let Some(meant) = nearest(&one.name, variables.keys().map(String::as_str))
-                    {
-                        let message = format!(
-                            "the variable {} is not set, so its default is taken; did you mean {meant}?",
-                            one.name
-                        );
-                        self.note(&file, Some(one.line), Severity::Warning, message);
-                    }
-                }
-                match render(path, &text, variables) {
-                    Ok(rendered) => (rendered.text, rendered.lines),
-                    Err(error) => {
-                        self.error(&file, &error);
-                        return used;
-                    }
-                }
+                BTreeSet::new()
             }
         };
-        match Parser::parse_sql(&*parser_dialect(self.dialect), &sql) {
-            Ok(statements) => {
-                let entropy = variables
-                    .and_then(|variables| variables.get("entropy"))
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                let mut written = Written(BTreeSet::new());
-                let _ = statements.visit(&mut written);
-                for table in written.0 {
-                    let lower = table.to_lowercase();
-                    let name = lower.strip_suffix(&entropy.to_lowercase()).unwrap_or(&lower);
-                    let owned = name == "sessions"
-                        || name == "datamodel_metadata"
-                        || name.ends_with("_staged")
-                        || name.contains("manifest");
-                    if owned {
-                        let line = sql.lines().position(|line| line.to_lowercase().contains(&lower));
-                        let line = line.and_then(|line| lines.get(line).copied());
-                        self.note(
-                            &file,
-                            line,
-                            Severity::Error,
-                            format!("writes to {table}, which the model owns: write to a table of your own, and join"),
-                        );
-                    }
-                }
-            }
+        let script = match Script::read(path, values) {
+            Ok(script) => script,
             Err(error) => {
-                let words = error.to_string();
-                let line =
-                    words.rsplit_once("Line: ").and_then(|(_, rest)| rest.split(',').next()?.parse::<usize>().ok());
-                let line = line.and_then(|line| lines.get(line.checked_sub(1)?).copied());
-                self.note(&file, line, Severity::Warning, format!("not understood, so not checked: {words}"));
+                self.error(&file, &error);
+                return used;
             }
+        };
+        let words = Words::of(&script.sql, self.dialect);
+        self.made.extend(words.makes().into_iter().filter_map(|mut name| name.pop()));
+        if !is_standard {
+            let line = |line: usize| script.lines.get(line.checked_sub(1)?).copied();
+            self.called.extend(words.calls().into_iter().map(|(name, at)| (name, file.clone(), line(at))));
+            self.tables(&file, &script, &words);
         }
         used
     }
-}
 
-/// The tables that statements change.
-struct Written(BTreeSet<String>);
-
-impl Written {
-    fn table(&mut self, name: &ObjectName) {
-        // BigQuery's backticks may hold a whole path.
-        let last = name.0.last().map(|part| part.to_string()).unwrap_or_default();
-        let last = last.trim_matches(['"', '`', '\'', '[', ']']);
-        self.0.extend(last.rsplit('.').next().map(str::to_owned));
-    }
-
-    fn factor(&mut self, factor: &TableFactor) {
-        if let TableFactor::Table { name, .. } = factor {
-            self.table(name);
+    /// The names of the variables that a template reads; those that are perhaps misspelt are noted.
+    fn variables_of(&mut self, path: &Path, text: &str, values: &BTreeMap<String, Value>) -> BTreeSet<String> {
+        let mut used = BTreeSet::new();
+        for one in uses(path, text).unwrap_or_default() {
+            if !one.printed
+                && !values.contains_key(&one.name)
+                && let Some(meant) = nearest(&one.name, values.keys().map(String::as_str))
+            {
+                let message =
+                    format!("the variable {} is not set, so its default is taken; did you mean {meant}?", one.name);
+                self.note(&path.display().to_string(), Some(one.line), Severity::Warning, message);
+            }
+            used.insert(one.name);
         }
+        used
     }
-}
 
-impl Visitor for Written {
-    type Break = ();
-
-    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
-        match statement {
-            Statement::Insert(insert) => {
-                if let TableObject::TableName(name) = &insert.table {
-                    self.table(name);
+    /// What a custom script does with the model's tables.
+    fn tables(&mut self, file: &str, script: &Script, words: &Words) {
+        if let Some(completed) = self.completed.clone() {
+            let gone = self.tables.iter().filter(|table| self.is_gone_after_complete(table));
+            let names: Vec<String> = gone.map(|table| self.variables.table_name(table).name).collect();
+            for name in names.iter().filter(|name| words.mentions(name)) {
+                let message = format!("names {name} after complete ({completed}), which empties or drops it");
+                self.note(file, line_of(script, name), Severity::Error, message);
+            }
+        }
+        let written = match tables_written(&script.sql, self.dialect) {
+            Ok(written) => written,
+            Err((problem, line)) => {
+                let line = line.and_then(|line| script.lines.get(line.checked_sub(1)?).copied());
+                return self.note(file, line, Severity::Warning, format!("not understood, so not checked: {problem}"));
+            }
+        };
+        for written in written {
+            let known = self.tables.iter().find(|table| self.is_table(table, &written));
+            let Some(lifetime) = known.map(|table| table.lifetime) else { continue };
+            let shown = written.last().cloned().unwrap_or_default();
+            let (severity, message) = match lifetime {
+                Lifetime::Persistent => (
+                    Severity::Error,
+                    format!("writes to {shown}, which the model owns: write to a table of your own, and join"),
+                ),
+                Lifetime::Run | Lifetime::Module => {
+                    (Severity::Warning, format!("writes to {shown}, which the model makes anew in each run"))
                 }
-            }
-            Statement::Update(update) => self.factor(&update.table.relation),
-            Statement::Delete(delete) => {
-                let from = match &delete.from {
-                    sqlparser::ast::FromTable::WithFromKeyword(tables)
-                    | sqlparser::ast::FromTable::WithoutKeyword(tables) => tables,
-                };
-                from.iter().for_each(|table| self.factor(&table.relation));
-                delete.tables.iter().for_each(|table| self.table(table));
-            }
-            Statement::Merge(merge) => self.factor(&merge.table),
-            Statement::Truncate(truncate) => truncate.table_names.iter().for_each(|table| self.table(&table.name)),
-            Statement::Drop { names, .. } => names.iter().for_each(|name| self.table(name)),
-            Statement::CreateTable(create) => self.table(&create.name),
-            Statement::AlterTable(alter) => self.table(&alter.name),
-            _ => {}
+            };
+            self.note(file, line_of(script, &shown), severity, message);
         }
-        ControlFlow::Continue(())
     }
+
+    /// Whether a name is that of a table of the model: in this run's schemas, with its entropy or, as production has it,
+    /// without. One without a schema may be.
+    fn is_table(&self, table: &Table, name: &Name) -> bool {
+        let own = self.variables.table_name(table);
+        let Some((last, path)) = name.split_last() else { return false };
+        let is_named = last.eq_ignore_ascii_case(&own.name) || last.eq_ignore_ascii_case(table.name);
+        is_named && path.last().is_none_or(|schema| schema.eq_ignore_ascii_case(own.schema.as_str()))
+    }
+
+    /// Whether complete empties or drops a table.
+    fn is_gone_after_complete(&self, table: &Table) -> bool {
+        table.lifetime == Lifetime::Module || self.modules.iter().any(|module| module.input == Some(table.name))
+    }
+}
+
+/// The file's line on which a name first stands.
+fn line_of(script: &Script, name: &str) -> Option<usize> {
+    let line = script.sql.lines().position(|line| line.to_lowercase().contains(&name.to_lowercase()))?;
+    script.lines.get(line).copied()
 }

@@ -1,14 +1,15 @@
 //! Playbook files: YAML that is a Go template, with or without a colon before each key. What they say becomes phases of
 //! the model and users' own scripts.
 
-use crate::script::read;
-use crate::template::render;
+use crate::files::read;
+use crate::target::{TARGET_KEYS, Target};
+use crate::template::{printable, render};
+use crate::yaml::{number, scalar};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
-use websessions_core::plan::Phase;
 
 /// The largest playbook that is read, in bytes: as for templates.
 const LARGEST: u64 = crate::template::LARGEST_TEMPLATE as u64;
@@ -50,59 +51,6 @@ pub struct Query {
     pub template: bool,
 }
 
-/// A target of a playbook: what is not blank, by the keys of playbooks.
-#[derive(Clone, Default)]
-pub struct Target {
-    /// Its name.
-    pub name: String,
-    /// The backend that its type means, if it has a type.
-    pub backend: Option<&'static str>,
-    /// The other keys.
-    values: BTreeMap<String, String>,
-}
-
-// A password may be among the values.
-impl std::fmt::Debug for Target {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Target").field("name", &self.name).field("backend", &self.backend).finish()
-    }
-}
-
-/// A part of a playbook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Standard steps: a phase of the model.
-    Phase(Phase),
-    /// Steps of a user's own.
-    Custom(Vec<PlaybookStep>),
-}
-
-const TARGET_KEYS: &[&str] = &[
-    "name",
-    "type",
-    "host",
-    "database",
-    "port",
-    "username",
-    "password",
-    "region",
-    "account",
-    "warehouse",
-    "project",
-    "query_tag",
-    "ssl",
-    "private_key_path",
-    "private_key_passphrase",
-];
-
-const TYPES: &[(&str, &str)] = &[
-    ("redshift", "redshift"),
-    ("postgres", "postgres"),
-    ("postgresql", "postgres"),
-    ("snowflake", "snowflake"),
-    ("bigquery", "bigquery"),
-];
-
 impl Playbook {
     /// Reads a playbook. `overrides` are the command line's variables, as text: they take the type of what they override.
     pub fn read(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, Error> {
@@ -117,16 +65,12 @@ impl Playbook {
     /// Reads a playbook's text. `path` is for its errors and its name.
     pub fn parse(path: &Path, text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, Error> {
         let wrong = |problem: String| Error::Configuration {
-            message: format!("{}: {problem}", path.display()),
+            message: printable(&format!("{}: {problem}", path.display())),
             hint: Some("a playbook has targets, variables and steps, as YAML".to_owned()),
         };
         let given = overrides.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
         let yaml = render(path, &without_colons(text), &given)?.text;
-        let root: Value = if yaml.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            Value::Null
-        } else {
-            crate::yaml::read(&yaml).map_err(wrong)?
-        };
+        let root = crate::yaml::read(&yaml).map_err(wrong)?;
         let mut reader = Reader { warnings: Vec::new() };
         let root = reader.table(root, "the playbook", &["targets", "variables", "steps"]).map_err(wrong)?;
         let mut variables: BTreeMap<String, Value> = match root.get("variables") {
@@ -140,8 +84,8 @@ impl Playbook {
             variables.insert(name.clone(), typed);
         }
         let targets = reader.list(root.get("targets"), "targets").map_err(wrong)?;
-        let targets =
-            targets.into_iter().map(|target| reader.target(target)).collect::<Result<_, _>>().map_err(wrong)?;
+        let targets = targets.into_iter().map(|target| Target::read(&reader.table(target, "a target", TARGET_KEYS)?));
+        let targets = targets.collect::<Result<_, _>>().map_err(wrong)?;
         let steps = reader.list(root.get("steps"), "steps").map_err(wrong)?;
         let steps = steps
             .into_iter()
@@ -150,73 +94,6 @@ impl Playbook {
             .collect::<Result<_, _>>()
             .map_err(wrong)?;
         Ok(Self { path: path.to_owned(), name: stem(path), targets, variables, steps, warnings: reader.warnings })
-    }
-
-    /// Its parts, in order.
-    pub fn parts(&self) -> Result<Vec<Part>, Error> {
-        let mut parts: Vec<Part> = Vec::new();
-        for step in &self.steps {
-            let phases: Vec<Option<Phase>> =
-                step.queries.iter().map(|query| self.standard_phase(&query.file)).collect();
-            let phase = phases.first().copied().flatten();
-            if phases.iter().any(|other| *other != phase) {
-                return Err(self.wrong(
-                    format!("step {}: standard and custom queries in one step", step.name),
-                    "move the custom ones into a step, or a playbook, of their own",
-                ));
-            }
-            let stands_before = phase.is_some_and(|phase| parts.contains(&Part::Phase(phase)));
-            let between = match parts.last() {
-                Some(Part::Custom(steps)) => steps.last().map(|step| step.name.clone()).unwrap_or_default(),
-                _ => String::new(),
-            };
-            match (phase, parts.last_mut()) {
-                (Some(phase), Some(Part::Phase(last))) if *last == phase => {}
-                // What a phase drops at its end, the destroying one drops too.
-                (Some(Phase::Destroy), Some(Part::Phase(last @ Phase::Complete))) => *last = Phase::Destroy,
-                (Some(Phase::Complete), Some(Part::Phase(Phase::Destroy))) => {}
-                (Some(phase), _) if stands_before => {
-                    return Err(self.wrong(
-                        format!("the custom step {between} stands among the standard steps of {}", phase.name()),
-                        "the standard steps are one phase of the model here: move the custom step after them",
-                    ));
-                }
-                (Some(phase), _) => parts.push(Part::Phase(phase)),
-                (None, Some(Part::Custom(steps))) => steps.push(step.clone()),
-                (None, _) => parts.push(Part::Custom(vec![step.clone()])),
-            }
-        }
-        Ok(parts)
-    }
-
-    /// The phases that it has.
-    pub fn phases(&self) -> Vec<Phase> {
-        let files = self.steps.iter().flat_map(|step| &step.queries).map(|query| &query.file);
-        let mut phases: Vec<Phase> = files.filter_map(|file| self.standard_phase(file)).collect();
-        phases.dedup();
-        phases
-    }
-
-    /// The phase whose part a file is, if it is one of the model's own.
-    fn standard_phase(&self, file: &str) -> Option<Phase> {
-        let file = file.replace('\\', "/");
-        let file = file.trim_start_matches("./");
-        let of_name = |name: &str| {
-            let name = name.to_lowercase();
-            [("destroy", Phase::Destroy), ("complete", Phase::Complete), ("main", Phase::Main)]
-                .into_iter()
-                .find(|(word, _)| name.contains(word))
-                .map(|(_, phase)| phase)
-        };
-        if let Some(rest) = file.strip_prefix("standard/03-sessions/") {
-            return of_name(rest.split('/').next().unwrap_or_default())
-                .or_else(|| of_name(&self.name))
-                .or(Some(Phase::Main));
-        }
-        if file.starts_with("standard/00-setup/01-main/01-") {
-            return of_name(&self.name).or(Some(Phase::Main));
-        }
-        None
     }
 
     /// An error of this file.
@@ -254,10 +131,7 @@ fn typed_like(overridden: Option<&Value>, text: &str) -> Result<Value, String> {
     Ok(match overridden {
         Some(Value::Bool(_) | Value::Number(_)) if null => Value::Null,
         Some(Value::Bool(_)) => Value::Bool(text.parse().map_err(|_| format!("must be true or false, not {text:?}"))?),
-        Some(Value::Number(_)) => match serde_json::from_str(text) {
-            Ok(Value::Number(number)) => Value::Number(number),
-            _ => return Err(format!("must be a number, not {text:?}")),
-        },
+        Some(Value::Number(_)) => number(text).ok_or_else(|| format!("must be a number, not {text:?}"))?,
         Some(Value::Array(_) | Value::Object(_)) => {
             serde_json::from_str(text).map_err(|_| format!("must be a list or table as JSON, not {text:?}"))?
         }
@@ -292,29 +166,6 @@ impl Reader {
         }
     }
 
-    fn target(&mut self, value: Value) -> Result<Target, String> {
-        let map = self.table(value, "a target", TARGET_KEYS)?;
-        let mut target = Target::default();
-        for (key, value) in map.iter().filter(|(key, _)| TARGET_KEYS.contains(&key.as_str())) {
-            let value =
-                scalar(value).ok_or_else(|| format!("a target's {key} must be text, a number, true or false"))?;
-            match key.as_str() {
-                "name" => target.name = value,
-                "type" if value.is_empty() => {}
-                "type" => {
-                    let backend = TYPES.iter().find(|(name, _)| value.eq_ignore_ascii_case(name));
-                    let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-                    let (_, backend) = backend
-                        .ok_or_else(|| format!("a target's type must be one of {}, not {value:?}", names.join(", ")))?;
-                    target.backend = Some(backend);
-                }
-                _ if value.is_empty() => {}
-                _ => drop(target.values.insert(key.clone(), value)),
-            }
-        }
-        Ok(target)
-    }
-
     fn step(&mut self, value: Value, number: usize) -> Result<PlaybookStep, String> {
         let map = self.table(value, &format!("step {number}"), &["name", "queries"])?;
         let name = map
@@ -344,49 +195,6 @@ impl Reader {
         };
         let name = map.get("name").and_then(scalar).filter(|name| !name.is_empty()).unwrap_or_else(|| file.clone());
         Ok(Query { name, file, template })
-    }
-}
-
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some(String::new()),
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-impl Target {
-    /// Its settings, as the backend of its type names them. Blank ones are left out, to come from elsewhere.
-    pub fn settings(&self) -> BTreeMap<String, String> {
-        let mut settings = BTreeMap::new();
-        for (key, value) in &self.values {
-            let (name, value) = match (self.backend.unwrap_or_default(), key.as_str()) {
-                (_, "username") => ("user", value.clone()),
-                // Keys of the other warehouses.
-                ("bigquery", "project") => ("project", value.clone()),
-                ("bigquery", "region") => ("location", value.clone()),
-                ("bigquery", _) => continue,
-                ("snowflake", "account") => {
-                    // The region is a part of the account's host name, where it isn't the default one.
-                    let region =
-                        self.values.get("region").filter(|_| !value.contains('.')).map(|region| format!(".{region}"));
-                    ("account", format!("{value}{}", region.unwrap_or_default()))
-                }
-                (
-                    "snowflake",
-                    "password" | "warehouse" | "database" | "query_tag" | "private_key_path" | "private_key_passphrase",
-                ) => (key.as_str(), value.clone()),
-                ("snowflake", _) => continue,
-                (_, "host" | "port" | "password" | "database") => (key.as_str(), value.clone()),
-                // Without it, TLS verifies.
-                (_, "ssl") if value.eq_ignore_ascii_case("false") => ("sslmode", "disable".to_owned()),
-                _ => continue,
-            };
-            settings.insert(name.to_owned(), value);
-        }
-        settings
     }
 }
 
@@ -457,9 +265,7 @@ mod tests {
             assert!(playbook.steps[0].queries[0].template && !playbook.steps[1].queries[1].template);
             assert_eq!(playbook.warnings, Vec::<String>::new());
             let parts = playbook.parts().expect("parts");
-            assert!(
-                matches!(parts.as_slice(), [Part::Phase(Phase::Main), Part::Custom(steps)] if steps[0].name == "own")
-            );
+            assert_eq!(parts.len(), 3, "set up, main, own: {parts:?}");
         }
     }
 
@@ -475,30 +281,6 @@ mod tests {
         for (name, value) in [("stage_next", "perhaps"), ("upsert_lookback", "1; drop table")] {
             assert!(read(MAIN, &[(name, value)]).expect_err("refused").contains(name));
         }
-    }
-
-    #[test]
-    fn phases_are_known_by_their_files() {
-        let phases = |name: &str, files: &[&str]| {
-            let steps: String =
-                files.iter().map(|file| format!("- name: {file}\n  queries: [{{name: q, file: {file}}}]\n")).collect();
-            let playbook =
-                Playbook::parse(Path::new(name), &format!("steps:\n{steps}"), &BTreeMap::new()).expect("read");
-            playbook.parts().map_err(|error| error.to_string())
-        };
-        let complete = "standard/03-sessions/99-complete/01-truncate.sql";
-        let destroy = "standard/03-sessions/XX-destroy/01-destroy.sql";
-        let main = "standard/03-sessions/01-main/01-a.sql";
-        assert_eq!(
-            phases("99-sessions-complete.yml.tmpl", &[complete, complete]),
-            Ok(vec![Part::Phase(Phase::Complete)])
-        );
-        assert_eq!(phases("XX-destroy-sessions.yml.tmpl", &[complete, destroy]), Ok(vec![Part::Phase(Phase::Destroy)]));
-        assert_eq!(
-            phases("all.yml", &[main, complete]),
-            Ok(vec![Part::Phase(Phase::Main), Part::Phase(Phase::Complete)])
-        );
-        assert!(phases("all.yml", &[main, "own.sql", main]).expect_err("refused").contains("own.sql stands among"));
     }
 
     #[test]
@@ -521,29 +303,6 @@ mod tests {
         assert_eq!(read("# nothing\n\n", &[]).expect("read").steps, []);
         let warned = read("step: []\nsteps: [{queries: [{file: a, templat: true}]}]", &[]).expect("read").warnings;
         assert!(warned.len() == 2 && warned[0].contains("did you mean \"steps\""), "{warned:?}");
-    }
-
-    #[test]
-    fn settings_have_the_backends_names() {
-        let settings = |text: &str| {
-            read(&format!("targets:\n- {}", text.replace(", ", "\n  ")), &[]).expect("read").targets[0].settings()
-        };
-        let of = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-        };
-        assert_eq!(
-            settings("type: SNOWFLAKE, account: acme, region: eu-west-1, username: u, warehouse: w, host: x"),
-            of(&[("account", "acme.eu-west-1"), ("user", "u"), ("warehouse", "w")])
-        );
-        assert_eq!(
-            settings("type: bigquery, project: p, region: EU, password: x"),
-            of(&[("project", "p"), ("location", "EU")])
-        );
-        assert_eq!(
-            settings("type: postgresql, host: h, ssl: false, username: u"),
-            of(&[("host", "h"), ("sslmode", "disable"), ("user", "u")])
-        );
-        assert!(!format!("{:?}", read("targets: [{type: postgres, password: s3cret}]", &[])).contains("s3cret"));
     }
 
     proptest! {

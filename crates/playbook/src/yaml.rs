@@ -27,6 +27,17 @@ fn at(line: usize, problem: &str) -> String {
     format!("line {line}: {problem}")
 }
 
+/// A value as text, unless it is a list or table; nothing is empty.
+pub(crate) fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 /// Makes a value of a parser's events.
 struct Builder {
     /// What an alias repeats, by the anchor's number, with how many values it has.
@@ -187,8 +198,13 @@ fn plain(text: &str) -> Value {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => whole(text).or_else(|| float(text)).unwrap_or_else(|| Value::String(text.to_owned())),
+        _ => number(text).unwrap_or_else(|| Value::String(text.to_owned())),
     }
+}
+
+/// A number, whole or not.
+pub(crate) fn number(text: &str) -> Option<Value> {
+    whole(text).or_else(|| float(text))
 }
 
 /// A whole number. One that 64 bits don't hold is its digits as text: it prints alike.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use websessions_core::error::Error;
 use websessions_core::plan::Phase;
-use websessions_playbook::{Part, Playbook, find_file, from_directory};
+use websessions_playbook::{Part, Playbook, Purpose, find_file, from_directory};
 
 /// Settings that must not stand in a file: their environment variables.
 const SECRETS: &[(&str, &str)] =
@@ -22,7 +22,7 @@ pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
             hint: Some("--force overwrites it".to_owned()),
         });
     }
-    let playbooks = from_directory(directory, false, &assignments(global)?)?;
+    let playbooks = from_directory(directory, Purpose::Run, &assignments(global)?)?;
     let mut left = Vec::new();
     let mut table = toml::Table::new();
     let variables = variables(&playbooks, &mut left)?;
@@ -108,7 +108,7 @@ fn custom(
     let mut modules = Vec::new();
     for playbook in playbooks {
         for part in playbook.parts()? {
-            let Part::Custom(steps) = part else { continue };
+            let Part::Scripts(steps) = part else { continue };
             let mut files = Vec::new();
             for query in steps.iter().flat_map(|step| &step.queries) {
                 let file = find_file(&playbook.path, &query.file, sql_root)?;

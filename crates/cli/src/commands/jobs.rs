@@ -2,6 +2,7 @@
 
 use super::Invocation;
 use crate::arguments::{Playbooks, Selection};
+use crate::output;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions_core::dialect::Dialect;
@@ -10,7 +11,7 @@ use websessions_core::error::Error;
 use websessions_core::model::sessions;
 use websessions_core::plan::Phase;
 use websessions_core::run::Job;
-use websessions_playbook::{Part, Playbook};
+use websessions_playbook::{Playbook, Purpose, Work};
 
 impl Invocation<'_> {
     pub(super) fn job(&self, phase: Phase, dialect: &Arc<dyn Dialect>) -> Job {
@@ -31,46 +32,40 @@ impl Invocation<'_> {
         Ok(jobs)
     }
 
+    /// What destroys: the playbooks that do, or the model's own phase.
+    pub(super) fn destroying_jobs(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
+        if self.configuration.playbooks.is_empty() {
+            return Ok(vec![self.job(Phase::Destroy, dialect)]);
+        }
+        self.jobs_of_playbooks(dialect)
+    }
+
+    /// What the playbooks do, in order, and what they leave out.
     pub(super) fn jobs_of_playbooks(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        let mut jobs = Vec::new();
-        let playbooks = &self.configuration.playbooks;
-        if let Some((playbook, problem)) = websessions_playbook::stray(playbooks) {
-            return Err(Error::Configuration {
-                message: format!("{}: {problem}", playbook.path.display()),
-                hint: Some("the playbooks of one run are about the same tables".to_owned()),
-            });
+        let run = websessions_playbook::run_of(&self.configuration.playbooks, self.sql_root, dialect.name())?;
+        for warning in &run.warnings {
+            output::warn(warning);
         }
-        for playbook in playbooks {
-            for part in playbook.parts()? {
-                jobs.push(match part {
-                    Part::Phase(phase) => {
-                        let variables = self.configuration.variables_of(playbook)?;
-                        Job::phase(&sessions::module(), phase, &variables, dialect)
-                    }
-                    Part::Custom(steps) => Job::custom(playbook.plan(&steps, self.sql_root, dialect.name())?),
-                });
+        let jobs = run.work.into_iter().map(|(playbook, work)| match work {
+            Work::Phase(phase) => {
+                let variables = self.configuration.variables_of(playbook)?;
+                Ok(Job::phase(&sessions::module(), phase, &variables, dialect))
             }
-        }
-        if jobs.is_empty() {
-            let files: Vec<String> = playbooks.iter().map(|playbook| playbook.path.display().to_string()).collect();
-            return Err(Error::configuration(format!("no steps in {}", files.join(", "))));
-        }
-        Ok(jobs)
+            Work::Scripts(plan) => Ok(Job::custom(plan)),
+        });
+        jobs.collect()
     }
 }
 
 pub(super) fn read_playbooks(
     given: &Playbooks,
-    destroys: bool,
+    purpose: Purpose,
     overrides: &BTreeMap<String, String>,
 ) -> Result<Vec<Playbook>, Error> {
     match given {
-        Playbooks { playbooks: Some(folder), .. } => websessions_playbook::from_directory(folder, destroys, overrides),
-        Playbooks { playbook: Some(file), .. } => websessions_playbook::from_file(file, destroys, overrides),
-        Playbooks { config_json: Some(_), .. } if destroys => {
-            Err(Error::configuration("a job list destroys nothing: name the playbook that does with --playbook"))
-        }
-        Playbooks { config_json: Some(file), .. } => websessions_playbook::from_job_list(file, overrides),
+        Playbooks { playbooks: Some(folder), .. } => websessions_playbook::from_directory(folder, purpose, overrides),
+        Playbooks { playbook: Some(file), .. } => websessions_playbook::from_file(file, purpose, overrides),
+        Playbooks { config_json: Some(file), .. } => websessions_playbook::from_job_list(file, purpose, overrides),
         _ => Ok(Vec::new()),
     }
 }

@@ -4,31 +4,31 @@ use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
+use websessions_core::model::sessions;
 use websessions_playbook::Severity;
 
 impl Invocation<'_> {
     pub(super) fn lint(&self) -> Result<(), Error> {
         let dialect = self.configuration.backend.name();
-        let mut findings = websessions_playbook::lint(&self.configuration.playbooks, self.sql_root, dialect);
-        if self.configuration.playbooks.is_empty() {
-            for module in &self.configuration.custom {
-                let mut values = self.variables().to_values();
-                values.extend(module.variables.clone());
-                findings.extend(
-                    module.files.iter().flat_map(|file| websessions_playbook::lint_file(file, &values, dialect)),
-                );
-            }
+        let modules = [sessions::module()];
+        let playbooks = &self.configuration.playbooks;
+        let mut problems = websessions_playbook::lint(playbooks, self.sql_root, dialect, &modules, self.variables());
+        if playbooks.is_empty() {
+            let values = self.variables().to_values();
+            problems.extend(self.configuration.custom.iter().flat_map(|module| {
+                websessions_playbook::lint_module(module, &values, dialect, &modules, self.variables())
+            }));
         }
-        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         match self.global.output {
-            OutputFormat::Json => output::json(&findings)?,
+            OutputFormat::Json => output::json(&problems)?,
             OutputFormat::Text => {
-                for finding in &findings {
-                    let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-                    let severity = if finding.severity == Severity::Error { "error" } else { "warning" };
-                    output::data(&format!("{}{line}: {severity}: {}\n", finding.file, finding.message))?;
+                for problem in &problems {
+                    let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
+                    let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
+                    output::data(&format!("{}{line}: {severity}: {}\n", problem.file, problem.message))?;
                 }
-                output::data(&format!("{errors} errors, {} warnings\n", findings.len() - errors))?;
+                output::data(&format!("{errors} errors, {} warnings\n", problems.len() - errors))?;
             }
         }
         if errors == 0 {

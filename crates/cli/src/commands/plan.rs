@@ -59,7 +59,7 @@ impl Invocation<'_> {
             }
             PlanPhase::Main => vec![self.job(Phase::Main, dialect)],
             PlanPhase::Complete => vec![self.job(Phase::Complete, dialect)],
-            PlanPhase::Destroy => vec![self.job(Phase::Destroy, dialect)],
+            PlanPhase::Destroy => self.destroying_jobs(dialect)?,
         };
         Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan().clone()).collect())
     }

@@ -41,18 +41,23 @@ impl Invocation<'_> {
 
     pub(super) async fn destroy(&self, yes: bool, waiting: Waiting) -> Result<(), Failed> {
         let dialect = self.configuration.backend.dialect();
-        let job = self.job(Phase::Destroy, &dialect);
+        let jobs = self.destroying_jobs(&dialect)?;
         let listener = progress::listener(self.global);
         let warehouse = patiently(waiting, &*listener, async || Ok(self.connect().await?)).await?;
         output::talk(&format!("destroy in {}:", warehouse.location()));
-        for (_, unit) in job.plan().units() {
-            output::talk(&format!("  {}", unit.purpose()));
+        for job in &jobs {
+            for (_, unit) in job.plan().units() {
+                let script =
+                    if job.of().is_none() { format!("{}: the script ", job.plan().name) } else { String::new() };
+                output::talk(&format!("  {script}{}", unit.purpose()));
+            }
         }
         let module = sessions::module();
         for table in module.tables(self.variables()) {
             let name = self.variables().table_name(&table);
             let dropped = dialect.drop_table(&name).sql;
-            let drops = job.plan().units().any(|(_, unit)| unit.statements().iter().any(|one| one.sql == dropped));
+            let mut units = jobs.iter().flat_map(|job| job.plan().units());
+            let drops = units.any(|(_, unit)| unit.statements().iter().any(|one| one.sql == dropped));
             if table.lifetime != Lifetime::Persistent || !drops {
                 continue;
             }
@@ -63,8 +68,8 @@ impl Invocation<'_> {
             }
         }
         drop(warehouse);
-        confirm("Drop them?", yes)?;
-        self.execute(&[], &[job], false, waiting).await
+        confirm("Destroy them?", yes)?;
+        self.execute(&[], &jobs, false, waiting).await
     }
 
     async fn execute(

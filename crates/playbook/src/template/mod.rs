@@ -182,7 +182,7 @@ fn failed(file: &Path, error: &TemplateError, line: usize) -> Error {
 }
 
 /// Without characters that a terminal would act on: a template may hold any.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
             let escaped = character.is_control().then(|| character.escape_default());

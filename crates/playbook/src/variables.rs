@@ -1,0 +1,73 @@
+//! The variables of playbooks that are the model's too: which tables a playbook is about, and what its phases do there.
+
+use crate::playbook::Playbook;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use websessions_core::variables::{VARIABLES, check_name};
+
+impl Playbook {
+    /// The model's variables among its own, as the original reads them, and what is odd about them: a lookback of 0 or
+    /// nothing means 30, a flag of nothing is false, names may be numbers.
+    pub fn model_variables(&self) -> (BTreeMap<String, Value>, Vec<String>) {
+        let mut values = BTreeMap::new();
+        let mut warnings = Vec::new();
+        for (name, value) in self.variables.iter().filter(|(name, _)| check_name(name).is_ok()) {
+            let nothing = match value {
+                Value::Null => true,
+                Value::String(text) => text.is_empty(),
+                Value::Number(number) => number.as_f64() == Some(0.0),
+                Value::Bool(truth) => !truth,
+                Value::Array(_) | Value::Object(_) => false,
+            };
+            let value = match name.as_str() {
+                // A blank is the common way to say that the default is meant.
+                "upsert_lookback" | "upsert_lookback_days" if nothing => {
+                    if !value.is_null() && value.as_str().is_none() {
+                        warnings.push(format!("{name} of {value} means 30 days, as in the original model"));
+                    }
+                    continue;
+                }
+                "stage_next" | "skip_derived" | "ends_run" if nothing => Value::Bool(false),
+                "scratch_schema" | "output_schema" | "entropy" | "model_version" => match value {
+                    Value::Number(number) => Value::String(number.to_string()),
+                    other => other.clone(),
+                },
+                _ => value.clone(),
+            };
+            values.insert(name.clone(), value);
+        }
+        (values, warnings)
+    }
+
+    /// The variables that decide which tables it is about, as far as it says.
+    pub(crate) fn place(&self) -> Vec<(&'static str, String)> {
+        let names = VARIABLES.iter().map(|variable| variable.name);
+        names
+            .filter(|name| ["scratch_schema", "output_schema", "entropy"].contains(name))
+            .filter_map(|name| {
+                let value = self.variables.get(name)?;
+                let text = value
+                    .as_str()
+                    .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
+                Some((name, text))
+            })
+            .collect()
+    }
+
+    fn differs_from(&self, other: &Self) -> Option<String> {
+        let others = other.place();
+        self.place().into_iter().find_map(|(name, value)| {
+            let (_, theirs) = others.iter().find(|(theirs, _)| *theirs == name)?;
+            (*theirs != value).then(|| format!("{name} is {value:?}, but {theirs:?} in {}", other.path.display()))
+        })
+    }
+}
+
+/// The first playbook that is about other tables than one before it, and how they differ: the playbooks of one run are
+/// about the same tables.
+pub fn stray(playbooks: &[Playbook]) -> Option<(&Playbook, String)> {
+    playbooks.iter().enumerate().find_map(|(number, playbook)| {
+        let problem = playbooks[..number].iter().find_map(|before| playbook.differs_from(before))?;
+        Some((playbook, problem))
+    })
+}
