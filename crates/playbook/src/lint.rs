@@ -1,7 +1,9 @@
 //! What is wrong with playbooks and custom SQL, as far as that shows without a connection.
 
+use crate::files::{find_file, read};
 use crate::part::Part;
 use crate::playbook::{Playbook, Query};
+use crate::run::{missing_variable, set_up_values, shared_variables};
 use crate::script::{CustomModule, Script};
 use crate::sql::{Name, Words, tables_written};
 use crate::template::uses;
@@ -9,7 +11,7 @@ use crate::variables::stray;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
 use websessions_core::model::{self, Module};
@@ -53,7 +55,12 @@ pub fn lint(
     if let Some((playbook, problem)) = stray(playbooks) {
         lint.note(&playbook.path.display().to_string(), None, Severity::Error, problem);
     }
+    lint.shared = shared_variables(playbooks);
     for playbook in playbooks {
+        let others = playbooks.iter().filter(|other| !other.is_set_up());
+        if let Some(problem) = others.filter(|_| playbook.is_set_up()).find_map(|other| playbook.differs_from(other)) {
+            lint.note(&playbook.path.display().to_string(), None, Severity::Warning, problem);
+        }
         lint.playbook(playbook, sql_root);
     }
     lint.problems()
@@ -92,6 +99,10 @@ struct Lint<'a> {
     called: Vec<(Name, String, Option<usize>)>,
     /// The set-up files that are not there.
     missing: BTreeSet<String>,
+    /// The variables of all playbooks, for set-up files.
+    shared: BTreeMap<String, Value>,
+    /// The set-up files that were looked at.
+    set_up: BTreeSet<PathBuf>,
 }
 
 impl<'a> Lint<'a> {
@@ -106,6 +117,8 @@ impl<'a> Lint<'a> {
             made: BTreeSet::new(),
             called: Vec::new(),
             missing: BTreeSet::new(),
+            shared: BTreeMap::new(),
+            set_up: BTreeSet::new(),
         }
     }
 
@@ -179,7 +192,7 @@ impl<'a> Lint<'a> {
         let has_model = parts.iter().any(|part| matches!(part, Part::Phase(_)));
         // The variables of the standard modules are not the user's choice.
         for name in playbook.variables.keys().filter(|_| has_model || !playbook.is_standard()) {
-            let known = has_model && check_name(name).is_ok();
+            let known = check_name(name).is_ok();
             // Schemas and entropy say which run a playbook belongs to.
             let placed = playbook.place().iter().any(|(placed, _)| placed == name);
             if !known && !placed && !used.contains(name) {
@@ -192,24 +205,38 @@ impl<'a> Lint<'a> {
 
     /// Looks at a query's file. Gives the names of the variables that it reads.
     fn query(&mut self, playbook: &Playbook, query: &Query, sql_root: Option<&Path>) -> BTreeSet<String> {
-        match crate::files::find_file(&playbook.path, &query.file, sql_root) {
-            Ok(path) => self.script(&path, query.template.then_some(&playbook.variables), query.is_standard()),
+        let path = match find_file(&playbook.path, &query.file, sql_root) {
+            Ok(path) => path,
             Err(_) if query.is_set_up() => {
                 self.missing.insert(query.file.clone());
-                BTreeSet::new()
+                return BTreeSet::new();
             }
             Err(error) => {
                 self.error(&playbook.path.display().to_string(), &error);
-                BTreeSet::new()
+                return BTreeSet::new();
             }
+        };
+        if !query.is_set_up() {
+            return self.script(&path, query.template.then_some(&playbook.variables), query.is_standard());
         }
+        // A set-up file is the same one in each playbook, and takes what its own doesn't set from the others.
+        if !self.set_up.insert(path.clone()) {
+            return BTreeSet::new();
+        }
+        let values = set_up_values(playbook, &self.shared);
+        if let Some(missing) = missing_variable(&path, &values).filter(|_| query.template) {
+            let message = format!("no playbook sets {missing}, so it is left out: what it makes must be there");
+            self.note(&path.display().to_string(), None, Severity::Warning, message);
+            return BTreeSet::new();
+        }
+        self.script(&path, query.template.then_some(&values), true)
     }
 
     /// Looks at a file, a template if there are variables. Gives the names of the variables that it reads. Of a standard
     /// module's file, only that it is there and renders: what it may do is settled.
     fn script(&mut self, path: &Path, values: Option<&BTreeMap<String, Value>>, is_standard: bool) -> BTreeSet<String> {
         let file = path.display().to_string();
-        let text = match crate::files::read(path) {
+        let text = match read(path) {
             Ok(text) => text,
             Err(error) => {
                 self.error(&file, &error);
@@ -217,7 +244,7 @@ impl<'a> Lint<'a> {
             }
         };
         let used = match values {
-            Some(values) => self.variables_of(path, &text, values),
+            Some(values) => self.variables_of(path, &text, values, is_standard),
             None => {
                 if text.contains("{{") {
                     let message = "holds {{, but its query has no 'template: true', so it is sent as it is".to_owned();
@@ -244,10 +271,17 @@ impl<'a> Lint<'a> {
     }
 
     /// The names of the variables that a template reads; those that are perhaps misspelt are noted.
-    fn variables_of(&mut self, path: &Path, text: &str, values: &BTreeMap<String, Value>) -> BTreeSet<String> {
+    fn variables_of(
+        &mut self,
+        path: &Path,
+        text: &str,
+        values: &BTreeMap<String, Value>,
+        is_standard: bool,
+    ) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
         for one in uses(path, text).unwrap_or_default() {
             if !one.printed
+                && !is_standard
                 && !values.contains_key(&one.name)
                 && let Some(meant) = nearest(&one.name, values.keys().map(String::as_str))
             {

@@ -107,6 +107,10 @@ impl Playbook {
     pub fn phases(&self) -> Vec<Phase> {
         let mut phases: Vec<Phase> = self.queries().filter_map(|query| self.phase(query)).collect();
         phases.dedup();
+        // What a phase drops at its end, the destroying one drops too.
+        if phases.contains(&Phase::Destroy) {
+            phases.retain(|phase| *phase != Phase::Complete);
+        }
         phases
     }
 
@@ -127,6 +131,11 @@ impl Playbook {
     /// Whether it is a standard module's rather than a custom one's.
     pub(crate) fn is_standard(&self) -> bool {
         self.queries().any(|query| query.is_standard() && !query.is_set_up())
+    }
+
+    /// Whether it only makes, or removes, what all modules need.
+    pub(crate) fn is_set_up(&self) -> bool {
+        !self.steps.is_empty() && self.queries().all(|query| plain_path(&query.file).starts_with("standard/00-setup/"))
     }
 
     /// All its queries, in order.

@@ -2,14 +2,16 @@
 
 use crate::files::find_file;
 use crate::part::Part;
-use crate::playbook::{Playbook, PlaybookStep};
+use crate::playbook::{Playbook, PlaybookStep, Query};
 use crate::script::Script;
 use crate::sql::Words;
+use crate::template::uses;
 use crate::variables::stray;
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use websessions_core::error::Error;
-use websessions_core::plan::{Phase, Plan, Statement, Unit};
+use websessions_core::plan::{Phase, Plan, Step, Unit};
 
 /// One thing that playbooks do.
 #[derive(Clone, Debug)]
@@ -34,88 +36,167 @@ pub fn run_of<'a>(playbooks: &'a [Playbook], sql_root: Option<&Path>, dialect: &
     if let Some((playbook, problem)) = stray(playbooks) {
         return Err(playbook.wrong(problem, "the playbooks of one run are about the same tables"));
     }
-    let mut run = PlaybookRun { work: Vec::new(), warnings: Vec::new() };
-    let mut set_ups = Vec::new();
-    let mut files_run: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut planner = Planner {
+        sql_root,
+        dialect,
+        shared: shared_variables(playbooks),
+        set_up: BTreeSet::new(),
+        warnings: Vec::new(),
+    };
+    let mut work = Vec::new();
+    let mut beside_model = Vec::new();
     for playbook in playbooks {
         for part in playbook.parts()? {
             match part {
-                Part::Phase(phase) => run.work.push((playbook, Work::Phase(phase))),
-                Part::SetUp(steps) => set_ups.push((run.work.len(), playbook, steps, files_run.clone())),
-                Part::Scripts(steps) => {
-                    for query in steps.iter().flat_map(|step| &step.queries) {
-                        match find_file(&playbook.path, &query.file, sql_root) {
-                            Ok(file) => drop(files_run.insert(file)),
-                            Err(_) if playbook.misses(query, sql_root) => run.warnings.push(format!(
-                                "{}: {} is left out: there is no such file",
-                                playbook.path.display(),
-                                query.file
-                            )),
-                            Err(error) => return Err(error),
-                        }
-                    }
-                    run.work.push((playbook, Work::Scripts(playbook.plan(&steps, sql_root, dialect)?)));
-                }
+                Part::Phase(phase) => work.push((playbook, Work::Phase(phase))),
+                Part::SetUp(steps) => beside_model.push((work.len(), playbook, steps, planner.set_up.clone())),
+                Part::Scripts(steps) => work.push((playbook, Work::Scripts(planner.plan(playbook, &steps)?))),
             }
         }
     }
     // From the last on, so that the positions of those before stay.
-    for (position, playbook, steps, run_before) in set_ups.into_iter().rev() {
-        let steps = needed(playbook, steps, &run, &run_before, sql_root, dialect)?;
-        if !steps.is_empty() {
-            run.work.insert(position, (playbook, Work::Scripts(playbook.plan(&steps, sql_root, dialect)?)));
+    for (position, playbook, steps, before) in beside_model.into_iter().rev() {
+        let plan = planner.needed(playbook, &steps, &work, &before)?;
+        if !plan.steps.is_empty() {
+            work.insert(position, (playbook, Work::Scripts(plan)));
         }
     }
-    if run.work.is_empty() {
+    if work.is_empty() {
         let files: Vec<String> = playbooks.iter().map(|playbook| playbook.path.display().to_string()).collect();
         return Err(Error::configuration(format!("no steps in {}", files.join(", "))));
     }
-    Ok(run)
+    Ok(PlaybookRun { work, warnings: planner.warnings })
 }
 
-/// Those set-up steps beside the model's that make a procedure or function which some script of the run names, and no
-/// playbook before has run.
-fn needed(
-    playbook: &Playbook,
-    steps: Vec<PlaybookStep>,
-    run: &PlaybookRun<'_>,
-    run_before: &BTreeSet<PathBuf>,
-    sql_root: Option<&Path>,
-    dialect: &str,
-) -> Result<Vec<PlaybookStep>, Error> {
-    let mut needed = Vec::new();
-    for mut step in steps {
-        let mut queries = Vec::new();
-        for query in step.queries {
-            let Ok(file) = find_file(&playbook.path, &query.file, sql_root) else { continue };
-            if run_before.contains(&file) {
-                continue;
-            }
-            let made = Words::of(&Script::of_query(playbook, &query, sql_root)?.sql, dialect).makes();
-            let names: Vec<&String> = made.iter().filter_map(|name| name.last()).collect();
-            let file = file.display().to_string();
-            let mut others =
-                scripts(run).filter(|script| script.source.as_ref().is_none_or(|source| source.file != file));
-            if others.any(|script| {
-                let words = Words::of(&script.sql, dialect);
-                names.iter().any(|name| words.mentions(name))
-            }) {
-                queries.push(query);
-            }
-        }
-        step.queries = queries;
-        if !step.queries.is_empty() {
-            needed.push(step);
-        }
+/// The variables of all playbooks of a run, the first one's of each name: what a set-up file takes that its own playbook
+/// doesn't set.
+pub(crate) fn shared_variables(playbooks: &[Playbook]) -> BTreeMap<String, Value> {
+    let mut shared = BTreeMap::new();
+    for (name, value) in playbooks.iter().flat_map(|playbook| &playbook.variables).filter(|(_, value)| !value.is_null())
+    {
+        shared.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    Ok(needed)
+    shared
 }
 
-/// The scripts of a run.
-fn scripts<'a>(run: &'a PlaybookRun<'_>) -> impl Iterator<Item = &'a Statement> {
-    let plans = run.work.iter().filter_map(|(_, work)| match work {
+/// Renders the scripts of a run.
+struct Planner<'a> {
+    sql_root: Option<&'a Path>,
+    dialect: &'a str,
+    shared: BTreeMap<String, Value>,
+    /// The set-up files so far, each as it was sent: one that would be sent again alike is not.
+    set_up: BTreeSet<(PathBuf, String)>,
+    warnings: Vec<String>,
+}
+
+impl Planner<'_> {
+    /// The scripts of a playbook's steps.
+    fn plan(&mut self, playbook: &Playbook, steps: &[PlaybookStep]) -> Result<Plan, Error> {
+        let mut planned = Vec::new();
+        for step in steps {
+            let mut units = Vec::new();
+            for query in &step.queries {
+                let script = if query.is_set_up() {
+                    self.set_up(playbook, query)?
+                } else {
+                    let file = find_file(&playbook.path, &query.file, self.sql_root)?;
+                    Some(Script::read(&file, query.template.then_some(&playbook.variables))?)
+                };
+                units.extend(script.and_then(|script| script.unit(&query.name, self.dialect)));
+            }
+            planned.push(Step::new(step.name.clone(), format!("custom step of {}", playbook.name), units));
+        }
+        Ok(Plan::new(playbook.name.clone(), self.dialect, planned))
+    }
+
+    /// A set-up file, if it is there, can be rendered and was not sent alike before.
+    fn set_up(&mut self, playbook: &Playbook, query: &Query) -> Result<Option<Script>, Error> {
+        let left_out = |why: String| format!("{}: {} is left out: {why}", playbook.path.display(), query.file);
+        let Ok(file) = find_file(&playbook.path, &query.file, self.sql_root) else {
+            self.warnings.push(left_out("there is no such file".to_owned()));
+            return Ok(None);
+        };
+        let values = set_up_values(playbook, &self.shared);
+        if let Some(missing) = missing_variable(&file, &values).filter(|_| query.template) {
+            self.warnings
+                .push(left_out(format!("no playbook of this run sets {missing}; what it makes must be there")));
+            return Ok(None);
+        }
+        let script = Script::read(&file, query.template.then_some(&values))?;
+        Ok(self.set_up.insert((file, script.sql.clone())).then_some(script))
+    }
+
+    /// Those set-up steps beside the model's that make a procedure or function which some script of the run names, and
+    /// that no playbook before has.
+    fn needed(
+        &mut self,
+        playbook: &Playbook,
+        steps: &[PlaybookStep],
+        work: &[(&Playbook, Work)],
+        before: &BTreeSet<(PathBuf, String)>,
+    ) -> Result<Plan, Error> {
+        let mut needed = Vec::new();
+        for step in steps {
+            let mut queries = Vec::new();
+            for query in &step.queries {
+                let Ok(file) = find_file(&playbook.path, &query.file, self.sql_root) else { continue };
+                if before.iter().any(|(other, _)| *other == file) {
+                    continue;
+                }
+                let values = set_up_values(playbook, &self.shared);
+                let script = Script::read(&file, query.template.then_some(&values))?;
+                let made = Words::of(&script.sql, self.dialect).makes();
+                let names: Vec<&String> = made.iter().filter_map(|name| name.last()).collect();
+                if !names.is_empty() && scripts(work, &file).any(|sql| self.names_any(sql, &names)) {
+                    queries.push(query.clone());
+                }
+            }
+            if !queries.is_empty() {
+                needed.push(PlaybookStep { name: step.name.clone(), queries });
+            }
+        }
+        // The others' turn comes later: what they would send alike is sent here.
+        self.set_up.clone_from(before);
+        self.plan(playbook, &needed)
+    }
+
+    fn names_any(&self, sql: &str, names: &[&String]) -> bool {
+        let words = Words::of(sql, self.dialect);
+        names.iter().any(|name| words.mentions(name))
+    }
+}
+
+/// The variables that a set-up file of a playbook is rendered with.
+pub(crate) fn set_up_values(playbook: &Playbook, shared: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut values = shared.clone();
+    values.extend(
+        playbook
+            .variables
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    values
+}
+
+/// The first variable that a template prints and nobody sets.
+pub(crate) fn missing_variable(file: &Path, values: &BTreeMap<String, Value>) -> Option<String> {
+    let text = crate::files::read(file).ok()?;
+    let used = uses(file, &text).ok()?;
+    used.into_iter().find(|used| used.printed && !values.contains_key(&used.name)).map(|used| used.name)
+}
+
+/// The scripts of a run, but for those of one file.
+fn scripts<'a>(work: &'a [(&Playbook, Work)], but: &Path) -> impl Iterator<Item = &'a str> {
+    let but = but.display().to_string();
+    let plans = work.iter().filter_map(|(_, work)| match work {
         Work::Scripts(plan) => Some(plan),
         Work::Phase(_) => None,
     });
-    plans.flat_map(|plan| &plan.steps).flat_map(|step| &step.units).flat_map(Unit::statements)
+    plans
+        .flat_map(|plan| &plan.steps)
+        .flat_map(|step| &step.units)
+        .flat_map(Unit::statements)
+        .filter(move |script| script.source.as_ref().is_none_or(|source| source.file != but))
+        .map(|script| script.sql.as_str())
 }

@@ -1,7 +1,6 @@
 //! Scripts: files of SQL that are rendered and sent whole, never split.
 
-use crate::files::{find_file, read};
-use crate::playbook::{Playbook, PlaybookStep, Query};
+use crate::files::read;
 use crate::sql::Words;
 use crate::template::render;
 use serde_json::Value;
@@ -85,12 +84,6 @@ impl Script {
         Ok(Self { file: file.to_owned(), sql, lines })
     }
 
-    /// A query's file.
-    pub(crate) fn of_query(playbook: &Playbook, query: &Query, sql_root: Option<&Path>) -> Result<Self, Error> {
-        let file = find_file(&playbook.path, &query.file, sql_root)?;
-        Self::read(&file, query.template.then_some(&playbook.variables))
-    }
-
     /// What is sent; `None` if there is nothing to run in it.
     pub(crate) fn unit(self, purpose: &str, dialect: &str) -> Option<Unit> {
         if Words::of(&self.sql, dialect).is_empty() {
@@ -98,24 +91,5 @@ impl Script {
         }
         let source = Some(Source { file: self.file.display().to_string(), lines: self.lines });
         Some(Unit::Script(Statement { source, ..Statement::new(purpose, self.sql) }))
-    }
-}
-
-impl Playbook {
-    /// Reads and renders the files of steps: one script a query. A set-up step's file that isn't there is left out.
-    pub(crate) fn plan(&self, steps: &[PlaybookStep], sql_root: Option<&Path>, dialect: &str) -> Result<Plan, Error> {
-        let steps = steps.iter().map(|step| {
-            let present = step.queries.iter().filter(|query| !self.misses(query, sql_root));
-            let units = present.map(|query| Ok(Script::of_query(self, query, sql_root)?.unit(&query.name, dialect)));
-            let units: Vec<Option<Unit>> = units.collect::<Result<_, Error>>()?;
-            let purpose = format!("custom step of {}", self.name);
-            Ok(Step::new(step.name.clone(), purpose, units.into_iter().flatten().collect()))
-        });
-        Ok(Plan::new(self.name.clone(), dialect, steps.collect::<Result<_, Error>>()?))
-    }
-
-    /// Whether a query's file isn't there, and needn't be.
-    pub(crate) fn misses(&self, query: &Query, sql_root: Option<&Path>) -> bool {
-        query.is_set_up() && find_file(&self.path, &query.file, sql_root).is_err()
     }
 }

@@ -54,7 +54,8 @@ impl Playbook {
             .collect()
     }
 
-    fn differs_from(&self, other: &Self) -> Option<String> {
+    /// How the tables that it is about differ from another's.
+    pub(crate) fn differs_from(&self, other: &Self) -> Option<String> {
         let others = other.place();
         self.place().into_iter().find_map(|(name, value)| {
             let (_, theirs) = others.iter().find(|(theirs, _)| *theirs == name)?;
@@ -64,10 +65,14 @@ impl Playbook {
 }
 
 /// The first playbook that is about other tables than one before it, and how they differ: the playbooks of one run are
-/// about the same tables.
+/// about the same tables. One that only sets up is left alone: it may be about more.
 pub fn stray(playbooks: &[Playbook]) -> Option<(&Playbook, String)> {
-    playbooks.iter().enumerate().find_map(|(number, playbook)| {
-        let problem = playbooks[..number].iter().find_map(|before| playbook.differs_from(before))?;
-        Some((playbook, problem))
-    })
+    let mut before: Vec<&Playbook> = Vec::new();
+    for playbook in playbooks.iter().filter(|playbook| !playbook.is_set_up()) {
+        if let Some(problem) = before.iter().find_map(|other| playbook.differs_from(other)) {
+            return Some((playbook, problem));
+        }
+        before.push(playbook);
+    }
+    None
 }
