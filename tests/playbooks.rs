@@ -272,6 +272,193 @@ fn another_warehouse_s_playbook_needs_the_target_s_name() {
     refused(&folder.run(&["plan", "--playbooks", "playbooks"]), 2, &["its target is a bigquery, but a snowflake"]);
 }
 
+/// A whole tree of a warehouse's: configs, playbooks and SQL, standard and custom.
+fn tree(warehouse: &str) -> Folder {
+    let folder = Folder::new();
+    copy(&fixtures().join("playbooks/trees").join(warehouse), folder.path());
+    folder
+}
+
+/// The same, with events in the embedded engine, which it is to run on.
+fn tree_on_duckdb() -> Folder {
+    let folder = tree("postgres");
+    folder.write("websessions.toml", "[target.laptop]\ntype = \"duckdb\"\n");
+    let views = folder.write("events.csv", PAGE_VIEWS);
+    let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("opens");
+    connection
+        .execute_batch(&format!(
+            "CREATE SCHEMA atomic; CREATE TABLE atomic.events AS SELECT page_view_id AS event_id, * FROM read_csv('{}')",
+            views.display()
+        ))
+        .expect("events");
+    folder
+}
+
+/// The names of the plans that a command prints, in order.
+fn plan_names(said: &Said) -> Vec<String> {
+    let first_words = said.stdout.lines().filter_map(|line| line.strip_prefix("-- ")?.split_once(" ("));
+    let warehouses = ["duckdb)", "postgres)", "redshift)", "snowflake)", "bigquery)"];
+    first_words.filter(|(_, rest)| warehouses.contains(rest)).map(|(name, _)| name.to_owned()).collect()
+}
+
+const TREE_MAINS: [&str; 5] = ["00-setup-metadata", "01-base-main", "01-page-views-main", "main", "01-users-main"];
+const TREE_DESTROYS: [&str; 6] = [
+    "XX-destroy-engagement",
+    "XX-destroy-users",
+    "destroy",
+    "XX-destroy-page-views",
+    "XX-destroy-base",
+    "XX-destroy-metadata",
+];
+
+#[test]
+fn a_whole_tree_is_planned_each_module_once_and_in_order() {
+    for warehouse in WAREHOUSES {
+        let folder = tree(warehouse);
+        let planned = folder.run(&["plan", "--playbooks", "playbooks"]).done("plan").expect("a plan");
+        let completes = [
+            "99-engagement-complete",
+            "99-metadata-complete",
+            "99-base-complete",
+            "99-page-views-complete",
+            "complete",
+            "99-users-complete",
+        ];
+        let expected = [&TREE_MAINS[..], &["01-engagement-main"], &completes].concat();
+        assert_eq!(plan_names(&planned), expected, "{warehouse}");
+        assert!(planned.stderr.contains("99-migrations is left out"), "{}", planned.stderr);
+        // Statements of the scripts stand there once, those that make procedures too.
+        for words in ["INSERT INTO derived.base_event_id_manifest", "long_views\nFROM", "EXISTS derived.users ("] {
+            assert_eq!(planned.stdout.matches(words).count(), 1, "{words} of {warehouse}");
+        }
+        let procedures = planned.stdout.matches("PROCEDURE derived.commit_table").count();
+        assert_eq!(procedures, usize::from(["snowflake", "bigquery"].contains(&warehouse)), "{warehouse}");
+        assert!(!planned.stdout.contains("ALTER TABLE derived.users"), "a migration is no part of a run");
+
+        // Any folder of the tree, from anywhere.
+        for (inside, playbooks, plans) in [
+            ("", "playbooks/standard/03-sessions", &["main", "complete"][..]),
+            ("playbooks/standard", "03-sessions", &["main", "complete"]),
+            ("playbooks/standard/03-sessions", ".", &["main", "complete"]),
+            ("playbooks", "custom", &["01-engagement-main", "99-engagement-complete"]),
+            ("playbooks/standard", "99-migrations", &["0.1.0-migration"]),
+        ] {
+            let mut command = folder.command(&["plan", "--playbooks", playbooks]);
+            let said: Said = command.current_dir(folder.path().join(inside)).output().expect("starts").into();
+            let said = said.done("plan").expect("a plan");
+            assert_eq!(plan_names(&said), plans, "{warehouse}: {playbooks} from {inside:?}");
+        }
+
+        // A job list's graph orders what it lists; a storage that is no warehouse's name says nothing.
+        let listed = folder.run(&["plan", "--config-json", "configs/everything.json"]).done("plan").expect("a plan");
+        let expected = [
+            "00-setup-metadata",
+            "01-base-main",
+            "01-page-views-main",
+            "99-base-complete",
+            "01-engagement-main",
+            "99-engagement-complete",
+            "main",
+            "99-page-views-complete",
+            "01-users-main",
+            "complete",
+            "99-users-complete",
+        ];
+        assert_eq!(plan_names(&listed), expected, "{warehouse}");
+
+        // What destroys runs through destroy alone, all of it, the last module first.
+        let destroys = folder.run(&["plan", "destroy", "--playbooks", "playbooks"]).done("plan").expect("a plan");
+        assert_eq!(plan_names(&destroys), TREE_DESTROYS, "{warehouse}");
+        let torn_down = folder.run(&["plan", "destroy", "--config-json", "configs/teardown.json"]);
+        assert_eq!(plan_names(&torn_down.done("plan").expect("a plan")), TREE_DESTROYS, "{warehouse}");
+        let teardown = ["run", "--config-json", "configs/teardown.json"];
+        refused(&folder.run(&teardown), 2, &["this playbook destroys", "websessions destroy --config-json"]);
+        let everything = ["destroy", "--yes", "--config-json", "configs/everything.json"];
+        refused(&folder.run(&everything), 2, &["this playbook destroys nothing"]);
+
+        for source in [
+            ["--playbooks", "playbooks"],
+            ["--config-json", "configs/everything.json"],
+            ["--config-json", "configs/teardown.json"],
+        ] {
+            let said = folder.run(&[&["lint"], &source[..]].concat()).done("lint").expect("nothing found");
+            let migrations = if source[0] == "--playbooks" { 1 } else { 0 };
+            assert!(
+                said.stdout.ends_with(&format!("0 errors, {migrations} warnings\n")),
+                "{warehouse}: {}",
+                said.stdout
+            );
+        }
+    }
+}
+
+/// The tables of a tree's run: base's manifest, page views, sessions, users, the custom module's.
+fn the_tree_is_right(folder: &Folder) {
+    let own = ["--var", "entropy="];
+    assert_eq!(rows(folder, "derived.base_event_id_manifest", &own), ["p1", "p2", "p3", "p4"]);
+    assert_eq!(count(folder, "derived.page_views", &own), 4);
+    assert_eq!(count(folder, "sessions", &own), 2);
+    assert_eq!(rows(folder, "derived.users", &own), ["u1|1", "u2|1"]);
+    assert_eq!(rows(folder, "derived.engagement", &own), ["s1|2", "s2|0"]);
+    assert_eq!(count(folder, "page_views_staged", &own), 0, "sessions' complete ran");
+    assert_eq!(count(folder, "sessions_userid_manifest_staged", &own), 0, "users' complete ran");
+}
+
+/// How often each module has run, by the metadata that all of them write.
+fn runs(folder: &Folder) -> Vec<String> {
+    let contents = folder.contents("datamodel_metadata", &[]).expect("metadata");
+    let module = contents.columns.iter().position(|column| column == "module").expect("a column");
+    let mut modules: Vec<String> = contents.rows.iter().filter_map(|row| row[module].clone()).collect();
+    modules.sort();
+    modules
+}
+
+#[test]
+fn a_whole_tree_runs() {
+    for source in [["--playbooks", "playbooks"], ["--config-json", "configs/everything.json"]] {
+        let folder = tree_on_duckdb();
+        let laptop = ["--target", "laptop"];
+        let run = [&laptop[..], &["run"], &source].concat();
+        folder.run(&run).done("run").expect("a run");
+        the_tree_is_right(&folder);
+        assert_eq!(runs(&folder), ["base", "page-views", "sessions", "users"]);
+        // Again: there is nothing new, and nothing is doubled.
+        folder.run(&run).done("run").expect("a run");
+        the_tree_is_right(&folder);
+        folder
+            .run(&[&laptop[..], &["destroy", "--yes", "--playbooks", "playbooks"]].concat())
+            .done("destroy")
+            .expect("destroyed");
+        let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("opens");
+        let left: String = connection
+            .query_row(
+                "SELECT COALESCE(STRING_AGG(schema_name || '.' || table_name, ' '), '') FROM duckdb_tables()",
+                [],
+                |row| row.get(0),
+            )
+            .expect("listed");
+        assert_eq!(left, "atomic.events", "destroy leaves nothing of any module");
+    }
+}
+
+#[test]
+fn a_failed_custom_step_doubles_nothing_whether_the_run_is_repeated_or_resumed() {
+    for again in [&["run"][..], &["resume"]] {
+        let folder = tree_on_duckdb();
+        let own = folder.path().join("sql/custom/01-engagement/01-engagement.sql");
+        let good = std::fs::read_to_string(&own).expect("a file");
+        std::fs::write(&own, format!("{good}\nSELECT * FROM nowhere;\n")).expect("written");
+        let command =
+            |command: &[&str]| folder.run(&[&["--target", "laptop"], command, &["--playbooks", "playbooks"]].concat());
+        refused(&command(&["run"]), 1, &["01-engagement of 01-engagement-main", "nowhere"]);
+        assert_eq!(count(&folder, "sessions", &["--var", "entropy="]), 2, "production is as main left it");
+        refused(&command(again), 1, &["nowhere"]);
+        std::fs::write(&own, good).expect("written");
+        command(again).done("run").expect("it finishes");
+        the_tree_is_right(&folder);
+    }
+}
+
 #[test]
 fn lint_finds_what_a_run_would_trip_over() {
     let folder = portable();
@@ -294,7 +481,11 @@ fn lint_finds_what_a_run_would_trip_over() {
         std::fs::read_to_string(folder.path().join("playbooks/99-sessions-complete.yml.tmpl")).expect("read");
     folder.write(
         "playbooks/99-sessions-complete.yml.tmpl",
-        &format!("{complete}- :name: late\n  :queries:\n    - :name: late\n      :file: custom/02-nothing-yet.sql\n"),
+        &format!("{complete}- :name: late\n  :queries:\n    - :name: late\n      :file: custom/05-late.sql\n"),
+    );
+    folder.write(
+        "sql/custom/05-late.sql",
+        "SELECT 1;\nSELECT * FROM scratch.sessions_this_run_test;\nSELECT * FROM derived.sessions_test",
     );
     let lint = ["--target", "laptop", "lint", "--playbooks", "playbooks"];
     refused(
@@ -305,7 +496,7 @@ fn lint_finds_what_a_run_would_trip_over() {
     let said = folder.run(&lint);
     assert_eq!(said.code, 4, "{}{}", said.stdout, said.stderr);
     for line in [
-        "playbooks/99-sessions-complete.yml.tmpl: error: step late runs after complete",
+        "sql/custom/05-late.sql:2: error: names sessions_this_run_test after complete (99-sessions-complete)",
         "playbooks/AA-engagement.yml.tmpl: warning: the variable never_read is not used",
         "playbooks/AB-more.yml: error: entropy is \"_other\", but \"_test\" in playbooks/01-sessions-main.yml.tmpl",
         "playbooks/AB-more.yml: error: there is no file custom/none.sql",

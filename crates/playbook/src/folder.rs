@@ -53,6 +53,19 @@ pub fn from_directory(
     purpose: Purpose,
     overrides: &BTreeMap<String, String>,
 ) -> Result<Vec<Playbook>, Error> {
+    read_directory(folder, purpose, |path| Playbook::read(path, overrides))
+}
+
+/// The playbooks of a run, whose variables and targets keep what changes, such as the time, as templates.
+pub fn from_directory_unsettled(folder: &Path, overrides: &BTreeMap<String, String>) -> Result<Vec<Playbook>, Error> {
+    read_directory(folder, Purpose::Run, |path| Playbook::read_unsettled(path, overrides))
+}
+
+fn read_directory(
+    folder: &Path,
+    purpose: Purpose,
+    read: impl Fn(&Path) -> Result<Playbook, Error>,
+) -> Result<Vec<Playbook>, Error> {
     let mut paths = Vec::new();
     let mut left_out = Vec::new();
     let within = folder.components().any(|component| component.as_os_str() == MIGRATIONS);
@@ -63,7 +76,7 @@ pub fn from_directory(
         let parts = inner.components().map(|part| (part.as_os_str() == CUSTOM, part.as_os_str().to_owned()));
         parts.collect::<Vec<_>>()
     });
-    let playbooks = paths.iter().map(|path| Playbook::read(path, overrides)).collect::<Result<Vec<_>, _>>()?;
+    let playbooks = paths.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let (mut destroying, mut playbooks): (Vec<_>, Vec<_>) = playbooks.into_iter().partition(Playbook::destroys);
     destroying.reverse();
     // Stable: those of one kind stay in the order of their names.

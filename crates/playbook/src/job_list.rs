@@ -52,6 +52,7 @@ pub fn from_job_list(
     if data.playbooks.is_empty() {
         return Err(wrong("it lists no playbook".to_owned()));
     }
+    in_order(&data.playbooks, false).map_err(wrong)?;
     let storage = data.storage.as_deref().and_then(backend_of);
     let mut playbooks = Vec::new();
     for listed in &data.playbooks {

@@ -15,7 +15,7 @@ mod variables;
 mod yaml;
 
 pub use files::find_file;
-pub use folder::{Purpose, from_directory, from_file};
+pub use folder::{Purpose, from_directory, from_directory_unsettled, from_file};
 pub use job_list::from_job_list;
 pub use lint::{LintProblem, Severity, lint, lint_module};
 pub use part::Part;

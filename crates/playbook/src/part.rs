@@ -129,7 +129,7 @@ impl Playbook {
     }
 
     /// Whether it is a standard module's rather than a custom one's.
-    pub(crate) fn is_standard(&self) -> bool {
+    pub fn is_standard(&self) -> bool {
         self.queries().any(|query| query.is_standard() && !query.is_set_up())
     }
 

@@ -3,7 +3,7 @@
 
 use crate::files::read;
 use crate::target::{TARGET_KEYS, Target};
-use crate::template::{printable, render};
+use crate::template::{Kept, printable, render, render_the_settled};
 use crate::yaml::{number, scalar};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -62,15 +62,27 @@ impl Playbook {
         Self::parse(path, &read(path)?, overrides)
     }
 
+    /// Reads a playbook whose variables and targets keep what changes, such as the time, as templates.
+    pub fn read_unsettled(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let (rendered, kept) = render_the_settled(path, &without_colons(&read(path)?), &given(overrides))?;
+        let mut root = crate::yaml::read(&rendered.text).map_err(|problem| no_playbook(path, &problem))?;
+        with_kept(&mut root, &kept);
+        let mut playbook = Self::of_yaml(path, root, overrides)?;
+        playbook.warnings.extend(
+            kept.settled_lines().iter().map(|line| format!("line {line}: what it depends on is settled as of now")),
+        );
+        Ok(playbook)
+    }
+
     /// Reads a playbook's text. `path` is for its errors and its name.
     pub fn parse(path: &Path, text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let wrong = |problem: String| Error::Configuration {
-            message: printable(&format!("{}: {problem}", path.display())),
-            hint: Some("a playbook has targets, variables and steps, as YAML".to_owned()),
-        };
-        let given = overrides.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
-        let yaml = render(path, &without_colons(text), &given)?.text;
-        let root = crate::yaml::read(&yaml).map_err(wrong)?;
+        let yaml = render(path, &without_colons(text), &given(overrides))?.text;
+        let root = crate::yaml::read(&yaml).map_err(|problem| no_playbook(path, &problem))?;
+        Self::of_yaml(path, root, overrides)
+    }
+
+    fn of_yaml(path: &Path, root: Value, overrides: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let wrong = |problem: String| no_playbook(path, &problem);
         let mut reader = Reader { warnings: Vec::new() };
         let root = reader.table(root, "the playbook", &["targets", "variables", "steps"]).map_err(wrong)?;
         let mut variables: BTreeMap<String, Value> = match root.get("variables") {
@@ -99,6 +111,27 @@ impl Playbook {
     /// An error of this file.
     pub(crate) fn wrong(&self, problem: impl std::fmt::Display, hint: &str) -> Error {
         Error::Configuration { message: format!("{}: {problem}", self.path.display()), hint: Some(hint.to_owned()) }
+    }
+}
+
+fn no_playbook(path: &Path, problem: &str) -> Error {
+    Error::Configuration {
+        message: printable(&format!("{}: {problem}", path.display())),
+        hint: Some("a playbook has targets, variables and steps, as YAML".to_owned()),
+    }
+}
+
+fn given(overrides: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
+    overrides.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect()
+}
+
+/// Puts the actions that were kept where they belong.
+fn with_kept(value: &mut Value, kept: &Kept) {
+    match value {
+        Value::String(text) => *text = kept.in_text(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| with_kept(item, kept)),
+        Value::Object(map) => map.values_mut().for_each(|item| with_kept(item, kept)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

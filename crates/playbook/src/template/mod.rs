@@ -3,6 +3,7 @@
 //! Source: <https://pkg.go.dev/text/template>.
 
 mod check;
+mod dynamic;
 mod functions;
 #[cfg(test)]
 mod go_answers;
@@ -10,6 +11,7 @@ mod layout;
 mod printf;
 
 use check::{check_ends, check_tree};
+pub(crate) use dynamic::Kept;
 use functions::{FUNCTIONS, TEXT_FUNCTIONS, text_function};
 use gotmpl::parse::{ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, PipeNode, Pos, TemplateNode, TextNode};
 use gotmpl::{Template, TemplateError, Value as GoValue};
@@ -60,11 +62,30 @@ pub struct Use {
 
 /// Renders a template. `file` is for its errors.
 pub fn render(file: &Path, template: &str, variables: &BTreeMap<String, Value>) -> Result<Rendered, Error> {
+    rendered(file, template, variables, None)
+}
+
+/// Renders a template, but for its actions that print what changes, such as the time: these are kept.
+pub(crate) fn render_the_settled(
+    file: &Path,
+    template: &str,
+    variables: &BTreeMap<String, Value>,
+) -> Result<(Rendered, Kept), Error> {
+    let kept = Kept::default();
+    rendered(file, template, variables, Some(&kept)).map(|rendered| (rendered, kept))
+}
+
+fn rendered(
+    file: &Path,
+    template: &str,
+    variables: &BTreeMap<String, Value>,
+    kept: Option<&Kept>,
+) -> Result<Rendered, Error> {
     let work = Arc::new(Work::default());
     let failed = |error: &TemplateError| failed(file, error, work.line.load(Ordering::Relaxed));
     let parsed = parse(template, &work, variables).map_err(|error| failed(&error))?;
     let names: Vec<String> = parsed.templates().into_iter().map(str::to_owned).collect();
-    let marker = Marker::new(template);
+    let marker = Marker { kept, ..Marker::new(template) };
     let marked = names.iter().filter_map(|name| Some((name, marker.list(parsed.lookup(name)?)))).collect::<Vec<_>>();
     let main_is_empty = !names.iter().any(|name| name == MAIN);
     let prepared = marked.into_iter().fold(parsed.clone(), |parsed, (name, tree)| parsed.add_parse_tree(name, tree));
@@ -258,12 +279,14 @@ struct Marker<'a> {
     template: &'a str,
     /// Where each line begins.
     starts: Vec<usize>,
+    /// Where actions that print what changes are kept, if they are not to be rendered.
+    kept: Option<&'a Kept>,
 }
 
 impl<'a> Marker<'a> {
     fn new(template: &'a str) -> Self {
         let starts = std::iter::once(0).chain(template.match_indices('\n').map(|(end, _)| end + 1)).collect();
-        Self { template, starts }
+        Self { template, starts, kept: None }
     }
 
     /// The line that a text begins on. Its position is that of what it was before blanks were trimmed.
@@ -286,7 +309,10 @@ impl<'a> Marker<'a> {
                 }
                 Node::Action(action) => {
                     nodes.extend([at(action.pos.line), mark(action.pos.line)]);
-                    nodes.push(Node::Action(checked_action(action)));
+                    nodes.push(match self.kept.and_then(|kept| kept.keep(&action.pipe)) {
+                        Some(text) => Node::Text(TextNode { pos: action.pos, text: text.into() }),
+                        None => Node::Action(checked_action(action)),
+                    });
                 }
                 Node::If(branch) => nodes.extend([at(branch.pos.line), Node::If(self.branch(branch))]),
                 Node::Range(branch) => nodes.extend([at(branch.pos.line), Node::Range(self.branch(branch))]),
@@ -300,6 +326,9 @@ impl<'a> Marker<'a> {
     }
 
     fn branch(&self, branch: &BranchNode) -> BranchNode {
+        if let Some(kept) = self.kept {
+            kept.settle(&branch.pipe);
+        }
         BranchNode {
             body: self.list(&branch.body),
             else_body: branch.else_body.as_ref().map(|body| self.list(body)),

@@ -537,7 +537,7 @@ fn with_point(digits: &str, verb: char, precision: Option<usize>) -> String {
 }
 
 /// In quotes, with what can't be seen written as escapes.
-fn quote(string: &str, mark: char, ascii: bool) -> String {
+pub(super) fn quote(string: &str, mark: char, ascii: bool) -> String {
     let mut text = String::from(mark);
     for character in string.chars() {
         match character {
