@@ -254,6 +254,132 @@ fn a_part_of_a_run() {
 }
 
 #[test]
+fn a_set_up_step_alone_is_no_main() {
+    let folder = Folder::new();
+    let playbook = |name: &str, steps: &[(&str, &str)]| {
+        let steps: String = steps
+            .iter()
+            .map(|(name, file)| {
+                format!(
+                    "- :name: {name}\n  :queries:\n    - :name: {name}\n      :file: {file}\n      :template: true\n"
+                )
+            })
+            .collect();
+        folder.write(
+            &format!("playbooks/{name}.yml.tmpl"),
+            &format!(":variables:\n  :scratch_schema: scratch\n  :output_schema: derived\n:steps:\n{steps}"),
+        );
+    };
+    std::fs::create_dir_all(folder.path().join("playbooks")).expect("a folder");
+    std::fs::create_dir_all(folder.path().join("sql/standard/00-setup/01-main")).expect("a folder");
+    let set_up = ("01-procedures", "standard/00-setup/01-main/01-stored-procedures.sql");
+    playbook("00-stage", &[set_up, ("stage", "stage.sql")]);
+    playbook("01-sessions-main", &[set_up, ("01-aggs", "standard/03-sessions/01-main/01-aggs.sql")]);
+    playbook("04-users", &[set_up, ("users", "users.sql")]);
+    playbook("99-sessions-complete", &[("99-cleanup", "standard/03-sessions/99-complete/99-cleanup.sql")]);
+    folder.write(
+        "sql/stage.sql",
+        "INSERT INTO scratch.page_views_staged (page_view_id, domain_sessionid, domain_userid, page_view_in_session_index, start_tstamp, \
+         end_tstamp, engaged_time_in_s) VALUES ('p5', 's2', 'u2', 2, TIMESTAMP '2024-01-02 10:05:00', TIMESTAMP '2024-01-02 10:06:00', 7)",
+    );
+    folder.write("sql/users.sql", "CREATE OR REPLACE TABLE derived.my_users AS SELECT domain_userid, SUM(page_views) AS page_views FROM derived.sessions GROUP BY 1");
+    folder.write(
+        "jobs.json",
+        r#"{"data": {"enabled": true, "storage": "", "playbooks": [
+            {"playbook": "00-stage", "dependsOn": []}, {"playbook": "01-sessions-main", "dependsOn": ["00-stage"]},
+            {"playbook": "04-users", "dependsOn": ["01-sessions-main"]},
+            {"playbook": "99-sessions-complete", "dependsOn": ["01-sessions-main", "04-users"]}]}}"#,
+    );
+    folder.write("views.csv", PAGE_VIEWS);
+    let own = ["--var", "entropy="];
+    for source in [["--config-json", "jobs.json"], ["--playbooks", "playbooks"]] {
+        let before = folder.contents("datamodel_metadata", &[]).map_or(0, |contents| contents.rows.len());
+        folder.run(&["load", "views.csv"]).done("load").expect("loaded");
+        let said = folder.run(&[&["run"], &source[..]].concat()).done("run").expect("a run");
+        assert!(said.stderr.contains("01-stored-procedures.sql is left out: there is no such file"), "{}", said.stderr);
+        assert_eq!(count(&folder, "datamodel_metadata", &own), before + 1, "one main");
+        assert_eq!(rows(&folder, "derived.my_users", &own), ["u1|3", "u2|2"], "main ran after what stages");
+    }
+    // Where a user's SQL calls what the set-up step makes, its file runs if it is there, once, before it is called.
+    folder.write("sql/users.sql", "SELECT derived.twice(1)");
+    let calls = "sql/users.sql:1: warning: calls derived.tidy, which no step makes; there is no standard/00-setup";
+    let lint = folder.run(&["lint", "--playbooks", "playbooks"]).done("lint");
+    assert!(lint.is_err(), "stage.sql writes to the input");
+    std::fs::remove_file(folder.path().join("playbooks/00-stage.yml.tmpl")).expect("removed");
+    playbook("04-users", &[("users", "users.sql")]);
+    folder.write("sql/users.sql", "CALL derived.tidy(1)");
+    let lint = folder.run(&["lint", "--playbooks", "playbooks"]).done("lint").expect("a warning alone");
+    assert!(lint.stdout.contains(calls), "{}", lint.stdout);
+    let file = "sql/standard/00-setup/01-main/01-stored-procedures.sql";
+    folder.write(file, "CREATE OR REPLACE PROCEDURE {{.output_schema}}.tidy(x INT64) BEGIN SELECT x; END;");
+    let lint = folder.run(&["lint", "--playbooks", "playbooks"]).done("lint").expect("nothing found");
+    assert!(lint.stdout.ends_with("0 errors, 0 warnings\n"), "{}", lint.stdout);
+    let planned = folder.run(&["plan", "--playbooks", "playbooks"]).done("plan").expect("a plan");
+    assert_eq!(plan_names(&planned), ["01-sessions-main", "main", "04-users", "complete"]);
+    folder.write("sql/users.sql", "SELECT 1");
+    let planned = folder.run(&["plan", "--playbooks", "playbooks"]).done("plan").expect("a plan");
+    assert_eq!(plan_names(&planned), ["main", "04-users", "complete"], "nobody needs it");
+}
+
+#[test]
+fn a_custom_module_s_tables_are_its_own() {
+    let folder = Folder::new();
+    let playbook = |targets: &str| {
+        format!(
+            "targets: [{{type: {targets}}}]\nvariables: {{scratch_schema: scratch, output_schema: derived, entropy: _x}}\nsteps: [{{name: own, queries: [{{name: own, file: own.sql, template: true}}]}}]\n"
+        )
+    };
+    for warehouse in WAREHOUSES {
+        folder.write("AA-own.yml", &playbook(warehouse));
+        folder.write(
+            "own.sql",
+            "DROP TABLE IF EXISTS {{.scratch_schema}}.clicks_staged{{.entropy}};\n\
+             CREATE TABLE {{.scratch_schema}}.clicks_staged{{.entropy}} AS SELECT page_view_id FROM {{.scratch_schema}}.page_views_staged{{.entropy}};\n\
+             DELETE FROM {{.scratch_schema}}.events_staged{{.entropy}} WHERE TRUE;\n\
+             DELETE FROM {{.output_schema}}.base_event_id_manifest{{.entropy}} WHERE TRUE;\n\
+             DELETE FROM mine.sessions WHERE TRUE",
+        );
+        let said = folder.run(&["lint", "--playbook", "AA-own.yml"]).done("lint").expect("nothing found");
+        assert!(said.stdout.ends_with("0 errors, 0 warnings\n"), "{warehouse}: {}", said.stdout);
+        for (table, severity) in [
+            ("scratch.page_views_staged_x", "error"),
+            ("derived.sessions_x", "error"),
+            ("DERIVED.SESSIONS", "error"),
+            ("sessions_x", "error"),
+            ("derived.datamodel_metadata_x", "error"),
+            ("scratch.sessions_userid_manifest_staged_x", "error"),
+            ("scratch.sessions_this_run_x", "warning"),
+        ] {
+            folder.write("own.sql", &format!("SELECT 1;\nDELETE FROM {table} WHERE TRUE"));
+            let said = folder.run(&["lint", "--playbook", "AA-own.yml"]);
+            let line = format!("own.sql:2: {severity}: writes to");
+            assert!(said.stdout.contains(&line), "{warehouse} {table}: {}", said.stdout);
+        }
+    }
+}
+
+#[test]
+fn scalars_and_layouts_reach_the_sql_as_they_are_written() {
+    let folder = Folder::new();
+    folder.write(
+        "pb.yml",
+        ":targets:\n- :type: postgres\n:variables:\n  :country: {{or .country \"NO\"}}\n  :flag: y\n  :account: 17841400008460056123\n  :longer: 340282366920938463463374607431768211456\n\
+         :steps:\n- :name: s\n  :queries:\n    - :name: q\n      :file: q.sql\n      :template: true\n",
+    );
+    folder.write("q.sql", "SELECT '{{.country}}', '{{.flag}}', '{{.account}}', '{{.longer}}', '{{nowWithFormat \"MST Z07:00 -07 Monkey\"}}'");
+    let planned = |zone: &str, variables: &[&str]| {
+        let mut command = folder.command(&[&["plan", "--playbook", "pb.yml"], variables].concat());
+        let said: Said = command.env("TZ", zone).output().expect("starts").into();
+        said.done("plan").expect("a plan").stdout
+    };
+    let numbers = "'17841400008460056123', '340282366920938463463374607431768211456'";
+    assert!(planned("UTC", &[]).contains(&format!("SELECT 'NO', 'y', {numbers}, 'UTC Z +00 Monkey'")));
+    let given = planned("Asia/Kolkata", &["--var", "country=no", "--var", "account=99999999999999999999"]);
+    assert!(given.contains("SELECT 'no', 'y', '99999999999999999999'"), "{given}");
+    assert!(given.contains("'IST +05:30 +05 Monkey'"), "{given}");
+}
+
+#[test]
 fn another_warehouse_s_playbook_needs_the_target_s_name() {
     let folder = folder("snowflake");
     refused(
@@ -540,7 +666,9 @@ fn an_imported_configuration_does_the_same() {
     {
         assert!(written.contains(line), "{line}: {written}");
     }
-    refused(&folder.run(&["import", "playbooks"]), 2, &["websessions.toml exists", "--force"]);
+    // Again: it is all there.
+    folder.run(&["import", "playbooks"]).done("import").expect("imported");
+    assert_eq!(std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written"), written);
     folder.write("websessions.toml", &written.replace("type = \"postgres\"", "type = \"duckdb\""));
     folder.run(&["run", "--page-views", "views.csv"]).done("run").expect("a run");
     the_custom_table_is_right(&folder, &[]);
@@ -554,6 +682,80 @@ fn an_imported_configuration_does_the_same() {
     let written = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written");
     assert!(!written.contains("s3cret") && !said.stdout.contains("s3cret"), "{written}{}", said.stdout);
     assert!(written.contains("WAREHOUSE_PASSWORD") && said.stdout.contains("not carried over: the target's password"));
+}
+
+#[test]
+fn import_adds_to_a_file_and_leaves_what_stands_there() {
+    let folder = portable();
+    let own = "# Ours.\n[variables]\ncleanup_mode = \"debug\" # to look at\n\n[target.server]\ntype = \"postgres\"\nhost = \"db\"\n\n\
+               [[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n";
+    let path = folder.write("websessions.toml", own);
+    let said = folder.run(&["import", "playbooks"]).done("import").expect("imported");
+    assert!(said.stdout.contains("kept as the file has it: variables.cleanup_mode"), "{}", said.stdout);
+    let written = std::fs::read_to_string(&path).expect("written");
+    for line in [
+        "# Ours.",
+        "cleanup_mode = \"debug\" # to look at",
+        "entropy = \"_test\"",
+        "host = \"db\"",
+        "name = \"own\"",
+        "name = \"AA-engagement\"",
+    ] {
+        assert_eq!(written.matches(line).count(), 1, "{line}: {written}");
+    }
+    assert_eq!(written.matches("[target.").count(), 1, "the only target of that type: {written}");
+    folder.run(&["import", "--force", "playbooks"]).done("import").expect("imported");
+    assert!(std::fs::read_to_string(&path).expect("written").contains("cleanup_mode = \"all\""));
+    folder.write("own.sql", "SELECT 1");
+    folder.run(&["lint"]).done("lint").expect("what was written is read");
+    // Another warehouse's target stands beside it, and nothing else runs than before.
+    folder.write("websessions.toml", "[target.laptop]\ntype = \"duckdb\"\n");
+    folder.run(&["import", "playbooks"]).done("import").expect("imported");
+    let written = std::fs::read_to_string(&path).expect("written");
+    assert!(written.contains("default_target = \"laptop\"") && written.contains("[target.default]"), "{written}");
+    folder.run(&["run", "--page-views", "views.csv"]).done("run").expect("a run");
+    the_custom_table_is_right(&folder, &[]);
+    folder.write("websessions.toml", "[variables\n");
+    refused(&folder.run(&["import", "playbooks"]), 2, &["websessions.toml: "]);
+}
+
+#[test]
+fn import_keeps_what_changes_as_a_template_and_writes_to_stdout() {
+    let folder = portable();
+    std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
+    let custom = std::fs::read_to_string(folder.path().join("playbooks/AA-engagement.yml.tmpl")).expect("read");
+    let changing = "  day: {{nowWithFormat \"2006-01-02\"}}\n  who: \"by {{systemEnv \"NOBODY_SET_THIS\" | printf \"%q\"}}\"\n  channels:";
+    folder.write(
+        "playbooks/AA-engagement.yml.tmpl",
+        &custom.replace("  channels:", changing).replace("  password:", "  password: {{systemEnv \"OUR_SECRET\"}}"),
+    );
+    folder.write("sql/custom/04-script.sql", "SELECT '{{.day}}', '{{.who}}'");
+    let said = folder.run(&["--config", "-", "import", "playbooks"]).done("import").expect("imported");
+    assert!(!folder.path().join("-").exists() && !folder.path().join("websessions.toml").exists());
+    assert!(said.stderr.contains("read: playbooks") && said.stderr.contains("not carried over"), "{}", said.stderr);
+    let table: toml::Table = said.stdout.parse().expect("stdout is the file");
+    let variables = &table["custom"][0]["variables"];
+    assert_eq!(variables["day"].as_str(), Some("{{nowWithFormat \"2006-01-02\"}}"));
+    assert_eq!(variables["who"].as_str(), Some("by {{systemEnv \"NOBODY_SET_THIS\" | printf \"%q\"}}"));
+    folder.write("websessions.toml", &said.stdout);
+    let planned = folder.run(&["plan", "--dialect", "duckdb"]).done("plan").expect("a plan").stdout;
+    assert!(planned.contains("'by \"\"'") && !planned.contains("{{"), "{planned}");
+
+    // Of a tree, what belongs to the other standard modules is named, folder by folder.
+    let folder = tree("postgres");
+    let said = folder.run(&["import", "playbooks"]).done("import").expect("imported").stdout;
+    for line in [
+        "read: playbooks/standard/03-sessions",
+        "read: playbooks/custom/01-engagement",
+        "not carried over: playbooks/standard/01-base/01-base-main.yml.tmpl: it belongs to another standard module",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let written = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written");
+    assert!(
+        written.contains("sql/custom/01-engagement/01-engagement.sql") && !written.contains("XX-destroy"),
+        "{written}"
+    );
 }
 
 #[test]

@@ -182,7 +182,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         playbooks: Playbooks,
     },
-    /// Write the websessions.toml that does what a folder of playbooks does
+    /// Write the websessions.toml that does what a folder of playbooks does, or add to it; '--config -' writes to stdout
     Import {
         /// The folder of playbooks
         #[arg(value_name = "DIR")]
@@ -190,7 +190,7 @@ pub(crate) enum Command {
         /// Folder that the files of queries are in [default: the playbook's, or a folder sql beside one above it]
         #[arg(long, value_name = "DIR")]
         sqlroot: Option<PathBuf>,
-        /// Overwrite an existing file
+        /// Take the playbooks' values where an existing file has others
         #[arg(long)]
         force: bool,
     },

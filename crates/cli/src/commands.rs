@@ -70,7 +70,9 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Resume { playbooks, waiting } => invoke(playbooks, Purpose::Run)?.resume(*waiting).await,
         Command::Main { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Main, *waiting).await,
         Command::Complete { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Complete, *waiting).await,
-        Command::Destroy { yes, playbooks, waiting } => invoke(playbooks, Purpose::Destroy)?.destroy(*yes, *waiting).await,
+        Command::Destroy { yes, playbooks, waiting } => {
+            invoke(playbooks, Purpose::Destroy)?.destroy(*yes, *waiting).await
+        }
         Command::Load { files, waiting } => invoke(none, Purpose::Run)?.load(files, *waiting).await,
         Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
         Command::Plan { phase, dialect, split, estimate, playbooks, selection } => {

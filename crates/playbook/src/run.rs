@@ -143,7 +143,11 @@ impl Planner<'_> {
                 if before.iter().any(|(other, _)| *other == file) {
                     continue;
                 }
-                let values = set_up_values(playbook, &self.shared);
+                let mut values = set_up_values(playbook, &self.shared);
+                // Only to see what it makes: if it is needed, what is missing is said.
+                while let Some(missing) = missing_variable(&file, &values).filter(|_| query.template) {
+                    values.insert(missing, Value::String(String::new()));
+                }
                 let script = Script::read(&file, query.template.then_some(&values))?;
                 let made = Words::of(&script.sql, self.dialect).makes();
                 let names: Vec<&String> = made.iter().filter_map(|name| name.last()).collect();

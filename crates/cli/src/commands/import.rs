@@ -4,29 +4,33 @@ use crate::arguments::{Global, OutputFormat};
 use crate::configuration::{FILE_NAME, assignments, write};
 use crate::output;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use toml_edit::{DocumentMut, Item};
 use websessions_core::error::Error;
 use websessions_core::plan::Phase;
-use websessions_playbook::{Part, Playbook, Purpose, find_file, from_directory};
+use websessions_playbook::{Part, Playbook, find_file, from_directory_unsettled};
 
 /// Settings that must not stand in a file: their environment variables.
 const SECRETS: &[(&str, &str)] =
     &[("password", "WAREHOUSE_PASSWORD"), ("private_key_passphrase", "WAREHOUSE_KEY_PASSPHRASE")];
 
-/// Writes it, and says what it could not carry over.
+/// Where the configuration goes to standard output.
+const TO_OUTPUT: &str = "-";
+
+/// Writes it, or merges it into the file that is there, and says what it could not carry over.
 pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>, force: bool) -> Result<(), Error> {
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
-    if path.exists() && !force {
-        return Err(Error::Configuration {
-            message: format!("{} exists", path.display()),
-            hint: Some("--force overwrites it".to_owned()),
-        });
+    let playbooks = from_directory_unsettled(directory, &assignments(global)?)?;
+    let mut left: Vec<String> = Vec::new();
+    for playbook in &playbooks {
+        left.extend(playbook.warnings.iter().map(|warning| format!("{}: {warning}", playbook.path.display())));
     }
-    let playbooks = from_directory(directory, Purpose::Run, &assignments(global)?)?;
-    let mut left = Vec::new();
     let mut table = toml::Table::new();
     let variables = variables(&playbooks, &mut left)?;
-    table.insert("variables".to_owned(), toml::Value::Table(variables));
+    if !variables.is_empty() {
+        table.insert("variables".to_owned(), toml::Value::Table(variables));
+    }
     if let Some(target) = target(&playbooks, &mut left) {
         table.insert("target".to_owned(), toml::Value::Table(target));
     }
@@ -35,18 +39,135 @@ pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
     if !custom.is_empty() {
         table.insert("custom".to_owned(), toml::Value::Array(custom));
     }
-    let text = format!("# Made from the playbooks in {}.\n\n{table}", directory.display());
+    let mut kept = Vec::new();
+    let text = if path != Path::new(TO_OUTPUT) && path.exists() {
+        merged(&path, &table, force, &mut kept)?
+    } else {
+        format!("# Made from the playbooks in {}.\n\n{table}", directory.display())
+    };
+    let folders: BTreeSet<String> =
+        playbooks.iter().filter_map(|playbook| Some(playbook.path.parent()?.display().to_string())).collect();
+    if path == Path::new(TO_OUTPUT) {
+        output::data(&text)?;
+        for note in notes(&folders, &kept, &left) {
+            output::talk(&note);
+        }
+        return Ok(());
+    }
     write(&path, &text)?;
     match global.output {
-        OutputFormat::Json => output::json(&json!({ "written": path, "not_carried_over": left }))?,
+        OutputFormat::Json => {
+            output::json(&json!({ "written": path, "read": folders, "kept": kept, "not_carried_over": left }))
+        }
         OutputFormat::Text => {
             output::data(&format!("wrote {}\n", path.display()))?;
-            for one in left {
-                output::data(&format!("not carried over: {one}\n"))?;
-            }
+            notes(&folders, &kept, &left).iter().try_for_each(|note| output::data(&format!("{note}\n")))
         }
     }
-    Ok(())
+}
+
+/// What there is to say of it, a line each.
+fn notes(folders: &BTreeSet<String>, kept: &[String], left: &[String]) -> Vec<String> {
+    let folders = folders.iter().map(|folder| format!("read: {folder}"));
+    let kept = kept.iter().map(|one| format!("kept as the file has it: {one}; --force takes the playbooks'"));
+    folders.chain(kept).chain(left.iter().map(|one| format!("not carried over: {one}"))).collect()
+}
+
+/// The file with what the playbooks add to it. What both have stays as the file has it, unless forced.
+fn merged(path: &Path, imported: &toml::Table, force: bool, kept: &mut Vec<String>) -> Result<String, Error> {
+    let wrong = |problem: String| Error::configuration(format!("{}: {}", path.display(), problem.trim_end()));
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::File { path: path.display().to_string(), source })?;
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| wrong(error.to_string()))?;
+    let imported: DocumentMut =
+        imported.to_string().parse().map_err(|error: toml_edit::TomlError| wrong(error.to_string()))?;
+    let mut merge = Merge { force, kept };
+    for (key, item) in imported.iter() {
+        match (key, document.get_mut(key)) {
+            (_, None) => drop(document.insert(key, item.clone())),
+            ("target", Some(own)) => {
+                let only = merge.targets(own, item).map_err(wrong)?;
+                if let Some(only) = only.filter(|_| !document.contains_key("default_target")) {
+                    document.insert("default_target", toml_edit::value(only));
+                }
+            }
+            ("custom", Some(own)) => merge.modules(own, item).map_err(wrong)?,
+            (key, Some(own)) => merge.tables(key, own, item).map_err(wrong)?,
+        }
+    }
+    Ok(document.to_string())
+}
+
+struct Merge<'a> {
+    /// Whether the playbooks' values take the place of the file's.
+    force: bool,
+    /// What stays though the playbooks have something else.
+    kept: &'a mut Vec<String>,
+}
+
+impl Merge<'_> {
+    fn tables(&mut self, place: &str, own: &mut Item, imported: &Item) -> Result<(), String> {
+        let own = own.as_table_like_mut().ok_or_else(|| format!("{place} must be a table"))?;
+        for (key, item) in imported.as_table_like().into_iter().flat_map(toml_edit::TableLike::iter) {
+            // The two names of one variable don't stand beside each other.
+            let key = if key == "upsert_lookback_days" && own.contains_key("upsert_lookback") {
+                "upsert_lookback"
+            } else {
+                key
+            };
+            let is_same = |own: &Item| own.to_string().trim() == item.to_string().trim();
+            match own.get_mut(key) {
+                None => drop(own.insert(key, item.clone())),
+                Some(own) if is_same(own) => {}
+                Some(own) if self.force => *own = item.clone(),
+                Some(_) => self.kept.push(format!("{place}.{key}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// A target goes into the one of its name, or the only one of its type. Gives the name of the one that was alone.
+    fn targets(&mut self, own: &mut Item, imported: &Item) -> Result<Option<String>, String> {
+        let own = own.as_table_like_mut().ok_or("target must be tables, [target.NAME]")?;
+        let type_of = |item: &Item| item.get("type").and_then(Item::as_str).map(str::to_owned);
+        let mut alone = None;
+        for (name, item) in imported.as_table_like().into_iter().flat_map(toml_edit::TableLike::iter) {
+            let of_type: Vec<String> = own
+                .iter()
+                .filter(|(_, other)| type_of(other) == type_of(item))
+                .map(|(name, _)| name.to_owned())
+                .collect();
+            let into = match of_type.as_slice() {
+                _ if own.contains_key(name) => name.to_owned(),
+                [only] => only.clone(),
+                _ => name.to_owned(),
+            };
+            match own.get_mut(&into) {
+                Some(target) => self.tables(&format!("target.{into}"), target, item)?,
+                None => {
+                    let names: Vec<String> = own.iter().map(|(name, _)| name.to_owned()).collect();
+                    alone = names.first().filter(|_| names.len() == 1).cloned();
+                    own.insert(name, item.clone());
+                }
+            }
+        }
+        Ok(alone)
+    }
+
+    fn modules(&mut self, own: &mut Item, imported: &Item) -> Result<(), String> {
+        let own = own.as_array_of_tables_mut().ok_or("custom must be an array of tables, [[custom]]")?;
+        for module in imported.as_array_of_tables().into_iter().flatten() {
+            let name = module.get("name").and_then(Item::as_str).unwrap_or_default();
+            let position = own.iter().position(|other| other.get("name").and_then(Item::as_str) == Some(name));
+            match position.and_then(|position| own.get_mut(position)) {
+                None => own.push(module.clone()),
+                Some(other) if other.to_string().trim() == module.to_string().trim() => {}
+                Some(other) if self.force => *other = module.clone(),
+                Some(_) => self.kept.push(format!("the custom module {name}")),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The variables of main and complete. Where they differ in one, the phase that it is for counts.
@@ -82,14 +203,19 @@ fn target(playbooks: &[Playbook], left: &mut Vec<String>) -> Option<toml::Table>
     let mut table = toml::Table::new();
     table.insert("type".to_owned(), target.backend?.into());
     for (name, value) in target.settings() {
-        let value = match SECRETS.iter().find(|(secret, _)| *secret == name) {
-            Some((_, variable)) => {
+        let value = match (of_environment(&value), SECRETS.iter().find(|(secret, _)| *secret == name)) {
+            (Some(variable), _) => toml::Value::Table(toml::Table::from_iter([("env".to_owned(), variable.into())])),
+            _ if value.contains("{{") => {
+                left.push(format!("the target's {name}: it is a template there, {value}"));
+                continue;
+            }
+            (None, Some((_, variable))) => {
                 left.push(format!(
                     "the target's {name}: a secret stays out of the file; set the environment variable {variable}"
                 ));
                 toml::Value::Table(toml::Table::from_iter([("env".to_owned(), (*variable).into())]))
             }
-            None => value.into(),
+            (None, None) => value.into(),
         };
         table.insert(name, value);
     }
@@ -99,6 +225,13 @@ fn target(playbooks: &[Playbook], left: &mut Vec<String>) -> Option<toml::Table>
     Some(toml::Table::from_iter([(name.to_owned(), toml::Value::Table(table))]))
 }
 
+/// The variable of the environment that a setting is taken from, if that is all that it is.
+fn of_environment(value: &str) -> Option<&str> {
+    let name = value.strip_prefix("{{systemEnv \"")?.strip_suffix("\"}}")?;
+    (!name.contains(['"', '{'])).then_some(name)
+}
+
+/// The custom modules that run between main and complete.
 fn custom(
     playbooks: &[Playbook],
     sql_root: Option<&Path>,
@@ -106,11 +239,27 @@ fn custom(
     left: &mut Vec<String>,
 ) -> Result<Vec<toml::Value>, Error> {
     let mut modules = Vec::new();
+    let has_main = playbooks.iter().any(|playbook| playbook.phases().contains(&Phase::Main));
+    let mut main_has_run = !has_main;
     for playbook in playbooks {
+        main_has_run |= playbook.phases().contains(&Phase::Main);
+        let runs_elsewhere = match (playbook.phases().is_empty() && playbook.is_standard(), main_has_run) {
+            (true, _) => Some("it belongs to another standard module, which runs as playbooks do"),
+            (false, false) => Some("it runs before main, and custom modules run after it"),
+            (false, true) => None,
+        };
+        if let Some(why) = runs_elsewhere {
+            left.push(format!("{}: {why}", playbook.path.display()));
+            continue;
+        }
         for part in playbook.parts()? {
             let Part::Scripts(steps) = part else { continue };
             let mut files = Vec::new();
             for query in steps.iter().flat_map(|step| &step.queries) {
+                if query.is_set_up() && find_file(&playbook.path, &query.file, sql_root).is_err() {
+                    left.push(format!("{}: {}, which is not there", playbook.path.display(), query.file));
+                    continue;
+                }
                 let file = find_file(&playbook.path, &query.file, sql_root)?;
                 let holds_braces = std::fs::read_to_string(&file).is_ok_and(|text| text.contains("{{"));
                 if !query.template && holds_braces {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use websessions_core::error::Error;
 use websessions_core::variables::{VARIABLES, Variables, check_name};
-use websessions_playbook::Playbook;
+use websessions_playbook::{Playbook, rendered_value};
 
 const ENVIRONMENT: &str = "WEBSESSIONS_";
 /// Settings of the target: `WEBSESSIONS_TARGET_MEMORY_LIMIT`.
@@ -94,7 +94,9 @@ fn of_file(file: &File) -> Result<Layer, Error> {
     let mut values = BTreeMap::new();
     for (name, value) in &file.variables {
         check_name(name).map_err(in_file)?;
-        values.insert(name.clone(), serde_json::to_value(value).unwrap_or(Value::Null));
+        let value = serde_json::to_value(value).unwrap_or(Value::Null);
+        let place = format!("{}: [variables]: {name}", file.path.display());
+        values.insert(name.clone(), rendered_value(&place, &value)?);
     }
     // Said at once, so that the error names the file; the environment and flags may still override.
     Variables::from_values(&values).map_err(in_file)?;
