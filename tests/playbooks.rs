@@ -681,6 +681,13 @@ fn an_imported_configuration_does_the_same() {
     let said = said.done("import").expect("imported");
     let written = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written");
     assert!(!written.contains("s3cret") && !said.stdout.contains("s3cret"), "{written}{}", said.stdout);
+    assert!(written.contains("password = { env = \"WAREHOUSE_PASSWORD\" }"), "{written}");
+    let main = std::fs::read_to_string(folder.path().join("playbooks/01-sessions-main.yml.tmpl")).expect("read");
+    let main = main.replace("{{systemEnv \"WAREHOUSE_PASSWORD\"}}", "s3cret");
+    folder.write("playbooks/01-sessions-main.yml.tmpl", &main);
+    let said = folder.run(&["--config", "other.toml", "import", "playbooks"]).done("import").expect("imported");
+    let written = std::fs::read_to_string(folder.path().join("other.toml")).expect("written");
+    assert!(!written.contains("s3cret") && !said.stdout.contains("s3cret"), "{written}{}", said.stdout);
     assert!(written.contains("WAREHOUSE_PASSWORD") && said.stdout.contains("not carried over: the target's password"));
 }
 
@@ -696,7 +703,7 @@ fn import_adds_to_a_file_and_leaves_what_stands_there() {
     for line in [
         "# Ours.",
         "cleanup_mode = \"debug\" # to look at",
-        "entropy = \"_test\"",
+        "ends_run = true",
         "host = \"db\"",
         "name = \"own\"",
         "name = \"AA-engagement\"",

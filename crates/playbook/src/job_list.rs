@@ -46,7 +46,8 @@ pub fn from_job_list(
     };
     let text = crate::files::read(file)?;
     let data = serde_json::from_str::<JobList>(&text).map_err(|error| wrong(error.to_string()))?.data;
-    if data.enabled == Some(false) {
+    let is_enabled = data.enabled != Some(false);
+    if !is_enabled && purpose != Purpose::Look {
         return Err(wrong("it is not enabled".to_owned()));
     }
     if data.playbooks.is_empty() {
@@ -65,6 +66,9 @@ pub fn from_job_list(
                 .wrong(format!("its target is a {backend}, but the job list says {storage:?}"), "mend one of them"));
         }
         playbooks.push(playbook);
+    }
+    if let Some(first) = playbooks.first_mut().filter(|_| !is_enabled) {
+        first.warnings.push(format!("{} lists it, and is not enabled: it does not run", file.display()));
     }
     // To look at a list, what it is for is known by what it lists.
     let destroys = playbooks.iter().any(Playbook::destroys);

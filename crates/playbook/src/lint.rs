@@ -7,7 +7,7 @@ use crate::run::{missing_variable, set_up_values, shared_variables};
 use crate::script::{CustomModule, Script};
 use crate::sql::{Name, Words, tables_written};
 use crate::template::uses;
-use crate::variables::stray;
+use crate::variables::{odd_set_ups, stray};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,12 +55,11 @@ pub fn lint(
     if let Some((playbook, problem)) = stray(playbooks) {
         lint.note(&playbook.path.display().to_string(), None, Severity::Error, problem);
     }
+    for (playbook, problem) in odd_set_ups(playbooks) {
+        lint.note(&playbook.path.display().to_string(), None, Severity::Warning, problem);
+    }
     lint.shared = shared_variables(playbooks);
     for playbook in playbooks {
-        let others = playbooks.iter().filter(|other| !other.is_set_up());
-        if let Some(problem) = others.filter(|_| playbook.is_set_up()).find_map(|other| playbook.differs_from(other)) {
-            lint.note(&playbook.path.display().to_string(), None, Severity::Warning, problem);
-        }
         lint.playbook(playbook, sql_root);
     }
     lint.problems()
@@ -158,9 +157,14 @@ impl<'a> Lint<'a> {
     fn error(&mut self, file: &str, error: &Error) {
         let text = error.to_string();
         let rest = text.strip_prefix(&format!("{file}:")).unwrap_or(&text);
-        let (line, message) = match rest.split_once(':') {
-            Some((line, message)) if line.parse::<usize>().is_ok() => (line.parse().ok(), message),
-            _ => (None, rest),
+        let numbered = |text: &str| -> Option<(usize, String)> {
+            let (number, rest) = text.split_once(':')?;
+            Some((number.parse().ok()?, rest.to_owned()))
+        };
+        let (line, message) = match numbered(rest) {
+            // A column may stand behind the line.
+            Some((line, rest)) => (Some(line), numbered(&rest).map_or(rest, |(_, message)| message)),
+            None => (None, rest.to_owned()),
         };
         self.note(file, line, Severity::Error, message.trim().to_owned());
     }

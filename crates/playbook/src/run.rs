@@ -6,7 +6,7 @@ use crate::playbook::{Playbook, PlaybookStep, Query};
 use crate::script::Script;
 use crate::sql::Words;
 use crate::template::uses;
-use crate::variables::stray;
+use crate::variables::{odd_set_ups, stray};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -36,12 +36,13 @@ pub fn run_of<'a>(playbooks: &'a [Playbook], sql_root: Option<&Path>, dialect: &
     if let Some((playbook, problem)) = stray(playbooks) {
         return Err(playbook.wrong(problem, "the playbooks of one run are about the same tables"));
     }
+    let odd = odd_set_ups(playbooks).into_iter();
     let mut planner = Planner {
         sql_root,
         dialect,
         shared: shared_variables(playbooks),
         set_up: BTreeSet::new(),
-        warnings: Vec::new(),
+        warnings: odd.map(|(playbook, problem)| format!("{}: {problem}", playbook.path.display())).collect(),
     };
     let mut work = Vec::new();
     let mut beside_model = Vec::new();

@@ -76,3 +76,10 @@ pub fn stray(playbooks: &[Playbook]) -> Option<(&Playbook, String)> {
     }
     None
 }
+
+/// Playbooks that only set up, and are about other tables than one that doesn't: perhaps not what was meant.
+pub(crate) fn odd_set_ups(playbooks: &[Playbook]) -> Vec<(&Playbook, String)> {
+    let (set_ups, others): (Vec<_>, Vec<_>) = playbooks.iter().partition(|playbook| playbook.is_set_up());
+    let differs = |playbook: &Playbook| others.iter().find_map(|other| playbook.differs_from(other));
+    set_ups.into_iter().filter_map(|playbook| Some((playbook, differs(playbook)?))).collect()
+}
