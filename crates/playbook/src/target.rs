@@ -113,11 +113,10 @@ pub(crate) fn backend_of(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::playbook::Playbook;
-    use std::path::Path;
 
     fn target(text: &str) -> Target {
-        Playbook::parse(Path::new("a.yml"), text, &BTreeMap::new()).expect("read").targets.remove(0)
+        let read = crate::yaml::read(text).expect("YAML");
+        Target::read(read["targets"][0].as_object().expect("a table")).expect("a target")
     }
 
     #[test]

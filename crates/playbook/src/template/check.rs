@@ -1,7 +1,7 @@
 //! What Go refuses in a template, and the parser here doesn't.
 //! Source: <https://pkg.go.dev/text/template>.
 
-use super::{MARK, Marker};
+use super::mark::{MARK, Marker};
 use gotmpl::TemplateError;
 use gotmpl::parse::{BranchNode, Expr, ListNode, Node, Parser, PipeNode, Pos, TemplateNode};
 use std::collections::BTreeSet;

@@ -1,8 +1,9 @@
 //! The functions that templates have: those of playbooks, and Go's own that make text, within the budget.
 
 use super::layout::Moment;
+use super::mark::MARK;
 use super::printf::{sprint, sprintf};
-use super::{MARK, STEP, Work};
+use super::work::{STEP, Work};
 use gotmpl::{Template, TemplateError, Value};
 
 type Function = fn(&[Value]) -> gotmpl::Result<Value>;

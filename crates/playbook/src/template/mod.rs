@@ -8,57 +8,34 @@ mod functions;
 #[cfg(test)]
 mod go_answers;
 mod layout;
+mod mark;
 mod printf;
+mod uses;
+mod work;
+
+pub(crate) use dynamic::Kept;
+pub use mark::Rendered;
+pub use uses::Use;
 
 use check::{check_ends, check_tree};
-pub(crate) use dynamic::Kept;
 use functions::{FUNCTIONS, TEXT_FUNCTIONS, text_function};
-use gotmpl::parse::{ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, PipeNode, Pos, TemplateNode, TextNode};
 use gotmpl::{Template, TemplateError, Value as GoValue};
+use mark::{AT, MARK, Marker, PRINTED, without_marks};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use uses::uses_of_list;
 use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
+use work::{STEP, Work, too_much};
 
 /// The largest template that is read, in bytes.
 pub const LARGEST_TEMPLATE: usize = 1 << 20;
 
-/// The work that one rendering may do: bytes that are written or joined, and `STEP` for each action that is run.
-const BUDGET: usize = 64 << 20;
-const STEP: usize = 64;
-
 /// The largest result, in bytes.
 const LARGEST_RESULT: usize = 16 << 20;
-
-/// Noncharacters, which no text has, around the number of a template's line.
-const MARK: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
-
-/// A function of ours that stands before each action, and one behind each that prints.
-const AT: &str = "_at";
-const PRINTED: &str = "_printed";
-
-/// A rendered template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    /// The text.
-    pub text: String,
-    /// For each line of the text, the line of the template that it comes from, from 1.
-    pub lines: Vec<usize>,
-}
-
-/// A variable that a template reads.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Use {
-    /// Its name.
-    pub name: String,
-    /// The template's line, from 1.
-    pub line: usize,
-    /// Whether it is printed as it is, so that it must be set.
-    pub printed: bool,
-}
 
 /// Renders a template. `file` is for its errors.
 pub fn render(file: &Path, template: &str, variables: &BTreeMap<String, Value>) -> Result<Rendered, Error> {
@@ -85,7 +62,7 @@ fn rendered(
     let failed = |error: &TemplateError| failed(file, error, work.line.load(Ordering::Relaxed));
     let parsed = parse(template, &work, variables).map_err(|error| failed(&error))?;
     let names: Vec<String> = parsed.templates().into_iter().map(str::to_owned).collect();
-    let marker = Marker { kept, ..Marker::new(template) };
+    let marker = Marker::new(template).keeping(kept);
     let marked = names.iter().filter_map(|name| Some((name, marker.list(parsed.lookup(name)?)))).collect::<Vec<_>>();
     let main_is_empty = !names.iter().any(|name| name == MAIN);
     let prepared = marked.into_iter().fold(parsed.clone(), |parsed, (name, tree)| parsed.add_parse_tree(name, tree));
@@ -115,26 +92,6 @@ pub fn uses(file: &Path, template: &str) -> Result<Vec<Use>, Error> {
 
 /// The name of the whole template among those that it defines.
 const MAIN: &str = "template";
-
-#[derive(Default)]
-struct Work {
-    done: AtomicUsize,
-    /// The line of the action that is run.
-    line: AtomicUsize,
-}
-
-impl Work {
-    fn charge(&self, amount: usize) -> gotmpl::Result<()> {
-        if self.done.fetch_add(amount, Ordering::Relaxed).saturating_add(amount) > BUDGET {
-            return Err(too_much());
-        }
-        Ok(())
-    }
-}
-
-fn too_much() -> TemplateError {
-    TemplateError::Exec("the template asks for too much work or text".to_owned())
-}
 
 fn parse(template: &str, work: &Arc<Work>, variables: &BTreeMap<String, Value>) -> gotmpl::Result<Template> {
     if template.len() > LARGEST_TEMPLATE {
@@ -233,168 +190,6 @@ impl std::fmt::Write for Bounded {
         self.text.push_str(text);
         Ok(())
     }
-}
-
-/// Takes the marks out of a text, and notes for each line the first line of the template that has a part in it.
-fn without_marks(marked: &str) -> Rendered {
-    let mut text = String::with_capacity(marked.len());
-    let (mut lines, mut last, mut here) = (Vec::new(), 1, None);
-    let mut rest = marked;
-    while let Some(character) = rest.chars().next() {
-        if character == MARK[0]
-            && let Some(end) = rest.find(MARK[1])
-        {
-            last = rest[character.len_utf8()..end].parse().unwrap_or(last);
-            here = here.or(Some(last));
-            rest = &rest[end + MARK[1].len_utf8()..];
-            continue;
-        }
-        text.push(character);
-        rest = &rest[character.len_utf8()..];
-        if character == '\n' {
-            lines.push(here.take().unwrap_or(last));
-        }
-    }
-    if !text.is_empty() && !text.ends_with('\n') {
-        lines.push(here.unwrap_or(last));
-    }
-    Rendered { text, lines }
-}
-
-fn mark(line: usize) -> Node {
-    Node::Text(TextNode { pos: Pos::new(0, line), text: format!("{}{line}{}", MARK[0], MARK[1]).into() })
-}
-
-/// An action that says where we are.
-fn at(line: usize) -> Node {
-    let pos = Pos::new(0, line);
-    let line = gotmpl::parse::Number::Int(i64::try_from(line).unwrap_or(0));
-    let command = CommandNode { pos, args: vec![Expr::Identifier(pos, AT.into()), Expr::Number(pos, line)] };
-    let pipe = PipeNode { pos, decl: Vec::new(), commands: vec![command], is_assign: false };
-    Node::Action(ActionNode { pos, pipe })
-}
-
-/// Puts marks into a parsed template.
-struct Marker<'a> {
-    template: &'a str,
-    /// Where each line begins.
-    starts: Vec<usize>,
-    /// Where actions that print what changes are kept, if they are not to be rendered.
-    kept: Option<&'a Kept>,
-}
-
-impl<'a> Marker<'a> {
-    fn new(template: &'a str) -> Self {
-        let starts = std::iter::once(0).chain(template.match_indices('\n').map(|(end, _)| end + 1)).collect();
-        Self { template, starts, kept: None }
-    }
-
-    /// The line that a text begins on. Its position is that of what it was before blanks were trimmed.
-    fn line(&self, text: &TextNode) -> usize {
-        let trimmed = self.template.get(text.pos.offset..).and_then(|rest| rest.find(&*text.text)).unwrap_or(0);
-        self.starts.partition_point(|start| *start <= text.pos.offset + trimmed)
-    }
-
-    fn list(&self, list: &ListNode) -> ListNode {
-        // An empty body costs work too, where a loop or a recursion runs it.
-        let mut nodes = vec![at(list.pos.line)];
-        for node in &list.nodes {
-            match node {
-                Node::Text(text) => {
-                    let line = self.line(text);
-                    for (number, part) in text.text.split_inclusive('\n').enumerate() {
-                        nodes.push(mark(line + number));
-                        nodes.push(Node::Text(TextNode { pos: text.pos, text: part.into() }));
-                    }
-                }
-                Node::Action(action) => {
-                    nodes.extend([at(action.pos.line), mark(action.pos.line)]);
-                    nodes.push(match self.kept.and_then(|kept| kept.keep(&action.pipe)) {
-                        Some(text) => Node::Text(TextNode { pos: action.pos, text: text.into() }),
-                        None => Node::Action(checked_action(action)),
-                    });
-                }
-                Node::If(branch) => nodes.extend([at(branch.pos.line), Node::If(self.branch(branch))]),
-                Node::Range(branch) => nodes.extend([at(branch.pos.line), Node::Range(self.branch(branch))]),
-                Node::With(branch) => nodes.extend([at(branch.pos.line), Node::With(self.branch(branch))]),
-                Node::List(list) => nodes.push(Node::List(self.list(list))),
-                Node::Template(template) => nodes.extend([at(template.pos.line), node.clone()]),
-                Node::Define(_) | Node::Break(_) | Node::Continue(_) => nodes.push(node.clone()),
-            }
-        }
-        ListNode { pos: list.pos, nodes }
-    }
-
-    fn branch(&self, branch: &BranchNode) -> BranchNode {
-        if let Some(kept) = self.kept {
-            kept.settle(&branch.pipe);
-        }
-        BranchNode {
-            body: self.list(&branch.body),
-            else_body: branch.else_body.as_ref().map(|body| self.list(body)),
-            ..branch.clone()
-        }
-    }
-}
-
-/// What an action prints goes through a function of ours, which refuses a value that is not there.
-fn checked_action(action: &ActionNode) -> ActionNode {
-    let mut action = action.clone();
-    if action.pipe.decl.is_empty() {
-        let mut fields = Vec::new();
-        uses_of_pipe(&action.pipe, true, &mut fields);
-        let names: Vec<String> = fields.into_iter().map(|field| format!(".{}", field.name)).collect();
-        let pos = action.pos;
-        let args = vec![Expr::Identifier(pos, PRINTED.into()), Expr::String(pos, Arc::from(names.join(" ").as_str()))];
-        action.pipe.commands.push(CommandNode { pos, args });
-    }
-    action
-}
-
-fn uses_of_list(list: &ListNode, at_root: bool, uses: &mut Vec<Use>) {
-    for node in &list.nodes {
-        match node {
-            Node::Action(action) => {
-                let first = uses.len();
-                uses_of_pipe(&action.pipe, at_root, uses);
-                let alone = action.pipe.decl.is_empty()
-                    && matches!(action.pipe.commands.as_slice(), [command] if command.args.len() == 1);
-                if alone && let Some(used) = uses.get_mut(first) {
-                    used.printed = true;
-                }
-            }
-            Node::If(branch) => uses_of_branch(branch, at_root, at_root, uses),
-            Node::Range(branch) | Node::With(branch) => uses_of_branch(branch, at_root, false, uses),
-            Node::List(list) => uses_of_list(list, at_root, uses),
-            Node::Template(TemplateNode { pipe: Some(pipe), .. }) => uses_of_pipe(pipe, at_root, uses),
-            Node::Text(_) | Node::Template(_) | Node::Define(_) | Node::Break(_) | Node::Continue(_) => {}
-        }
-    }
-}
-
-fn uses_of_branch(branch: &BranchNode, at_root: bool, body_at_root: bool, uses: &mut Vec<Use>) {
-    uses_of_pipe(&branch.pipe, at_root, uses);
-    uses_of_list(&branch.body, body_at_root, uses);
-    if let Some(otherwise) = &branch.else_body {
-        uses_of_list(otherwise, at_root, uses);
-    }
-}
-
-fn uses_of_pipe(pipe: &PipeNode, at_root: bool, uses: &mut Vec<Use>) {
-    for expression in pipe.commands.iter().flat_map(|command| &command.args) {
-        uses_of_expression(expression, at_root, uses);
-    }
-}
-
-fn uses_of_expression(expression: &Expr, at_root: bool, uses: &mut Vec<Use>) {
-    let name = match expression {
-        Expr::Field(_, names) if at_root => names.first(),
-        Expr::Variable(_, variable, names) if variable.trim_start_matches('$').is_empty() => names.first(),
-        Expr::Pipe(_, pipe) => return uses_of_pipe(pipe, at_root, uses),
-        Expr::Chain(_, inner, _) => return uses_of_expression(inner, at_root, uses),
-        _ => None,
-    };
-    uses.extend(name.map(|name| Use { name: name.to_string(), line: expression.pos().line, printed: false }));
 }
 
 fn go_map(variables: &BTreeMap<String, Value>) -> BTreeMap<Arc<str>, GoValue> {
