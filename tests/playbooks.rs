@@ -681,7 +681,7 @@ fn an_imported_configuration_does_the_same() {
     let said = said.done("import").expect("imported");
     let written = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written");
     assert!(!written.contains("s3cret") && !said.stdout.contains("s3cret"), "{written}{}", said.stdout);
-    assert!(written.contains("password = { env = \"WAREHOUSE_PASSWORD\" }"), "{written}");
+    assert!(written.contains("[target.default.password]\nenv = \"WAREHOUSE_PASSWORD\"\n"), "{written}");
     let main = std::fs::read_to_string(folder.path().join("playbooks/01-sessions-main.yml.tmpl")).expect("read");
     let main = main.replace("{{systemEnv \"WAREHOUSE_PASSWORD\"}}", "s3cret");
     folder.write("playbooks/01-sessions-main.yml.tmpl", &main);
