@@ -182,7 +182,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         playbooks: Playbooks,
     },
-    /// Write the websessions.toml that does what a folder of playbooks does, or add to it; '--config -' writes to stdout
+    /// Write the websessions.toml that does what a folder of playbooks does
+    ///
+    /// A file that is there is added to. With '--config -' it goes to standard output.
     Import {
         /// The folder of playbooks
         #[arg(value_name = "DIR")]
