@@ -51,6 +51,9 @@ const OPTIONS = {
   description: 'STRING', location: 'STRING', default_table_expiration_days: 'FLOAT64',
 };
 
+// Those that statements read. <https://cloud.google.com/bigquery/docs/reference/system-variables>
+const SYSTEM_VARIABLES = [{ name_path: ['row_count'], type: typed('INT64') }];
+
 // <https://cloud.google.com/bigquery/docs/clustered-tables#cluster_column_types>
 const CLUSTERED = ['BOOL', 'DATE', 'DATETIME', 'INT64', 'NUMERIC', 'BIGNUMERIC', 'STRING', 'TIMESTAMP'].map((kind) => `TYPE_${kind}`);
 
@@ -312,7 +315,7 @@ export class Project {
           if (this.inTransaction) fault = 'DECLARE stands first in a script';
           else await this.declare(script, node);
         } else {
-          const { name, node } = await this.resolve(text, start);
+          const { name, node } = await this.resolve(text, start, SYSTEM_VARIABLES);
           this.seen(name, node, script.subarray(0, start).toString());
           fault = this.apply(name, node);
         }

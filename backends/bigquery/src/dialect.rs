@@ -6,6 +6,7 @@ use websessions_core::plan::script;
 use websessions_core::plan::{Statement, Unit};
 use websessions_core::table::TableName;
 use websessions_core::table::{Column, ColumnType, Lifetime, Table, TypeFamily};
+use websessions_core::warehouse::FENCED;
 
 /// BigQuery's SQL.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,21 @@ impl BigQueryDialect {
             ),
         };
         format!("{}{cluster}{expires}", partition.unwrap_or_default())
+    }
+}
+
+impl BigQueryDialect {
+    /// A statement of a script, and what ends the script if it must change a row and has changed none.
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/debugging_functions#error>
+    // <https://cloud.google.com/bigquery/docs/reference/system-variables>
+    fn checked(statement: &Statement) -> Vec<Statement> {
+        let mut statements = vec![statement.clone()];
+        if statement.must_change {
+            let words = BigQueryDialect.text(&format!("{}: {FENCED}", statement.purpose));
+            let check = format!("SELECT IF(@@row_count > 0, 'it did', ERROR({words})) AS checked");
+            statements.push(Statement::new("or nothing changes", check));
+        }
+        statements
     }
 }
 
@@ -103,6 +119,11 @@ impl Dialect for BigQueryDialect {
         format!("FARM_FINGERPRINT(TO_JSON_STRING(STRUCT({})))", names.join(", "))
     }
 
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/hash_functions#farm_fingerprint>
+    fn checksum(&self, column: &str) -> String {
+        format!("COUNT(*) + COALESCE(SUM(MOD(FARM_FINGERPRINT(CAST({column} AS STRING)), 2147483647)), 0)")
+    }
+
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         let columns = self.column_definitions(table);
         let sql = format!("CREATE TABLE IF NOT EXISTS {} {columns}{}", self.table(name), Self::layout(table));
@@ -175,6 +196,7 @@ impl Dialect for BigQueryDialect {
         let (declarations, changes): (Vec<_>, Vec<_>) =
             statements.iter().cloned().partition(|statement| statement.sql.starts_with(DECLARE));
         let declarations = if declarations.is_empty() { String::new() } else { script(&declarations) + "\n" };
+        let changes: Vec<Statement> = changes.iter().flat_map(Self::checked).collect();
         format!("{declarations}{};\n\n{}\n{};\n", self.begin(), script(&changes), self.commit())
     }
 

@@ -1,6 +1,7 @@
 //! What BigQuery's refusals mean. Source: <https://cloud.google.com/bigquery/docs/error-messages>.
 
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind as Kind};
+use websessions_core::warehouse::FENCED;
 
 /// The reason that BigQuery gives for a second job of one id.
 pub(crate) const DUPLICATE: &str = "duplicate";
@@ -46,6 +47,7 @@ pub(crate) fn classify(reason: &str, status: Option<u16>, message: &str) -> Ware
         ("backendError" | "internalError" | "jobBackendError" | "jobInternalError", _) => {
             (Kind::Connection, Retry::Unknown, None)
         }
+        _ if message.contains(FENCED) => (Kind::Fenced, Retry::Never, None),
         // A transaction or a change of rows that met another one.
         // <https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency>
         _ if lower.contains("concurrent update") || lower.contains("transaction is aborted") => {

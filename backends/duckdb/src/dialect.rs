@@ -65,6 +65,11 @@ impl Dialect for DuckDbDialect {
         format!("CAST(hash({}) >> 1 AS BIGINT)", names.join(", "))
     }
 
+    // <https://duckdb.org/docs/stable/sql/functions/utility#hashvalue>; numbers below 2^31 add up without overflow.
+    fn checksum(&self, column: &str) -> String {
+        format!("CAST(COUNT(*) + COALESCE(SUM(CAST(hash({column}) % 2147483647 AS BIGINT)), 0) AS BIGINT)")
+    }
+
     // A checkpoint merges the small row groups that writing in parallel leaves. For the scratch tables of main that
     // would be work for nothing, so production waits for complete, when they are gone.
     // <https://duckdb.org/docs/stable/configuration/overview>

@@ -330,7 +330,7 @@ impl Warehouse for DuckDbWarehouse {
         let statements = statements.to_vec();
         self.with(move |connection| {
             in_transaction(connection, || {
-                statements.iter().map(|statement| execute(connection, &statement.sql)).collect()
+                statements.iter().map(|statement| execute(connection, &statement.sql)?.check(statement)).collect()
             })
         })
         .await

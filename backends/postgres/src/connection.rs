@@ -257,7 +257,7 @@ impl Warehouse for PostgresWarehouse {
             self.in_transaction(connection, async |connection| {
                 let mut done = Vec::new();
                 for statement in statements {
-                    done.push(send(connection, &statement.sql).await?);
+                    done.push(send(connection, &statement.sql).await?.check(statement)?);
                 }
                 Ok(done)
             })

@@ -339,7 +339,7 @@ impl Warehouse for SnowflakeWarehouse {
             self.execute_on(session, "begins", self.dialect().begin()).await?;
             let mut done = Vec::new();
             for statement in statements {
-                done.push(self.execute_on(session, &statement.purpose, &statement.sql).await?);
+                done.push(self.execute_on(session, &statement.purpose, &statement.sql).await?.check(statement)?);
             }
             self.execute_on(session, "commits", self.dialect().commit()).await?;
             Ok(done)

@@ -88,6 +88,17 @@ impl Dialect for SnowflakeDialect {
         format!("HASH({})", names.join(", "))
     }
 
+    // <https://docs.snowflake.com/en/sql-reference/functions/hash>; a hash has 19 digits, and a sum has 38.
+    fn checksum(&self, column: &str) -> String {
+        format!("COUNT(*) + COALESCE(SUM(HASH({column}) % 2147483647), 0)")
+    }
+
+    // <https://docs.snowflake.com/en/sql-reference/sql/grant-privilege>
+    fn share_table(&self, name: &TableName) -> Vec<Statement> {
+        let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO ROLE PUBLIC", self.table(name));
+        vec![Statement::new(format!("{name} is for every role that may use its schema"), grant)]
+    }
+
     // <https://docs.snowflake.com/en/sql-reference/sql/create-table>
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         let columns = self.column_definitions(table);

@@ -77,10 +77,12 @@ impl Faulty {
         if self.fault == Fault::Refused(number) {
             return Err(lost(Retry::NotApplied));
         }
-        self.sent
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .extend(statements.iter().map(|sql| (*sql).to_owned()));
+        self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(
+            statements
+                .iter()
+                .filter(|sql| Self::is_housekeeping(sql) == self.housekeeping)
+                .map(|sql| (*sql).to_owned()),
+        );
         if self.fault == Fault::FindsNothing(number) {
             return Ok(T::default());
         }
@@ -121,5 +123,9 @@ impl Warehouse for Faulty {
 
     async fn cancel(&self) -> Result<(), WarehouseError> {
         self.inner.cancel().await
+    }
+
+    async fn end_statements(&self, run: &str) -> Result<(), WarehouseError> {
+        self.inner.end_statements(run).await
     }
 }

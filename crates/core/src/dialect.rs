@@ -53,6 +53,20 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// has one that no other row ever takes), for the columns named.
     fn row_fingerprint(&self, columns: &[Column]) -> String;
 
+    /// A whole number of 64 bits that tells the values of a column apart from other ones, whatever their order: an
+    /// aggregate of a query's rows, 0 without rows. For text and for whole numbers.
+    fn checksum(&self, column: &str) -> String;
+
+    /// What the row of a table that a DELETE looks at is called in a subquery of its condition.
+    fn row_of(&self, table: &TableName) -> String {
+        self.quote(&table.name)
+    }
+
+    /// What lets every role that may use a table's schema change its rows, where a table has an owner.
+    fn share_table(&self, _name: &TableName) -> Vec<Statement> {
+        Vec::new()
+    }
+
     /// What a phase begins with to be cheaper: settings of the engine, statistics of the input. No result may depend on
     /// them.
     fn hints(&self, _phase: Phase, _input: &Table, _name: &TableName) -> Vec<Statement> {

@@ -34,6 +34,8 @@ pub enum WarehouseErrorKind {
     Data,
     /// The statement was cancelled on our request.
     Cancelled,
+    /// A statement that must change a row found none: the block was rolled back.
+    Fenced,
     /// This backend can't do that.
     Unsupported,
     /// Anything else that the warehouse said.

@@ -23,6 +23,7 @@
 //! `preflight`; `run`.
 
 pub mod backend;
+mod clock;
 pub mod dialect;
 pub mod did_you_mean;
 pub mod error;

@@ -5,9 +5,20 @@
 //! end their `UPDATE` before they look, so at least one of them sees the other's and gives way: never do two hold it.
 //! (Two rows can exist if two runs created the table at once; a run that takes one and sees another's gives its row back
 //! and tries again. So once a run holds the lease, one row of its own is enough: others see it, and give way.)
-//! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, died holding it, or failed:
-//! a run that failed frees its row and notes there the step at which it stopped, for `resume`.
+//! Giving it up is `DROP TABLE` by the holder, so the table exists only while a run holds it, died holding it, was cleared,
+//! or failed: a run that failed frees its row and notes there the step at which it stopped, for `resume`. A table of
+//! another role's can't be dropped; then the row is freed. Every role that may use the schema may change the rows.
+//!
+//! A lease alone can't stop a run that was stopped itself, by a signal, by a sleeping machine, between its look at the clock
+//! and its next statement. So each block of changes begins with the renewal of its own row ([`Lease::guard`]), in the block's
+//! transaction: without that row nothing of the block happens, and while the block is open nobody else can take the row.
+//! Either the block's transaction comes first, then whoever takes over waits for its end (or is refused), and finds the work
+//! done; or the take-over comes first, then the block finds no row. A statement that is no block makes a scratch table anew,
+//! and may come late from a run that lost its lock: what a block moves into tables that stay, or removes, is therefore sealed
+//! by checksums, and the block compares them (`seal_holds.sql`, `committed_and_sealed.sql`). And whoever takes the lock over, or
+//! clears it, first ends what its former holder may still be running, and awaits that.
 
+use crate::clock;
 use crate::dialect::Dialect;
 use crate::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use crate::plan::Statement;
@@ -16,7 +27,9 @@ use crate::table::{Column, ColumnType, Lifetime, SchemaRole, Table, TableName};
 use crate::variables::Variables;
 use crate::warehouse::{self, Warehouse};
 use backon::{ExponentialBuilder, Retryable};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// The longest name of a step that the note of a run holds, in characters of up to four bytes.
 pub(crate) const LONGEST_STEP: usize = 60;
@@ -70,8 +83,13 @@ pub(crate) struct Lease<'a> {
     table: TableName,
     holder: Holder,
     length: Duration,
-    /// Until when, by our own clock: counted from before the renewal was sent, so it is never too late.
-    valid_until: std::sync::Mutex<Instant>,
+    /// When the warehouse last said that it is ours, in microseconds of our own clock: counted from before it was asked, so
+    /// it is never too late.
+    confirmed: AtomicU64,
+    /// Cancelled as soon as the warehouse says that it is ours no more. It never becomes ours again.
+    lost: CancellationToken,
+    /// Held while a block is open in which the lock's row is changed: a renewal at the same time would be in its way.
+    pub(crate) renewals: tokio::sync::Mutex<()>,
 }
 
 /// A holder of the lock, as others see it.
@@ -102,10 +120,19 @@ pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<
     Ok(describe(&look(warehouse, &table).await?, None))
 }
 
-/// Clears the lock, whoever holds it.
+/// Clears the lock, whoever holds it, and ends what its holder still runs. The table stays, for the next run: it may be
+/// another role's, and dropping it could drop a lock that was taken meanwhile.
 pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<(), WarehouseError> {
+    let dialect = warehouse.dialect();
     let table = variables.table_name(&self::table());
-    warehouse.execute(&warehouse.dialect().drop_table(&table)).await.map(|_| ())
+    let rows = look(warehouse, &table).await?;
+    let holders: Vec<String> = (0..rows.rows.len()).map(|row| rows.get(row, "holder").to_string()).collect();
+    let free = format!("UPDATE {}\nSET holder = NULL\nWHERE holder IS NOT NULL", dialect.table(&table));
+    warehouse.execute(&Statement::new("clears the lock", free)).await?;
+    for holder in holders.iter().filter(|holder| !holder.is_empty()) {
+        warehouse.end_statements(holder).await?;
+    }
+    Ok(())
 }
 
 async fn look(warehouse: &dyn Warehouse, table: &TableName) -> Result<Rows, WarehouseError> {
@@ -148,7 +175,15 @@ impl<'a> Lease<'a> {
         resumes: bool,
     ) -> Result<Lease<'a>, Error> {
         let table = variables.table_name(&self::table());
-        let lease = Self { warehouse, table, holder, length, valid_until: std::sync::Mutex::new(Instant::now()) };
+        let lease = Self {
+            warehouse,
+            table,
+            holder,
+            length,
+            confirmed: AtomicU64::new(0),
+            lost: CancellationToken::new(),
+            renewals: tokio::sync::Mutex::new(()),
+        };
         let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
         warehouse.free_dead_lock(&lease.table).await.map_err(failed)?;
         // A table that vanishes in between was dropped by the run that held it: try again, now it is free.
@@ -160,7 +195,8 @@ impl<'a> Lease<'a> {
 
     async fn try_acquire(&self, variables: &Variables, resumes: bool) -> Result<Option<Held>, WarehouseError> {
         let dialect = self.warehouse.dialect();
-        let sent = Instant::now();
+        let sent = clock::now();
+        let is_new = !self.exists().await?;
         for statement in dialect.ensure_table(&table(), &self.table) {
             if let Err(error) = warehouse::make(self.warehouse, &statement).await {
                 if error.kind != WarehouseErrorKind::Missing {
@@ -168,6 +204,11 @@ impl<'a> Lease<'a> {
                 }
                 warehouse::make(self.warehouse, &dialect.ensure_schema(&variables.scratch_schema)).await?;
                 warehouse::make(self.warehouse, &statement).await?;
+            }
+        }
+        if is_new {
+            for statement in dialect.share_table(&self.table) {
+                self.warehouse.execute(&statement).await?;
             }
         }
         let table = dialect.table(&self.table);
@@ -179,6 +220,14 @@ impl<'a> Lease<'a> {
             ),
         )
         .await?;
+        // Whoever held it may be dead, and what it had sent may live: that ends before this run begins.
+        let before = look(self.warehouse, &self.table).await?;
+        for row in (0..before.rows.len()).filter(|row| before.get(*row, "expired").as_integer() != 0) {
+            let former = before.get(row, "holder").to_string();
+            if !former.is_empty() && former != self.holder.id {
+                self.warehouse.end_statements(&former).await?;
+            }
+        }
         self.send(
             "takes the lock",
             format!(
@@ -194,7 +243,7 @@ impl<'a> Lease<'a> {
         let rows = look(self.warehouse, &self.table).await?;
         match (describe(&rows, Some(&self.holder.id)), self.is_in(&rows)) {
             (None, true) => {
-                self.extend(sent);
+                self.confirm(sent);
                 Ok(None)
             }
             (Some(other), false) => Ok(Some(other)),
@@ -211,39 +260,85 @@ impl<'a> Lease<'a> {
         }
     }
 
+    async fn exists(&self) -> Result<bool, WarehouseError> {
+        let query = self.warehouse.dialect().columns_query(&self.table.schema, &[&self.table.name]);
+        match self.warehouse.query(&query).await {
+            Err(error) if error.kind == WarehouseErrorKind::Missing => Ok(false),
+            other => Ok(!other?.rows.is_empty()),
+        }
+    }
+
     /// Whether we hold a row. Whoever takes another row sees ours, and gives way.
     fn is_in(&self, rows: &Rows) -> bool {
         (0..rows.rows.len()).any(|row| rows.get(row, "holder").to_string() == self.holder.id)
     }
 
-    /// Renews the lease; `Ok(false)` if another run holds it now.
+    /// Renews the lease; `Ok(false)` if it is ours no more, from when on it never is.
     pub(crate) async fn renew(&self) -> Result<bool, WarehouseError> {
+        if self.lost.is_cancelled() {
+            return Ok(false);
+        }
+        let sent = clock::now();
+        let renewed = async {
+            self.warehouse.execute(&self.renewal()).await?;
+            look(self.warehouse, &self.table).await
+        };
+        let held = match renewed.await {
+            Err(error) if error.kind == WarehouseErrorKind::Missing => false,
+            other => self.is_in(&other?),
+        };
+        if held {
+            self.confirm(sent)
+        } else {
+            self.lost.cancel()
+        }
+        Ok(held)
+    }
+
+    fn renewal(&self) -> Statement {
         let dialect = self.warehouse.dialect();
-        let sent = Instant::now();
-        let renewal = format!(
+        let sql = format!(
             "UPDATE {}\nSET expires_tstamp = {}\nWHERE holder = {}",
             dialect.table(&self.table),
             self.expiry(&*dialect),
             dialect.text(&self.holder.id)
         );
-        let looked = async {
-            self.send("renews the lock", renewal).await?;
-            look(self.warehouse, &self.table).await
-        };
-        let rows = match looked.await {
-            Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(false),
-            other => other?,
-        };
-        let held = self.is_in(&rows);
-        if held {
-            self.extend(sent);
-        }
-        Ok(held)
+        Statement::new("renews the lock", sql)
+    }
+
+    /// What a block begins with: it holds the lock's row until the block's end, and without that row nothing happens.
+    pub(crate) fn guard(&self) -> Statement {
+        Statement { purpose: "this run holds its lock".to_owned(), ..self.renewal() }.must_change()
+    }
+
+    /// Says that the lease was confirmed by what was sent at a time of our own clock.
+    pub(crate) fn confirm(&self, sent: Duration) {
+        self.confirmed.fetch_max(u64::try_from(sent.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// Says that the lease is ours no more.
+    pub(crate) fn lose(&self) {
+        self.lost.cancel();
+    }
+
+    /// What is cancelled as soon as the lease is ours no more.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// How long ago the warehouse last said that the lease is ours.
+    fn age(&self) -> Duration {
+        clock::now().saturating_sub(Duration::from_micros(self.confirmed.load(Ordering::SeqCst)))
     }
 
     /// Whether the lease holds for sure, by our own clock.
     pub(crate) fn is_valid(&self) -> bool {
-        Instant::now() < *self.valid_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        !self.lost.is_cancelled() && self.age() < self.length
+    }
+
+    /// Whether the lease was confirmed so lately that nothing need be asked before a write.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.lost.is_cancelled() && self.age() <= self.renewal_interval()
     }
 
     /// How long between two renewals.
@@ -261,16 +356,21 @@ impl<'a> Lease<'a> {
             return Ok(());
         }
         let dialect = self.warehouse.dialect();
-        let Some(note) = note else {
-            return self.warehouse.execute(&dialect.drop_table(&self.table)).await.map(|_| ());
-        };
+        if note.is_none() {
+            match self.warehouse.execute(&dialect.drop_table(&self.table)).await {
+                // Another role's: the row is freed instead.
+                Err(error) if error.kind == WarehouseErrorKind::Permission => {}
+                other => return other.map(|_| ()),
+            }
+        }
+        let text = |text: Option<String>| text.map_or_else(|| "NULL".to_owned(), |text| dialect.text(&text));
         self.send(
             "gives the lock up, and notes where the run stopped",
             format!(
                 "UPDATE {}\nSET holder = NULL, stopped_at = {}, done_before = {}\nWHERE holder = {}",
                 dialect.table(&self.table),
-                dialect.text(&note.step.chars().take(LONGEST_STEP).collect::<String>()),
-                dialect.text(&note.fingerprint),
+                text(note.map(|note| note.step.chars().take(LONGEST_STEP).collect())),
+                text(note.map(|note| note.fingerprint.clone())),
                 dialect.text(&self.holder.id)
             ),
         )
@@ -284,10 +384,6 @@ impl<'a> Lease<'a> {
         let text = |row, column| Some(rows.get(row, column).to_string()).filter(|text| !text.is_empty());
         Ok((0..rows.rows.len())
             .find_map(|row| Some(Note { step: text(row, "stopped_at")?, fingerprint: text(row, "done_before")? })))
-    }
-
-    fn extend(&self, sent: Instant) {
-        *self.valid_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = sent + self.length;
     }
 
     fn expiry(&self, dialect: &dyn Dialect) -> String {

@@ -93,6 +93,9 @@ pub struct Statement {
     /// A query that gives a row if what the statement makes is there already: see [`crate::warehouse::make`].
     #[serde(skip)]
     pub there: Option<String>,
+    /// Whether a block must end without a trace if this statement of it changes no row.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub must_change: bool,
 }
 
 /// Where a user's own SQL comes from.
@@ -107,7 +110,14 @@ pub struct Source {
 impl Statement {
     /// A statement and what it is for.
     pub fn new(purpose: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None }
+        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None, must_change: false }
+    }
+
+    /// Without whose change a block that it stands in must end without a trace.
+    #[must_use]
+    pub fn must_change(mut self) -> Self {
+        self.must_change = true;
+        self
     }
 
     /// With a query that gives a row if what it makes is there already, unless it has one.

@@ -26,6 +26,24 @@ pub struct Done {
     pub bytes_billed: Option<u64>,
 }
 
+/// The words of the error of a statement that must change a row and found none, wherever it is raised.
+pub const FENCED: &str = "it found no row, and nothing was changed";
+
+impl Done {
+    /// Fails if a statement of a block must change a row and has changed none: then the block must be rolled back.
+    pub fn check(self, statement: &Statement) -> Result<Self, WarehouseError> {
+        if statement.must_change && self.rows_affected.unwrap_or(0) == 0 {
+            return Err(Self::fenced(&statement.purpose));
+        }
+        Ok(self)
+    }
+
+    /// The error of a statement that must change a row and found none.
+    pub fn fenced(purpose: &str) -> WarehouseError {
+        WarehouseError::new(WarehouseErrorKind::Fenced, format!("{purpose}: {FENCED}"))
+    }
+}
+
 /// What a statement would cost, as the warehouse says without running it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Estimate {
@@ -71,7 +89,8 @@ pub trait Warehouse: Send + Sync {
     /// Runs one statement on its own.
     async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError>;
 
-    /// Runs statements as one transaction, and rolls back if one fails.
+    /// Runs statements as one transaction, and rolls back if one fails, or changes no row though it must
+    /// ([`Done::check`]).
     async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError>;
 
     /// Runs a user's script, unsplit. What it leaves behind ends with it: an open transaction, settings, temporary tables.
@@ -88,6 +107,12 @@ pub trait Warehouse: Send + Sync {
     /// What a statement would cost; `None` if it can't be known before it runs.
     async fn estimate(&self, _statement: &Statement) -> Result<Option<Estimate>, WarehouseError> {
         Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend gives no estimates"))
+    }
+
+    /// Ends what a run of that id may still be running, by whatever process, and awaits its end: what it has announced
+    /// itself by ([`Warehouse::announce`]) finds it. Called before its lock is taken over.
+    async fn end_statements(&self, _run: &str) -> Result<(), WarehouseError> {
+        Ok(())
     }
 
     /// Asks the warehouse to stop what it is running for us. The interrupted call returns an error of kind `Cancelled`.

@@ -121,18 +121,19 @@ impl Warehouse for SqliteWarehouse {
     async fn execute_block(&self, statements: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
         let mut connection = self.pool.acquire().await.map_err(warehouse_error)?;
         send(&mut connection, self.dialect().begin()).await?;
-        let mut done = Vec::new();
-        for sql in statements.iter().map(|statement| statement.sql.as_str()).chain([self.dialect().commit()]) {
-            match send(&mut connection, sql).await {
-                Ok(one) => done.push(one),
-                Err(error) => {
-                    let _ = send(&mut connection, "ROLLBACK").await;
-                    return Err(error);
-                }
+        let result = async {
+            let mut done = Vec::new();
+            for statement in statements {
+                done.push(send(&mut connection, &statement.sql).await?.check(statement)?);
             }
+            send(&mut connection, self.dialect().commit()).await?;
+            Ok(done)
         }
-        done.pop();
-        Ok(done)
+        .await;
+        if result.is_err() {
+            let _ = send(&mut connection, "ROLLBACK").await;
+        }
+        result
     }
 
     // What a script leaves behind (an open transaction, a setting) ends with its connection.

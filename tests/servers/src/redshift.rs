@@ -30,7 +30,7 @@ fn stripped(sql: &str) -> String {
 }
 
 fn stripped_statement(statement: &Statement) -> Statement {
-    Statement::new(statement.purpose.clone(), stripped(&statement.sql))
+    Statement { sql: stripped(&statement.sql), ..statement.clone() }
 }
 
 #[async_trait]
@@ -58,6 +58,10 @@ impl Warehouse for Stripped {
 
     async fn cancel(&self) -> Result<(), WarehouseError> {
         self.0.cancel().await
+    }
+
+    async fn end_statements(&self, run: &str) -> Result<(), WarehouseError> {
+        self.0.end_statements(run).await
     }
 }
 

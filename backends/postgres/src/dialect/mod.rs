@@ -8,7 +8,8 @@ pub use redshift::RedshiftDialect;
 
 use std::sync::Arc;
 use websessions_core::dialect::Dialect;
-use websessions_core::table::TypeFamily;
+use websessions_core::plan::Statement;
+use websessions_core::table::{TableName, TypeFamily};
 
 /// Which of the two a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,11 @@ impl Flavor {
             Self::Redshift => Arc::new(RedshiftDialect),
         }
     }
+}
+
+fn share_table(dialect: &dyn Dialect, name: &TableName) -> Vec<Statement> {
+    let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO PUBLIC", dialect.table(name));
+    vec![Statement::new(format!("{name} is for every role that may use its schema"), grant)]
 }
 
 /// The types that both report, in `information_schema.columns`.

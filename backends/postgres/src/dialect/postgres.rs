@@ -1,6 +1,6 @@
 //! Postgres' spelling. Source: <https://www.postgresql.org/docs/current/sql.html>.
 
-use super::type_family;
+use super::{share_table, type_family};
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
 use websessions_core::plan::{Phase, Statement, Unit};
@@ -95,6 +95,20 @@ impl Dialect for PostgresDialect {
         "CAST(CAST(xmin AS TEXT) AS BIGINT)".to_owned()
     }
 
+    // The hash that hash indexes and partitions are made by: the same for the same text as long as the server runs.
+    // <https://www.postgresql.org/docs/current/hash-index.html>
+    fn checksum(&self, column: &str) -> String {
+        format!(
+            "CAST(COUNT(*) + COALESCE(SUM(hashtextextended(CAST({column} AS TEXT), 0) % 2147483647), 0) AS BIGINT)"
+        )
+    }
+
+    // Only its owner may use a table that a run has made, and the next run may be another role's: who may use the schema
+    // may take the lock. <https://www.postgresql.org/docs/current/sql-grant.html>
+    fn share_table(&self, name: &TableName) -> Vec<Statement> {
+        share_table(self, name)
+    }
+
     // Every table, whoever may read it: information_schema.columns leaves out those that the role has no right to, which
     // would then be said to be missing. <https://www.postgresql.org/docs/current/catalog-pg-attribute.html>
     fn columns_query(&self, schema: &Identifier, tables: &[&str]) -> String {
@@ -171,11 +185,13 @@ impl Dialect for PostgresDialect {
         vec![self.drop_table(name), Statement::new(format!("{name}, empty"), create)]
     }
 
-    // IF NOT EXISTS is for a second attempt whose first one was applied.
-    // <https://www.postgresql.org/docs/current/sql-createtableas.html>
+    // Both are one message, which is one transaction: what another run is still making under this name is waited for, and
+    // then refused, never taken for this run's own.
+    // <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT>
     fn replace_table_as(&self, table: &Table, name: &TableName, select: &str) -> Vec<Unit> {
-        let create = format!("{} IF NOT EXISTS {} AS\n{select}", Self::create(table), self.table(name));
-        let mut statements = vec![self.drop_table(name), Statement::new(name.to_string(), create)];
+        let create =
+            format!("{};\n{} {} AS\n{select}", self.drop_table(name).sql, Self::create(table), self.table(name));
+        let mut statements = vec![Statement::new(name.to_string(), create)];
         statements.extend(self.analyze(table, name));
         statements.into_iter().map(Unit::Statement).collect()
     }

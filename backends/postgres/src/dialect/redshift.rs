@@ -1,6 +1,6 @@
 //! Redshift's spelling. Source: <https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_SQLCommandRef.html>.
 
-use super::type_family;
+use super::{share_table, type_family};
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
 use websessions_core::plan::{Statement, Unit};
@@ -108,6 +108,18 @@ impl Dialect for RedshiftDialect {
             let texts = texts.join(" || ");
             if seed.is_empty() { format!("FNV_HASH({texts})") } else { format!("FNV_HASH({texts}, {seed})") }
         })
+    }
+
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html>
+    fn checksum(&self, column: &str) -> String {
+        format!(
+            "CAST(COUNT(*) + COALESCE(SUM(CAST(FNV_HASH(CAST({column} AS VARCHAR(256))) % 2147483647 AS BIGINT)), 0) AS BIGINT)"
+        )
+    }
+
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html>
+    fn share_table(&self, name: &TableName) -> Vec<Statement> {
+        share_table(self, name)
     }
 
     // A sort key is read to skip blocks; it stays uncompressed.

@@ -42,12 +42,15 @@ async fn a_block_that_fails_changes_nothing(harness: &dyn Harness) -> Result<(),
     // The model's own commit, with a last statement that fails.
     let commit = case.module.plan(Phase::Main, &case.variables, &dialect);
     let mut block = None;
-    for (_, unit) in commit.units() {
+    for (step, unit) in commit.units() {
         match unit {
             Unit::Statement(statement) => {
                 drop(case.warehouse.execute(statement).await.map_err(|error| error.to_string())?)
             }
-            Unit::Block { statements, .. } => block = Some(statements.clone()),
+            Unit::Block { statements, .. } if step.commits => block = Some(statements.clone()),
+            Unit::Block { statements, .. } => {
+                drop(case.warehouse.execute_block(statements).await.map_err(|error| error.to_string())?)
+            }
             _ => {}
         }
     }

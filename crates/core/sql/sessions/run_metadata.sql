@@ -14,14 +14,17 @@ SELECT
   counts.min_time_key,
   counts.max_time_key,
   metadata.duplicate_rows_removed,
-  metadata.distinct_keys_removed
+  metadata.distinct_keys_removed,
+  metadata.input_checksum,
+  counts.sessions_checksum
 FROM {{ table.sessions_metadata_this_run }} AS metadata
 CROSS JOIN (
   SELECT
     COUNT(*) AS rows_this_run,
     COUNT(DISTINCT domain_sessionid) AS distinct_key_count,
     MIN(start_tstamp) AS min_time_key,
-    MAX(start_tstamp) AS max_time_key
+    MAX(start_tstamp) AS max_time_key,
+    {{ checksum("domain_sessionid") }} AS sessions_checksum
   FROM {{ table.sessions_this_run }}
 ) AS counts
 WHERE metadata.rows_this_run IS NULL

@@ -32,4 +32,12 @@ SELECT
 FROM candidates
 LEFT JOIN arrived ON arrived.fingerprint = candidates.fingerprint
 WHERE copy_number <= arrived.copies
-  OR (arrived.copies IS NULL AND page_view_id NOT IN (SELECT page_view_id FROM arrived_views))
+  OR (
+    arrived.copies IS NULL
+    AND NOT EXISTS (
+      SELECT 1
+      FROM arrived_views
+      WHERE arrived_views.page_view_id = candidates.page_view_id
+        AND arrived_views.domain_sessionid = candidates.domain_sessionid
+    )
+  )

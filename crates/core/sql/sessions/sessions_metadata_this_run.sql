@@ -13,5 +13,7 @@ SELECT
   CAST(NULL AS {{ type.timestamp }}) AS min_time_key,
   CAST(NULL AS {{ type.timestamp }}) AS max_time_key,
   CAST(NULL AS {{ type.integer }}) AS duplicate_rows_removed,
-  CAST(NULL AS {{ type.integer }}) AS distinct_keys_removed
+  CAST(NULL AS {{ type.integer }}) AS distinct_keys_removed,
+  CAST(NULL AS {{ type.big_integer }}) AS input_checksum,
+  CAST(NULL AS {{ type.big_integer }}) AS sessions_checksum
 FROM {{ table.metadata_run_id }}

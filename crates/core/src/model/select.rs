@@ -42,14 +42,18 @@ impl Renderer {
         let quoted: BTreeMap<&str, String> =
             tables.iter().map(|table| (table.name, dialect.table(&variables.table_name(table)))).collect();
         let columns: BTreeMap<&str, String> = tables.iter().map(|table| (table.name, table.column_list())).collect();
+        let rows: BTreeMap<&str, String> =
+            tables.iter().map(|table| (table.name, dialect.row_of(&variables.table_name(table)))).collect();
         let names = context! {
             table => quoted,
+            row => rows,
             columns => columns,
             upsert_lookback_days => variables.upsert_lookback_days,
             model_version => &variables.model_version,
             type => context! {
                 text_64 => dialect.column_type(ColumnType::Varying(64)),
                 integer => dialect.column_type(ColumnType::Integer),
+                big_integer => dialect.column_type(ColumnType::BigInteger),
                 timestamp => dialect.column_type(ColumnType::Timestamp),
             },
         };
@@ -66,6 +70,8 @@ impl Renderer {
         environment.add_function("seconds_between", move |start: &str, end: &str| dialect.seconds_between(start, end));
         let dialect = of();
         environment.add_function("minus_days", move |timestamp: &str, days: u32| dialect.minus_days(timestamp, days));
+        let dialect = of();
+        environment.add_function("checksum", move |column: &str| dialect.checksum(column));
         let dialect = of();
         let fingerprints: BTreeMap<String, String> =
             tables.iter().map(|table| (table.name.to_owned(), dialect.row_fingerprint(&table.columns))).collect();

@@ -10,10 +10,11 @@ pub use event::{Event, Listener, Silence};
 pub use job::Job;
 pub use report::{PlanReport, Report, RunError, StepReport, UnitReport};
 
+use crate::clock;
 use crate::error::{Error, Place, Retry, WarehouseError, WarehouseErrorKind};
 use crate::lock::{self, Holder, Lease, Note};
 use crate::model::Module;
-use crate::plan::{Observation, OnFound, Phase, Plan, Step, Unit};
+use crate::plan::{Observation, OnFound, Phase, Plan, Statement, Step, Unit};
 use crate::preflight;
 use crate::rows::Rows;
 use crate::variables::Variables;
@@ -216,7 +217,7 @@ impl Run<'_> {
             return Err(Error::configuration(format!("module {} reads no files", module.name)));
         };
         let name = self.variables.table_name(&table);
-        self.cancellable(self.warehouse.load(files, &table, &name))
+        self.cancellable(self.warehouse.load(files, &table, &name), &CancellationToken::new())
             .await
             .map_err(|source| Error::Warehouse { context: "can't load the files".into(), source })
     }
@@ -292,6 +293,7 @@ impl Run<'_> {
         renewals.tick().await;
         loop {
             renewals.tick().await;
+            let _alone = lease.renewals.lock().await;
             if let Err(error) = lease.renew().await {
                 self.warn(format!("can't renew the lock: {error}"));
             }
@@ -380,8 +382,9 @@ impl Run<'_> {
             if self.cancellation.is_cancelled() {
                 return Err(Error::Cancelled { next });
             }
-            if unit.writes() {
-                check_lease(lease, matches!(unit, Unit::Block { .. }), &next).await?;
+            // A block asks by itself, in its transaction.
+            if unit.writes() && !matches!(unit, Unit::Block { .. }) {
+                check_lease(lease, &next).await?;
             }
             attempts += 1;
             self.recorder.on(&Event::UnitStarted {
@@ -391,7 +394,7 @@ impl Run<'_> {
                 sql: unit.statements().iter().map(|statement| statement.sql.clone()).collect(),
             });
             let started = Instant::now();
-            let result = self.cancellable(self.send(unit)).await;
+            let result = self.cancellable(self.send(unit, lease), lease.lost()).await;
             let seconds = started.elapsed().as_secs_f64();
             let error = match result {
                 Ok((statements, rows)) => {
@@ -407,12 +410,21 @@ impl Run<'_> {
                 }
                 Err(error) => error,
             };
+            if error.kind == WarehouseErrorKind::Fenced {
+                lease.lose();
+            }
+            if lease.lost().is_cancelled() {
+                return Err(Error::LeaseLost { next });
+            }
             if self.cancellation.is_cancelled() && error.kind == WarehouseErrorKind::Cancelled {
                 return Err(Error::Cancelled { next });
             }
             // A script's failed statement may not be its first: what went before it must not happen twice.
             let may_retry = error.retry != Retry::Never && !matches!(unit, Unit::Script(_));
             if may_retry && self.pause(unit.purpose(), &error, &mut delays).await {
+                if error.retry == Retry::Unknown {
+                    self.end_own_statements(lease).await;
+                }
                 continue;
             }
             let place = Box::new(Place::new(plan, step, unit, &error));
@@ -446,27 +458,51 @@ impl Run<'_> {
         true
     }
 
+    /// Before what may have been applied is sent again: the first attempt may still run, or begin late.
+    async fn end_own_statements(&self, lease: &Lease<'_>) {
+        let _alone = lease.renewals.lock().await;
+        if let Err(error) = self.warehouse.end_statements(&self.options.holder.id).await {
+            self.warn(format!("can't end what may still be running: {error}"));
+        }
+    }
+
     /// What a unit's statements did, and the rows of an observation.
-    async fn send(&self, unit: &Unit) -> Result<(Vec<Done>, Option<Rows>), WarehouseError> {
+    async fn send(&self, unit: &Unit, lease: &Lease<'_>) -> Result<(Vec<Done>, Option<Rows>), WarehouseError> {
         Ok(match unit {
             Unit::Statement(statement) => (vec![warehouse::make(self.warehouse, statement).await?], None),
             Unit::Script(script) => (vec![self.warehouse.execute_script(script).await?], None),
-            Unit::Block { statements, .. } => (self.warehouse.execute_block(statements).await?, None),
+            Unit::Block { statements, .. } => {
+                let _alone = lease.renewals.lock().await;
+                let sent = clock::now();
+                let guarded: Vec<Statement> =
+                    std::iter::once(lease.guard()).chain(statements.iter().cloned()).collect();
+                let mut done = self.warehouse.execute_block(&guarded).await?;
+                lease.confirm(sent);
+                // A warehouse that takes a block as one script says one thing of it.
+                if done.len() == guarded.len() {
+                    done.remove(0);
+                }
+                (done, None)
+            }
             Unit::Observation(observation) => {
                 (Vec::new(), Some(self.warehouse.query(&observation.statement.sql).await?))
             }
         })
     }
 
-    /// Awaits work; when the user asks to stop, asks the warehouse to stop it, and awaits what it says. What has not begun
+    /// Awaits work; when the user asks to stop, or the lock is lost, asks the warehouse to stop it, and awaits what it says. What has not begun
     /// when it is asked to stop begins all the same: it is asked again until it ends.
-    async fn cancellable<T>(&self, work: impl Future<Output = Result<T, WarehouseError>>) -> Result<T, WarehouseError> {
+    async fn cancellable<T>(
+        &self,
+        work: impl Future<Output = Result<T, WarehouseError>>,
+        lost: &CancellationToken,
+    ) -> Result<T, WarehouseError> {
         tokio::pin!(work);
         tokio::select! {
             result = &mut work => return result,
-            () = self.cancellation.cancelled() => {}
+            () = self.cancellation.cancelled() => self.recorder.on(&Event::Cancelling),
+            () = lost.cancelled() => {}
         }
-        self.recorder.on(&Event::Cancelling);
         loop {
             if let Err(error) = self.warehouse.cancel().await {
                 self.warn(format!("can't cancel in the warehouse: {error}"));
@@ -493,12 +529,13 @@ fn check_finding(observation: &Observation, rows: &Rows) -> Result<(), Error> {
     }
 }
 
-/// Fails if the lock may not be ours any more: before what comes `next`, which then must not happen. With `ask`, it
-/// asks the warehouse; else our own clock decides, and the warehouse is asked only if that has run out.
-async fn check_lease(lease: &Lease<'_>, ask: bool, next: &str) -> Result<(), Error> {
-    if !ask && lease.is_valid() {
+/// Fails if the lock may not be ours any more: before what comes `next`, which then must not happen. Our own clock decides,
+/// and the warehouse is asked if it was not asked lately.
+async fn check_lease(lease: &Lease<'_>, next: &str) -> Result<(), Error> {
+    if lease.is_fresh() {
         return Ok(());
     }
+    let _alone = lease.renewals.lock().await;
     match lease.renew().await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::LeaseLost { next: next.to_owned() }),

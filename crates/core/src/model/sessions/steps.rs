@@ -25,6 +25,11 @@ const OLD_SESSIONS: Select = sql!("sessions/old_sessions");
 const OLD_USERS: Select = sql!("sessions/old_users");
 const RUN_HAS_COMMITTED: Select = sql!("sessions/run_has_committed");
 const RUN_METADATA: Select = sql!("sessions/run_metadata");
+const SEAL_HOLDS: Select = sql!("sessions/seal_holds");
+const SEAL_INPUT: Select = sql!("sessions/seal_input");
+const COMMITTED_AND_SEALED: Select = sql!("sessions/committed_and_sealed");
+const ARRIVED: Select = sql!("sessions/arrived_sessions");
+const CONSUMED_AND_NOTHING_ARRIVED: Select = sql!("sessions/consumed_and_nothing_arrived");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
 const THIS_RUN: Select = sql!("sessions/sessions_this_run");
 const UPSERT_LIMIT: Select = sql!("sessions/sessions_upsert_limit");
@@ -63,8 +68,10 @@ fn setup(context: &Context<'_>) -> Step {
 }
 
 fn input(context: &Context<'_>) -> Step {
-    let purpose = "what this run reads, so that complete removes that and no more";
-    Step::new("input", purpose, context.replace(SESSIONS_INPUT_THIS_RUN, &context.select(&INPUT)))
+    let mut units = context.replace(SESSIONS_INPUT_THIS_RUN, &context.select(&INPUT));
+    let seal = Statement::new("the checksum of what this run reads", context.select(&SEAL_INPUT)).must_change();
+    units.push(Unit::Block { purpose: "seals what this run reads".to_owned(), statements: vec![seal] });
+    Step::new("input", "what this run reads, so that complete removes that and no more", units)
 }
 
 fn aggregates(context: &Context<'_>) -> Step {
@@ -143,7 +150,8 @@ fn upsert_limit(context: &Context<'_>) -> Step {
 
 /// A second attempt of a commit whose answer was lost finds the run's end set, and changes production no more.
 fn commit(context: &Context<'_>) -> Step {
-    let mut statements = Vec::new();
+    let holds = Statement::new("this run's tables are as it made them", context.select(&SEAL_HOLDS));
+    let mut statements = vec![holds.must_change()];
     if !context.variables.skip_derived {
         let keys = looks_back(context).then(|| context.name(SESSIONS_UPSERT_KEYS));
         let ids = keys.as_ref().map_or_else(|| context.quoted(SESSIONS_THIS_RUN), |keys| context.dialect.table(keys));
@@ -173,17 +181,25 @@ fn consume(context: &Context<'_>) -> Step {
         units.extend(context.create(table));
     }
     units.extend(context.replace_empty(SESSIONS_INPUT_KEPT));
-    let consumed = context.select(match context.variables.on_dropped_sessions {
+    let consumed = match context.variables.on_dropped_sessions {
         OnDroppedSessions::KeepInput => &CONSUMED_AND_KEPT_SESSIONS_ONLY,
         OnDroppedSessions::Report | OnDroppedSessions::Fail => &CONSUMED,
-    });
-    let kept = context.select_with(&INPUT_KEPT, &[("consumed", &consumed)]);
+    };
+    let consumed = context.select_with(consumed, &[("sealed", &context.select(&COMMITTED_AND_SEALED))]);
+    let names = [("consumed", consumed.as_str()), ("arrived", &context.select(&ARRIVED))];
+    let whole = context.select_with(&CONSUMED_AND_NOTHING_ARRIVED, &names);
+    let kept = context.select_with(&INPUT_KEPT, &names);
     units.push(Unit::Block {
         purpose: "removes the page views that main consumed, and no others".to_owned(),
         statements: vec![
-            context.insert(SESSIONS_INPUT_KEPT, "consumed page views of sessions that got more since", &kept),
-            context.delete(PAGE_VIEWS_STAGED, "the consumed page views", &consumed),
+            // One statement decides and removes: where each statement sees what was committed before it, a page view that
+            // arrives while this block runs is seen by it, or comes after it.
+            context.delete(PAGE_VIEWS_STAGED, "the consumed page views of sessions that got no others since", &whole),
+            context.insert(SESSIONS_INPUT_KEPT, "consumed page views that stay with those that came since", &kept),
+            context.delete(PAGE_VIEWS_STAGED, "the other consumed page views", &consumed),
             context.insert(PAGE_VIEWS_STAGED, "those that stay", &context.select_all(SESSIONS_INPUT_KEPT)),
+            // A second attempt of a block whose answer was lost finds nothing to do.
+            context.delete(SESSIONS_INPUT_KEPT, "they are back", "1 = 1"),
             context.delete(SESSIONS_INPUT_THIS_RUN, "what was consumed is gone", "1 = 1"),
         ],
     });

@@ -16,7 +16,8 @@ pub const SESSIONS: &str = "sessions";
 pub const SESSIONS_USERID_MANIFEST_STAGED: &str = "sessions_userid_manifest_staged";
 
 /// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit: that is how `complete` knows
-/// whether what main read has reached production.
+/// whether what main read has reached production. Its checksums seal what main read and what it computed: a commit, and a
+/// removal, find out by them whether these are still the tables that this run has made.
 pub const SESSIONS_METADATA_THIS_RUN: &str = "sessions_metadata_this_run";
 
 /// What main read of the input: how often each row, by its fingerprint. `complete` removes these rows and no others.
@@ -329,7 +330,8 @@ fn sessions_columns() -> Vec<Column> {
 }
 
 fn sessions_metadata_this_run_columns() -> Vec<Column> {
-    [vec![Column::new("id", Varying(64))], metadata_columns()].concat()
+    let seals = vec![Column::new("input_checksum", BigInteger), Column::new("sessions_checksum", BigInteger)];
+    [vec![Column::new("id", Varying(64))], metadata_columns(), seals].concat()
 }
 
 fn sessions_userid_manifest_staged_columns() -> Vec<Column> {

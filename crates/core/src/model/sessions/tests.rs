@@ -35,6 +35,9 @@ impl Dialect for Plain {
     fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
         format!("PLUS({timestamp}, {seconds})")
     }
+    fn checksum(&self, column: &str) -> String {
+        format!("CHECKSUM({column})")
+    }
     fn row_fingerprint(&self, _columns: &[Column]) -> String {
         "FINGERPRINT()".into()
     }

@@ -1,0 +1,8 @@
+{{ consumed }}
+  AND NOT EXISTS (
+    SELECT 1
+    FROM (
+{{ arrived }}
+    ) AS arrived
+    WHERE arrived.domain_sessionid = {{ row.page_views_staged }}.domain_sessionid
+  )
