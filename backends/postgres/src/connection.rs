@@ -19,7 +19,7 @@ use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
 use websessions_core::rows::Rows;
 use websessions_core::table::{Table, TableName};
-use websessions_core::warehouse::{Done, Loaded, Warehouse};
+use websessions_core::warehouse::{Activity, Done, Loaded, Warehouse};
 
 /// A server, and the idle connections to it. A broken connection is left behind; the next call makes another.
 pub struct PostgresWarehouse {
@@ -34,6 +34,8 @@ pub struct PostgresWarehouse {
     silence: Duration,
     /// Whether we have asked the server to stop something.
     cancelled: AtomicBool,
+    /// What the server knows our statements by: this process, and a run's id as soon as it has one.
+    name: Mutex<String>,
     idle: Mutex<Vec<Session>>,
     busy: Mutex<BTreeSet<i32>>,
 }
@@ -42,6 +44,16 @@ struct Session {
     connection: PgConnection,
     /// The server's number of this connection, by which it can be cancelled.
     process: i32,
+    /// What the server knows it by.
+    name: String,
+}
+
+/// How long between two looks at whether a statement has ended.
+const ENDING: Duration = Duration::from_millis(50);
+
+/// What the server knows a run's statements by; it keeps 63 bytes.
+fn name_of(run: &str) -> String {
+    format!("websessions {run}").chars().take(63).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -67,6 +79,7 @@ impl PostgresWarehouse {
                 Error::configuration(format!("the target's {name} must be a number of seconds, not {text:?}"))
             })
         };
+        let name = options.get_application_name().unwrap_or_default().to_owned();
         let warehouse = Self {
             options,
             settings: settings.clone(),
@@ -75,6 +88,7 @@ impl PostgresWarehouse {
             limits: limits(settings, flavor)?,
             silence: Duration::from_secs(number("silence_limit")?.max(1)),
             cancelled: AtomicBool::new(false),
+            name: Mutex::new(name),
             idle: Mutex::default(),
             busy: Mutex::default(),
         };
@@ -99,7 +113,11 @@ impl PostgresWarehouse {
             let mut connection = options.connect().await.map_err(connect_error)?;
             let rows = fetch(&mut connection, "SELECT pg_backend_pid() AS process").await?;
             let process = i32::try_from(rows.get(0, "process").as_integer()).unwrap_or(0);
-            Ok(Session { connection, process })
+            Ok(Session {
+                connection,
+                process,
+                name: self.options.get_application_name().unwrap_or_default().to_owned(),
+            })
         };
         tokio::time::timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| {
             let message = format!("no answer within {} s", self.connect_timeout.as_secs());
@@ -126,6 +144,11 @@ impl PostgresWarehouse {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
         let mut session = self.session().await?;
+        let name = lock(&self.name).clone();
+        if session.name != name {
+            send(&mut session.connection, &format!("SET application_name = {}", self.dialect().text(&name))).await?;
+            session.name = name;
+        }
         lock(&self.busy).insert(session.process);
         let result = tokio::select! {
             result = work(&mut session.connection) => result.map_err(|error| self.interpreted(error)),
@@ -163,7 +186,7 @@ impl PostgresWarehouse {
         let sql = match self.flavor {
             Flavor::Postgres => format!(
                 "SELECT COUNT(*) AS working FROM pg_stat_activity WHERE application_name = '{}' AND pid <> pg_backend_pid() AND state <> 'idle'",
-                self.options.get_application_name().unwrap_or_default()
+                lock(&self.name)
             ),
             // <https://docs.aws.amazon.com/redshift/latest/dg/r_STV_RECENTS.html>
             Flavor::Redshift => {
@@ -281,6 +304,43 @@ impl Warehouse for PostgresWarehouse {
         self.with(async |connection| fetch(connection, sql).await).await
     }
 
+    fn announce(&self, activity: &Activity) {
+        *lock(&self.name) = name_of(&activity.run);
+    }
+
+    // What another role runs can't be ended by all; then it is awaited. Redshift does not say which run a statement is of: there
+    // a late one meets the blocks' guards.
+    // <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL>
+    async fn end_statements(&self, run: &str) -> Result<(), WarehouseError> {
+        if self.flavor == Flavor::Redshift {
+            return Ok(());
+        }
+        let theirs = format!(
+            "FROM pg_stat_activity WHERE application_name = {} AND pid <> pg_backend_pid() AND COALESCE(state, 'hidden') <> 'idle'",
+            self.dialect().text(&name_of(run))
+        );
+        let mut waited = Duration::ZERO;
+        let mut session = self.open().await?;
+        loop {
+            let ended =
+                fetch(&mut session.connection, &format!("SELECT pg_terminate_backend(pid) AS ended {theirs}")).await;
+            match ended {
+                Ok(rows) if rows.rows.is_empty() => break,
+                Err(error) if error.kind != WarehouseErrorKind::Permission => return Err(error),
+                _ if waited >= self.silence => {
+                    let message = format!("what the run {run} has sent before still runs after {} s", waited.as_secs());
+                    return Err(WarehouseError::new(WarehouseErrorKind::Locked, message).with_hint(
+                        "wait for it, or have a superuser end it: pg_stat_activity shows it by that run's id",
+                    ));
+                }
+                _ => tokio::time::sleep(ENDING).await,
+            }
+            waited += ENDING;
+        }
+        let _ = session.connection.close().await;
+        Ok(())
+    }
+
     async fn cancel(&self) -> Result<(), WarehouseError> {
         let busy: Vec<i32> = lock(&self.busy).iter().copied().collect();
         let mut session = self.open().await?;
@@ -290,7 +350,7 @@ impl Warehouse for PostgresWarehouse {
             // <https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW>
             Flavor::Postgres => vec![format!(
                 "SELECT COUNT(pg_cancel_backend(pid)) AS cancelled FROM pg_stat_activity WHERE application_name = '{}' AND pid <> pg_backend_pid() AND state = 'active'",
-                self.options.get_application_name().unwrap_or_default()
+                lock(&self.name)
             )],
             // <https://docs.aws.amazon.com/redshift/latest/dg/PG_CANCEL_BACKEND.html>
             Flavor::Redshift => {

@@ -98,9 +98,7 @@ impl Dialect for PostgresDialect {
     // The hash that hash indexes and partitions are made by: the same for the same text as long as the server runs.
     // <https://www.postgresql.org/docs/current/hash-index.html>
     fn checksum(&self, column: &str) -> String {
-        format!(
-            "CAST(COUNT(*) + COALESCE(SUM(hashtextextended(CAST({column} AS TEXT), 0) % 2147483647), 0) AS BIGINT)"
-        )
+        format!("CAST(COUNT(*) + COALESCE(SUM(hashtextextended(CAST({column} AS TEXT), 0) % 2147483647), 0) AS BIGINT)")
     }
 
     // Only its owner may use a table that a run has made, and the next run may be another role's: who may use the schema

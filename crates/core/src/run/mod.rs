@@ -226,6 +226,11 @@ impl Run<'_> {
         // Before the lock, which would be the first thing to make a schema.
         self.check_before(jobs).await?;
         let Options { holder, lease, .. } = self.options.clone();
+        self.warehouse.announce(&Activity {
+            run: holder.id.clone(),
+            plan: "lock".to_owned(),
+            step: "acquire".to_owned(),
+        });
         let lease = Lease::acquire(self.warehouse, self.variables, holder, lease, resume).await?;
         self.recorder.on(&Event::Locked);
         let (result, note) = match self.first_step(jobs, resume, &lease).await {
