@@ -14,8 +14,9 @@ use support::plans::write_all;
 use support::{Folder, fixtures};
 use websessions_bigquery::BigQueryDialect;
 use websessions_core::dialect::Dialect;
+use websessions_core::identifier::Identifier;
 use websessions_core::plan::{Statement, script};
-use websessions_core::table::{Column, Table};
+use websessions_core::table::{Column, ColumnType, Table, TableName};
 use websessions_core::variables::Variables;
 use websessions_core::{lock, model};
 use websessions_postgres::RedshiftDialect;
@@ -183,6 +184,12 @@ fn tables_before(dialect: &dyn Dialect) -> String {
     for table in inputs() {
         statements.extend(dialect.create_table(&table, &variables.table_name(&table)));
     }
+    // A table of the user's, which page views are read from.
+    let (schema, mut hits) = (Identifier::new("tracker").expect("a name"), inputs().remove(0));
+    hits.columns.push(Column::new("loaded", ColumnType::Timestamp));
+    let name = TableName { schema: schema.clone(), name: "hits".to_owned() };
+    statements.push(dialect.create_schema(&schema));
+    statements.extend(dialect.create_table(&hits, &name));
     script(&statements)
 }
 

@@ -2,7 +2,7 @@
 
 use super::Folder;
 
-/// Name, phase and variables of each.
+/// Name, the usual plan that it is a variant of, and variables of each.
 pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("main", "main", &[]),
     ("main-stage_next", "main", &["stage_next=true"]),
@@ -15,6 +15,15 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("complete-trace", "complete", &["cleanup_mode=trace"]),
     ("complete-keep_input", "complete", &["on_dropped_sessions=keep_input"]),
     ("destroy", "destroy", &[]),
+    ("page_views_main", "page_views_main", &[]),
+    ("page_views_main-skip_derived", "page_views_main", &["skip_derived=true"]),
+    ("page_views_main-lookback_guard-off", "page_views_main", &["lookback_guard=off", "upsert_lookback_days=7"]),
+    ("page_views_main-lookback_guard-fail", "page_views_main", &["lookback_guard=fail"]),
+    ("page_views_main-from", "page_views_main", &["page_views_from=tracker.hits"]),
+    ("page_views_main-time", "page_views_main", &["page_views_from=tracker.hits", "page_views_time=loaded"]),
+    ("page_views_complete", "page_views_complete", &[]),
+    ("page_views_complete-debug", "page_views_complete", &["cleanup_mode=debug"]),
+    ("page_views_destroy", "page_views_destroy", &[]),
 ];
 
 /// The dialects of the bundled backends.
@@ -25,8 +34,9 @@ pub fn dialects() -> Vec<&'static str> {
 }
 
 /// What `plan` prints.
-pub fn plan(folder: &Folder, phase: &str, dialect: &str, variables: &[&str]) -> String {
-    let mut arguments = vec!["plan", phase, "--dialect", dialect];
+pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> String {
+    let (module, phase) = usual.strip_prefix("page_views_").map_or(("sessions", usual), |phase| ("page-views", phase));
+    let mut arguments = vec!["plan", phase, "--module", module, "--dialect", dialect];
     arguments.extend(variables.iter().flat_map(|variable| ["--var", variable]));
     folder.run(&arguments).done("plan").expect("a plan").stdout
 }

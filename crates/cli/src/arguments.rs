@@ -163,6 +163,9 @@ pub(crate) enum Command {
         /// What to plan
         #[arg(value_enum, default_value_t = PlanPhase::Run)]
         phase: PlanPhase,
+        /// The module whose phase it is
+        #[arg(long, value_name = "NAME", default_value = "sessions")]
+        module: String,
         /// Dialect [default: the target's]
         #[arg(long, value_name = "NAME")]
         dialect: Option<String>,

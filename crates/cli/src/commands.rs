@@ -75,13 +75,13 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         }
         Command::Load { files, waiting } => invoke(none, Purpose::Run)?.load(files, *waiting).await,
         Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
-        Command::Plan { phase, dialect, split, estimate, playbooks, selection } => {
+        Command::Plan { phase, module, dialect, split, estimate, playbooks, selection } => {
             let purpose = if *phase == PlanPhase::Destroy { Purpose::Destroy } else { Purpose::Run };
             let invocation = invoke(playbooks, purpose)?;
             if *estimate {
-                return Ok(invocation.estimate(*phase, selection).await?);
+                return Ok(invocation.estimate(module, *phase, selection).await?);
             }
-            Ok(invocation.plan(registry, *phase, selection, dialect.as_deref(), split.as_deref())?)
+            Ok(invocation.plan(registry, module, *phase, selection, dialect.as_deref(), split.as_deref())?)
         }
         // What is odd in a playbook is a finding here.
         Command::Lint { playbooks } => Ok(Invocation::read(registry, global, playbooks, Purpose::Look)?.lint()?),

@@ -22,6 +22,7 @@ use websessions_core::variables::Variables;
 use websessions_core::warehouse::Warehouse;
 
 /// Schemas of a trial's own, with variables that name them.
+#[derive(Clone)]
 pub struct Case {
     /// The connection.
     pub warehouse: Arc<dyn Warehouse>,
@@ -115,11 +116,22 @@ impl Case {
 
     /// Appends rows to the module's input; columns that are not named are NULL.
     pub async fn stage(&self, columns: &[String], rows: Vec<Vec<Cell>>) -> Result<(), String> {
-        let dialect = self.warehouse.dialect();
         let input = self.table(self.module.input.ok_or("the module has no input")?)?;
         let name = self.variables.table_name(&input);
-        self.send(dialect.create_schema(self.variables.schema(input.schema))).await?;
-        for statement in dialect.create_table(&input, &name) {
+        self.insert(&input, &name, columns, rows).await
+    }
+
+    /// Appends rows to a table, made if it is missing; columns that are not named are NULL.
+    pub async fn insert(
+        &self,
+        input: &Table,
+        name: &TableName,
+        columns: &[String],
+        rows: Vec<Vec<Cell>>,
+    ) -> Result<(), String> {
+        let dialect = self.warehouse.dialect();
+        self.send(dialect.create_schema(&name.schema)).await?;
+        for statement in dialect.create_table(input, name) {
             self.send(statement).await?;
         }
         for chunk in rows.chunks(50) {
@@ -135,7 +147,7 @@ impl Case {
                 })
                 .collect();
             let values = format!("VALUES\n{}", tuples.join(",\n"));
-            let sql = format!("INSERT INTO {} ({}) {values}", dialect.table(&name), columns.join(", "));
+            let sql = format!("INSERT INTO {} ({}) {values}", dialect.table(name), columns.join(", "));
             self.send(Statement::new("rows of the input", sql)).await?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! A warehouse that notes what it is sent, and breaks where a trial says.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,8 @@ use websessions_core::dialect::Dialect;
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
 use websessions_core::rows::Rows;
-use websessions_core::warehouse::{Done, Warehouse};
+use websessions_core::table::{Table, TableName};
+use websessions_core::warehouse::{Done, Loaded, Warehouse};
 
 /// What breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +121,10 @@ impl Warehouse for Faulty {
 
     async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
         self.call(&[sql], self.inner.query(sql)).await
+    }
+
+    async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+        self.call(&["files"], self.inner.load(files, table, name)).await
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {

@@ -17,6 +17,7 @@ mod case;
 mod contents;
 mod csv;
 mod faults;
+pub mod histories;
 mod scenarios;
 mod target;
 mod tiers;

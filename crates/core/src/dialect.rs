@@ -37,6 +37,16 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("RTRIM({column}, ' ')")
     }
 
+    /// A text as it sorts: by its bytes, whatever the locale of the database.
+    fn sorted_text(&self, text: &str) -> String {
+        text.to_owned()
+    }
+
+    /// A key of an ORDER BY, the largest first and NULL last.
+    fn largest_first(&self, expression: &str) -> String {
+        format!("{expression} DESC NULLS LAST")
+    }
+
     /// The point in time now, in UTC, without a time zone.
     fn now(&self) -> String;
 

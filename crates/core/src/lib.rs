@@ -8,7 +8,7 @@
 //!
 //! async fn build_sessions(warehouse: &dyn Warehouse) -> Result<Report, RunError> {
 //!     let variables = Variables::default(); // schemas scratch and derived
-//!     let report = Runner::new(warehouse, &variables).run(&model::modules()).await?;
+//!     let report = Runner::new(warehouse, &variables).run(&[model::sessions::module()]).await?;
 //!     assert!(report.committed());
 //!     Ok(report)
 //! }

@@ -2,8 +2,10 @@
 //! clock or an environment, and what it prints is what runs.
 
 use crate::rows::Rows;
+use crate::table::{Table, TableName};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
 /// The phases of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -78,6 +80,24 @@ pub enum Unit {
     Observation(Observation),
     /// A user's SQL, sent whole.
     Script(Statement),
+    /// Files that are loaded into a table which is made anew first.
+    Load(Load),
+}
+
+/// Files, and the table that they are loaded into.
+#[derive(Clone, Debug, Serialize)]
+pub struct Load {
+    /// What it is for.
+    pub purpose: String,
+    /// Makes the table anew, empty: so that loading can run twice.
+    pub replace: Vec<Statement>,
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// The table.
+    #[serde(skip)]
+    pub table: Table,
+    /// Its full name.
+    pub name: TableName,
 }
 
 /// One SQL statement, without a closing semicolon.
@@ -147,12 +167,21 @@ pub struct Finding {
     pub name: &'static str,
     /// What its rows say, in words; `None` if that is nothing to mention.
     pub in_words: fn(&Rows) -> Option<String>,
+    /// How many it found, for programs; 0 if it looks for nothing that is counted.
+    pub count: fn(&Rows) -> i64,
 }
 
 impl Finding {
     /// A finding of that name.
     pub const fn new(name: &'static str, in_words: fn(&Rows) -> Option<String>) -> Self {
-        Self { name, in_words }
+        Self { name, in_words, count: |_| 0 }
+    }
+
+    /// That is counted so.
+    #[must_use]
+    pub const fn counted(mut self, count: fn(&Rows) -> i64) -> Self {
+        self.count = count;
+        self
     }
 }
 
@@ -190,6 +219,7 @@ impl Unit {
             Self::Statement(statement) | Self::Script(statement) => &statement.purpose,
             Self::Block { purpose, .. } => purpose,
             Self::Observation(observation) => &observation.statement.purpose,
+            Self::Load(load) => &load.purpose,
         }
     }
 
@@ -198,6 +228,7 @@ impl Unit {
         match self {
             Self::Statement(statement) | Self::Script(statement) => std::slice::from_ref(statement),
             Self::Block { statements, .. } => statements,
+            Self::Load(load) => &load.replace,
             Self::Observation(observation) => std::slice::from_ref(&observation.statement),
         }
     }
@@ -247,9 +278,17 @@ impl Plan {
 /// A checksum (SHA-256, hexadecimal) of everything that some steps would send.
 pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
     let mut hash = Sha256::new();
-    for statement in steps.flat_map(|step| &step.units).flat_map(Unit::statements) {
-        hash.update(statement.sql.as_bytes());
-        hash.update([0]);
+    for unit in steps.flat_map(|step| &step.units) {
+        for statement in unit.statements() {
+            hash.update(statement.sql.as_bytes());
+            hash.update([0]);
+        }
+        if let Unit::Load(load) = unit {
+            for file in &load.files {
+                hash.update(file.as_os_str().as_encoded_bytes());
+                hash.update([0]);
+            }
+        }
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

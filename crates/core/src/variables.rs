@@ -84,6 +84,31 @@ pub const VARIABLES: &[VariableInfo] = &[
         default: "\"2m\"",
         meaning: "how long the lock of a run that died keeps others out, such as \"90s\" or \"10m\"; a living run renews it",
     },
+    VariableInfo {
+        name: "page_views_from",
+        default: "null",
+        meaning: "the table, as \"schema.table\", that the page views module reads where no files are given",
+    },
+    VariableInfo {
+        name: "page_views_time",
+        default: "null",
+        meaning: "a timestamp of that table which tells new rows, such as the time of loading: then older rows are not read again",
+    },
+    VariableInfo {
+        name: "page_views_lookback_days",
+        default: "3",
+        meaning: "how much older than the newest row that a run has seen a row may be by page_views_time and still be read",
+    },
+    VariableInfo {
+        name: "on_repeated_page_views",
+        default: "\"report\"",
+        meaning: "page views that arrive in several rows: report | fail (before the commit)",
+    },
+    VariableInfo {
+        name: "on_left_out_page_views",
+        default: "\"report\"",
+        meaning: "rows without page_view_id, domain_sessionid or start_tstamp: report | fail (before the commit)",
+    },
 ];
 
 /// The shortest and the longest lease of the lock.
@@ -128,6 +153,16 @@ pub enum OnDroppedSessions {
     KeepInput,
 }
 
+/// What happens if something is found that may be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reaction {
+    /// The report counts it.
+    Report,
+    /// The run fails before the commit.
+    Fail,
+}
+
 /// The typed variables of a run.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -157,6 +192,28 @@ pub struct Variables {
     /// How long the lock stays a run's without renewal.
     #[serde(serialize_with = "in_units")]
     pub lock_lease: Duration,
+    /// The table that page views are read from where no files are given.
+    #[serde(serialize_with = "as_text")]
+    pub page_views_from: Option<TableName>,
+    /// The column of that table which tells new rows.
+    pub page_views_time: Option<Identifier>,
+    /// How much older a row may be by that and still be read.
+    pub page_views_lookback_days: u32,
+    /// Page views that arrive in several rows.
+    pub on_repeated_page_views: Reaction,
+    /// Rows that are no page views.
+    pub on_left_out_page_views: Reaction,
+    /// The columns of that table, as the model names them and as the table spells them: all of the model's, unless a look
+    /// at the table has said otherwise.
+    #[serde(skip)]
+    pub page_views_columns: Option<Vec<(String, String)>>,
+}
+
+fn as_text<S: serde::Serializer>(table: &Option<TableName>, serializer: S) -> Result<S::Ok, S::Error> {
+    match table {
+        None => serializer.serialize_none(),
+        Some(table) => serializer.collect_str(table),
+    }
 }
 
 impl Default for Variables {
@@ -174,6 +231,12 @@ impl Default for Variables {
             lookback_guard: LookbackGuard::Widen,
             on_dropped_sessions: OnDroppedSessions::Report,
             lock_lease: Duration::from_secs(120),
+            page_views_from: None,
+            page_views_time: None,
+            page_views_lookback_days: 3,
+            on_repeated_page_views: Reaction::Report,
+            on_left_out_page_views: Reaction::Report,
+            page_views_columns: None,
         }
     }
 }
@@ -246,6 +309,11 @@ impl Variables {
                             ],
                         )?;
                     }
+                    "page_views_from" => variables.page_views_from = Some(table_name(text(value)?)?),
+                    "page_views_time" => variables.page_views_time = Some(Identifier::new(text(value)?)?),
+                    "page_views_lookback_days" => variables.page_views_lookback_days = lookback_days(value)?,
+                    "on_repeated_page_views" => variables.on_repeated_page_views = one_of(text(value)?, REACTIONS)?,
+                    "on_left_out_page_views" => variables.on_left_out_page_views = one_of(text(value)?, REACTIONS)?,
                     other => check_name(other).map_err(|error| error.to_string())?,
                 }
                 Ok(())
@@ -254,6 +322,11 @@ impl Variables {
                 Ok(()) => Error::configuration(format!("variable {name}: {problem}")),
                 Err(error) => error,
             })?;
+        }
+        if variables.page_views_time.is_some() && variables.page_views_from.is_none() {
+            return Err(Error::configuration(
+                "variable page_views_time: names a column of page_views_from, which is not set",
+            ));
         }
         Ok((variables, warnings))
     }
@@ -289,6 +362,14 @@ pub fn check_name(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::configuration(unknown("variable", name, VARIABLES.iter().map(|variable| variable.name))))
+}
+
+/// The choices of most `on_…`.
+const REACTIONS: &[(&str, Reaction)] = &[("report", Reaction::Report), ("fail", Reaction::Fail)];
+
+fn table_name(text: &str) -> Result<TableName, String> {
+    let (schema, name) = text.split_once('.').ok_or_else(|| format!("must be \"schema.table\", not {text:?}"))?;
+    Ok(TableName { schema: Identifier::new(schema)?, name: Identifier::new(name)?.to_string() })
 }
 
 fn is_null(value: &Value) -> bool {

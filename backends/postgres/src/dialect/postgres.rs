@@ -71,6 +71,11 @@ impl Dialect for PostgresDialect {
         format!("RTRIM({column}, ' ') COLLATE \"C\"")
     }
 
+    // <https://www.postgresql.org/docs/current/collation.html#COLLATION-MANAGING-STANDARD>
+    fn sorted_text(&self, text: &str) -> String {
+        format!("{text} COLLATE \"C\"")
+    }
+
     // <https://www.postgresql.org/docs/current/functions-datetime.html>
     fn now(&self) -> String {
         "(now() AT TIME ZONE 'UTC')".to_owned()

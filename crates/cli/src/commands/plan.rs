@@ -9,13 +9,17 @@ use std::path::Path;
 use std::sync::Arc;
 use websessions_core::backend::Registry;
 use websessions_core::dialect::Dialect;
+use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
+use websessions_core::model::{modules, sessions};
 use websessions_core::plan::{Phase, Plan, Statement, Unit};
+use websessions_core::run::Job;
 
 impl Invocation<'_> {
     pub(super) fn plan(
         &self,
         registry: &Registry,
+        module: &str,
         phase: PlanPhase,
         selection: &Selection,
         dialect: Option<&str>,
@@ -25,7 +29,7 @@ impl Invocation<'_> {
             Some(name) => registry.get(name)?.dialect(),
             None => self.configuration.backend.dialect(),
         };
-        let plans = self.plans(phase, selection, &dialect)?;
+        let plans = self.plans(module, phase, selection, &dialect)?;
         if let Some(directory) = split {
             let written = write_steps(&plans, &*dialect, directory)?;
             return match self.global.output {
@@ -46,7 +50,18 @@ impl Invocation<'_> {
         }
     }
 
-    fn plans(&self, phase: PlanPhase, selection: &Selection, dialect: &Arc<dyn Dialect>) -> Result<Vec<Plan>, Error> {
+    fn plans(
+        &self,
+        module: &str,
+        phase: PlanPhase,
+        selection: &Selection,
+        dialect: &Arc<dyn Dialect>,
+    ) -> Result<Vec<Plan>, Error> {
+        let all = modules();
+        let found = all.iter().find(|known| known.name == module);
+        let module =
+            found.ok_or_else(|| Error::configuration(unknown("module", module, all.iter().map(|known| known.name))))?;
+        let job = |phase| vec![Job::phase(module, phase, self.variables(), dialect)];
         let jobs = match phase {
             PlanPhase::Run => self.jobs(dialect)?,
             // A phase of the playbooks, with the variables that it has there.
@@ -57,18 +72,19 @@ impl Invocation<'_> {
                     .filter(|job| job.of().is_some_and(|(_, phase)| phase == wanted))
                     .collect()
             }
-            PlanPhase::Main => vec![self.job(Phase::Main, dialect)],
-            PlanPhase::Complete => vec![self.job(Phase::Complete, dialect)],
-            PlanPhase::Destroy => self.destroying_jobs(dialect)?,
+            PlanPhase::Main => job(Phase::Main),
+            PlanPhase::Complete => job(Phase::Complete),
+            PlanPhase::Destroy if module.name == sessions::module().name => self.destroying_jobs(dialect)?,
+            PlanPhase::Destroy => job(Phase::Destroy),
         };
         Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan().clone()).collect())
     }
 
     /// What each statement would read and cost, as the warehouse says without running it.
-    pub(super) async fn estimate(&self, phase: PlanPhase, selection: &Selection) -> Result<(), Error> {
+    pub(super) async fn estimate(&self, module: &str, phase: PlanPhase, selection: &Selection) -> Result<(), Error> {
         let warehouse = self.connect().await?;
         let mut estimates = Vec::new();
-        for plan in self.plans(phase, selection, &warehouse.dialect())? {
+        for plan in self.plans(module, phase, selection, &warehouse.dialect())? {
             for (step, unit) in plan.units() {
                 // A block is one script: its parts may use what it declares.
                 let block = match unit {

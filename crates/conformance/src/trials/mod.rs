@@ -1,5 +1,6 @@
 //! The trials beyond the recorded scenarios: what this project promises on purpose. A file a subject.
 
+mod arrivals;
 mod commit;
 mod complete;
 mod faults;
@@ -28,6 +29,7 @@ use trials;
 /// All trials by name.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
     [
+        arrivals::TRIALS,
         commit::TRIALS,
         complete::TRIALS,
         findings::TRIALS,

@@ -5,9 +5,10 @@ use super::Module;
 use super::select::{Renderer, Select};
 use super::shared;
 use crate::dialect::Dialect;
-use crate::plan::{Finding, Observation, OnFound, Phase, Statement, Step, Unit};
+use crate::plan::{Finding, Load, Observation, OnFound, Phase, Statement, Step, Unit};
 use crate::table::{Lifetime, SchemaRole, Table, TableName};
 use crate::variables::{CleanupMode, Variables};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The place in which a module's steps are made. Tables are named without schema and entropy; a name that the module
@@ -19,15 +20,22 @@ pub struct Context<'a> {
     pub variables: &'a Variables,
     /// The dialect.
     pub dialect: Arc<dyn Dialect>,
+    /// The files that the module is to load.
+    pub files: &'a [PathBuf],
     tables: Vec<Table>,
     renderer: Renderer,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(module: &Module, variables: &'a Variables, dialect: &Arc<dyn Dialect>) -> Self {
+    pub(super) fn new(
+        module: &Module,
+        variables: &'a Variables,
+        dialect: &Arc<dyn Dialect>,
+        files: &'a [PathBuf],
+    ) -> Self {
         let tables = module.tables(variables);
         let renderer = Renderer::new(&tables, variables, dialect);
-        Self { module: *module, variables, dialect: Arc::clone(dialect), tables, renderer }
+        Self { module: *module, variables, dialect: Arc::clone(dialect), files, tables, renderer }
     }
 
     /// A table of the module, or one that all modules share.
@@ -71,6 +79,22 @@ impl<'a> Context<'a> {
         units(self.dialect.replace_table(self.table(table), &self.name(table)))
     }
 
+    /// A table anew, from the files that the module is to load: empty if there are none.
+    pub fn load(&self, table: &str) -> Vec<Unit> {
+        if self.files.is_empty() {
+            return self.replace_empty(table);
+        }
+        let (name, model) = (self.name(table), self.table(table));
+        let count = if self.files.len() == 1 { "a file".to_owned() } else { format!("{} files", self.files.len()) };
+        vec![Unit::Load(Load {
+            purpose: format!("{count} into {name}"),
+            replace: self.dialect.replace_table(model, &name),
+            files: self.files.to_vec(),
+            table: model.clone(),
+            name,
+        })]
+    }
+
     /// A table anew, from a SELECT.
     pub fn replace(&self, table: &str, select: &str) -> Vec<Unit> {
         self.dialect.replace_table_as(self.table(table), &self.name(table), select)
@@ -99,16 +123,26 @@ impl<'a> Context<'a> {
 
     /// What the dialect begins a phase with, to be cheaper.
     pub fn hints(&self, phase: Phase) -> Vec<Unit> {
-        let Some(input) = self.module.input else { return Vec::new() };
+        self.module.input.or(self.module.loads).map(|input| self.hints_for(phase, input)).unwrap_or_default()
+    }
+
+    /// What the dialect begins to read a table with, in a phase, to be cheaper.
+    pub fn hints_for(&self, phase: Phase, input: &str) -> Vec<Unit> {
         units(self.dialect.hints(phase, self.table(input), &self.name(input)))
     }
 
-    /// What every main begins with: the schemas, the run's id and the metadata of all modules.
-    pub fn shared_setup(&self) -> Vec<Unit> {
+    /// The schemas, each created if it is missing.
+    pub fn schemas(&self) -> Vec<Unit> {
         let schemas = [SchemaRole::Scratch, SchemaRole::Output].map(|role| self.variables.schema(role));
         let mut units: Vec<Unit> =
             schemas.iter().map(|schema| Unit::Statement(self.dialect.ensure_schema(schema))).collect();
         units.dedup_by(|left, right| left.statements() == right.statements());
+        units
+    }
+
+    /// What every main begins with: the schemas, the run's id and the metadata of all modules.
+    pub fn shared_setup(&self) -> Vec<Unit> {
+        let mut units = self.schemas();
         units.extend(self.create(shared::METADATA_RUN_ID));
         units.push(Unit::Statement(self.insert(
             shared::METADATA_RUN_ID,

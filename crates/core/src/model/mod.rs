@@ -1,6 +1,8 @@
 //! The model: modules as data, and the SQL that they are written in. What a module does is a plan; making one is pure.
 
 mod context;
+mod findings;
+pub mod page_views;
 mod select;
 pub mod sessions;
 pub mod shared;
@@ -12,6 +14,7 @@ use crate::dialect::Dialect;
 use crate::plan::{Phase, Plan, Step};
 use crate::table::Table;
 use crate::variables::Variables;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A module of the model: its name, its tables, what it reads, and the steps of its phases.
@@ -42,6 +45,8 @@ pub struct Module {
     pub name: &'static str,
     /// The table that it reads and that must be there before it runs: none if it makes its own.
     pub input: Option<&'static str>,
+    /// The table that it loads files into.
+    pub loads: Option<&'static str>,
     /// The tables of a run that stay when `cleanup_mode` is debug.
     pub kept_for_debugging: &'static [&'static str],
     /// What stands before the phases' names in those of the plans.
@@ -64,13 +69,20 @@ impl Module {
         complete: Steps,
         destroy: Steps,
     ) -> Self {
-        Self { name, input: None, kept_for_debugging: &[], prefix: "", tables, main, complete, destroy }
+        Self { name, input: None, loads: None, kept_for_debugging: &[], prefix: "", tables, main, complete, destroy }
     }
 
     /// That reads a table.
     #[must_use]
     pub const fn input(mut self, table: &'static str) -> Self {
         self.input = Some(table);
+        self
+    }
+
+    /// That loads files into a table.
+    #[must_use]
+    pub const fn loads(mut self, table: &'static str) -> Self {
+        self.loads = Some(table);
         self
     }
 
@@ -102,7 +114,18 @@ impl Module {
 
     /// What a phase will do.
     pub fn plan(&self, phase: Phase, variables: &Variables, dialect: &Arc<dyn Dialect>) -> Plan {
-        let context = Context::new(self, variables, dialect);
+        self.plan_with(phase, variables, dialect, &[])
+    }
+
+    /// What a phase will do that is given files.
+    pub fn plan_with(
+        &self,
+        phase: Phase,
+        variables: &Variables,
+        dialect: &Arc<dyn Dialect>,
+        files: &[PathBuf],
+    ) -> Plan {
+        let context = Context::new(self, variables, dialect, files);
         let steps = match phase {
             Phase::Main => self.main,
             Phase::Complete => self.complete,
@@ -114,7 +137,7 @@ impl Module {
 
 /// The modules of this crate, in the order in which they run.
 pub fn modules() -> Vec<Module> {
-    vec![sessions::module()]
+    vec![page_views::module(), sessions::module()]
 }
 
 /// All tables of some modules under these variables, each once.

@@ -2,8 +2,9 @@
 //! anything undefined is an error.
 
 use crate::dialect::Dialect;
-use crate::table::{ColumnType, Table};
+use crate::table::{Column, ColumnType, Table, TypeFamily};
 use crate::variables::Variables;
+use minijinja::value::Kwargs;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,9 +50,11 @@ impl Renderer {
             row => rows,
             columns => columns,
             upsert_lookback_days => variables.upsert_lookback_days,
+            page_views_lookback_days => variables.page_views_lookback_days,
             model_version => &variables.model_version,
             type => context! {
                 text_64 => dialect.column_type(ColumnType::Varying(64)),
+                text => dialect.column_type(ColumnType::Text),
                 integer => dialect.column_type(ColumnType::Integer),
                 big_integer => dialect.column_type(ColumnType::BigInteger),
                 timestamp => dialect.column_type(ColumnType::Timestamp),
@@ -73,12 +76,45 @@ impl Renderer {
         let dialect = of();
         environment.add_function("checksum", move |column: &str| dialect.checksum(column));
         let dialect = of();
+        environment.add_function("sorted_text", move |text: &str| dialect.sorted_text(text));
+        let lists: BTreeMap<String, Vec<String>> = tables
+            .iter()
+            .map(|table| (table.name.to_owned(), table.column_names().into_iter().map(str::to_owned).collect()))
+            .collect();
+        environment.add_function("columns_with", move |table: &str, values: Kwargs| {
+            let column = |name: &String| match values.get::<Option<String>>(name)? {
+                Some(value) => Ok(format!("{value} AS {name}")),
+                None => Ok(name.clone()),
+            };
+            let columns = lists.get(table).ok_or_else(|| no_table(table))?;
+            let columns: Vec<String> = columns.iter().map(column).collect::<Result<_, minijinja::Error>>()?;
+            values.assert_all_used()?;
+            Ok(columns.join(",\n  "))
+        });
+        let dialect = of();
+        let orders: BTreeMap<String, Vec<(String, String)>> = tables
+            .iter()
+            .map(|table| {
+                let key = |column: &Column| match column.column_type.family() {
+                    TypeFamily::Text => dialect.largest_first(&dialect.sorted_text(&column.name)),
+                    _ => dialect.largest_first(&column.name),
+                };
+                let keys = table.columns.iter().map(|column| (column.name.to_string(), key(column))).collect();
+                (table.name.to_owned(), keys)
+            })
+            .collect();
+        environment.add_function("largest_first", move |table: &str, first: Vec<String>, without: Vec<String>| {
+            let keys = orders.get(table).ok_or_else(|| no_table(table))?;
+            let named = |name: &String| keys.iter().find(|(column, _)| column == name);
+            let others = keys.iter().filter(|(column, _)| !first.contains(column) && !without.contains(column));
+            let all: Vec<&str> = first.iter().filter_map(named).chain(others).map(|(_, key)| key.as_str()).collect();
+            Ok::<_, minijinja::Error>(all.join(",\n  "))
+        });
+        let dialect = of();
         let fingerprints: BTreeMap<String, String> =
             tables.iter().map(|table| (table.name.to_owned(), dialect.row_fingerprint(&table.columns))).collect();
         environment.add_function("fingerprint", move |table: &str| {
-            fingerprints.get(table).cloned().ok_or_else(|| {
-                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("there is no table {table}"))
-            })
+            fingerprints.get(table).cloned().ok_or_else(|| no_table(table))
         });
         Self { environment, names }
     }
@@ -94,4 +130,8 @@ impl Renderer {
             Err(error) => panic!("sql/{}.sql: {error}", select.name),
         }
     }
+}
+
+fn no_table(table: &str) -> minijinja::Error {
+    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("there is no table {table}"))
 }

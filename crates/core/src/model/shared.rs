@@ -10,6 +10,9 @@ pub const DATAMODEL_METADATA: &str = "datamodel_metadata";
 /// The identity of the run that all modules share.
 pub const METADATA_RUN_ID: &str = "metadata_run_id";
 
+/// The metadata of a module's run as it begins, with the module's name as `module`.
+pub(super) const METADATA_THIS_RUN: Select = sql!("shared/metadata_this_run");
+
 pub(super) const RUN_ID: Select = sql!("shared/metadata_run_id");
 
 /// The shared tables.

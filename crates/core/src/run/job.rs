@@ -4,6 +4,7 @@ use crate::dialect::Dialect;
 use crate::model::Module;
 use crate::plan::{Phase, Plan};
 use crate::variables::Variables;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One plan to run. That of a phase is made here, from the variables that its tables are checked by.
@@ -21,6 +22,20 @@ impl Job {
             plan: module.plan(phase, variables, dialect),
             of: Some((*module, phase)),
             variables: Some(variables.clone()),
+        }
+    }
+
+    /// A phase of a module that loads files first.
+    pub fn phase_with(
+        module: &Module,
+        phase: Phase,
+        variables: &Variables,
+        dialect: &Arc<dyn Dialect>,
+        files: &[PathBuf],
+    ) -> Self {
+        Self {
+            plan: module.plan_with(phase, variables, dialect, files),
+            ..Self::phase(module, phase, variables, dialect)
         }
     }
 

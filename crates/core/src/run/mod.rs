@@ -14,7 +14,7 @@ use crate::clock;
 use crate::error::{Error, Place, Retry, WarehouseError, WarehouseErrorKind};
 use crate::lock::{self, Holder, Lease, Note};
 use crate::model::Module;
-use crate::plan::{Observation, OnFound, Phase, Plan, Statement, Step, Unit};
+use crate::plan::{Load, Observation, OnFound, Phase, Plan, Statement, Step, Unit};
 use crate::preflight;
 use crate::rows::Rows;
 use crate::variables::Variables;
@@ -23,7 +23,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use report::Recorder;
 use resume::{note_at, resumed_step};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +69,7 @@ impl Options {
 /// # use websessions_core::{model, variables::Variables, warehouse::Warehouse};
 /// # async fn example(warehouse: &dyn Warehouse) -> Result<Report, RunError> {
 /// let variables = Variables::default();
-/// Runner::new(warehouse, &variables).run(&model::modules()).await
+/// Runner::new(warehouse, &variables).run(&[model::sessions::module()]).await
 /// # }
 /// ```
 #[derive(Clone)]
@@ -492,7 +492,20 @@ impl Run<'_> {
             Unit::Observation(observation) => {
                 (Vec::new(), Some(self.warehouse.query(&observation.statement.sql).await?))
             }
+            Unit::Load(load) => (self.load_anew(load).await?, None),
         })
+    }
+
+    /// The table is made anew by each attempt, so that none leaves rows beside those of another.
+    async fn load_anew(&self, load: &Load) -> Result<Vec<Done>, WarehouseError> {
+        let mut done = Vec::new();
+        for statement in &load.replace {
+            done.push(self.warehouse.execute(statement).await?);
+        }
+        let files: Vec<&Path> = load.files.iter().map(PathBuf::as_path).collect();
+        let loaded = self.warehouse.load(&files, &load.table, &load.name).await?;
+        self.recorder.on(&Event::Loaded { files: loaded });
+        Ok(done)
     }
 
     /// Awaits work; when the user asks to stop, or the lock is lost, asks the warehouse to stop it, and awaits what it says. What has not begun

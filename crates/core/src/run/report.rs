@@ -61,6 +61,8 @@ pub struct Report {
     pub plans: Vec<PlanReport>,
     /// What the observations found, by their findings' names.
     pub findings: BTreeMap<&'static str, Rows>,
+    /// How many each of them found.
+    pub counts: BTreeMap<&'static str, i64>,
     /// What of that is worth to be mentioned, in words.
     pub notes: Vec<String>,
 }
@@ -105,6 +107,7 @@ impl Report {
             }
             Event::Observed { finding, rows } => {
                 self.notes.extend((finding.in_words)(rows));
+                self.counts.insert(finding.name, (finding.count)(rows));
                 self.findings.insert(finding.name, rows.clone());
             }
             Event::Locked

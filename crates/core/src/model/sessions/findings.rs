@@ -1,5 +1,6 @@
 //! What the observations of the sessions module look for, and what their rows say.
 
+use crate::model::findings::samples;
 use crate::plan::Finding;
 use crate::rows::Rows;
 
@@ -7,16 +8,20 @@ use crate::rows::Rows;
 pub const SUMMARY: Finding = Finding::new("summary", |_| None);
 
 /// Sessions of the input that are not in the result.
-pub const DROPPED_SESSIONS: Finding = Finding::new("dropped_sessions", dropped_sessions);
+pub const DROPPED_SESSIONS: Finding = Finding::new("dropped_sessions", dropped_sessions)
+    .counted(|rows| (0..rows.rows.len()).map(|row| rows.get(row, "session_count").as_integer()).sum());
 
 /// Sessions with more than one row.
-pub const MULTIPLIED_SESSIONS: Finding = Finding::new("multiplied_sessions", multiplied_sessions);
+pub const MULTIPLIED_SESSIONS: Finding =
+    Finding::new("multiplied_sessions", multiplied_sessions).counted(|rows| rows.get(0, "session_count").as_integer());
 
 /// Old rows that the upsert would leave beside new ones.
-pub const OLD_COPIES: Finding = Finding::new("old_copies", old_copies);
+pub const OLD_COPIES: Finding =
+    Finding::new("old_copies", old_copies).counted(|rows| rows.get(0, "session_count").as_integer());
 
 /// Page views that stay in the input.
-pub const INPUT_LEFT: Finding = Finding::new("input_left", input_left);
+pub const INPUT_LEFT: Finding =
+    Finding::new("input_left", input_left).counted(|rows| rows.get(0, "page_views").as_integer());
 
 fn dropped_sessions(rows: &Rows) -> Option<String> {
     let reasons: Vec<String> = (0..rows.rows.len())
@@ -56,13 +61,4 @@ fn input_left(rows: &Rows) -> Option<String> {
     let count = rows.get(0, "page_views").as_integer();
     (count > 0)
         .then(|| format!("{count} page views of {} sessions stay staged for the next run", rows.get(0, "sessions")))
-}
-
-fn samples(rows: &Rows, row: usize) -> Option<String> {
-    let (first, last) = (rows.get(row, "first_sample").to_string(), rows.get(row, "last_sample").to_string());
-    match (first.is_empty(), first == last) {
-        (true, _) => None,
-        (false, true) => Some(first),
-        (false, false) => Some(format!("{first}, {last}")),
-    }
 }

@@ -44,9 +44,7 @@ pub const SESSIONS_UPSERT_LIMIT: &str = "sessions_upsert_limit";
 /// All tables of this module under some variables: those that stay first.
 pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
     vec![
-        Table::new(PAGE_VIEWS_STAGED, SchemaRole::Scratch, Lifetime::Persistent, page_views_staged_columns()).layout(
-            Layout::NONE.joined(&["domain_userid", "domain_sessionid", "page_view_in_session_index", "start_tstamp"]),
-        ),
+        page_views_staged(),
         Table::new(SESSIONS, SchemaRole::Output, Lifetime::Persistent, sessions_columns()).layout(
             Layout::NONE
                 .distribute("domain_sessionid")
@@ -129,6 +127,13 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
             vec![Column::new("lower_limit", Timestamp)],
         ),
     ]
+}
+
+/// The input, which the page views module hands on.
+pub(in crate::model) fn page_views_staged() -> Table {
+    Table::new(PAGE_VIEWS_STAGED, SchemaRole::Scratch, Lifetime::Persistent, page_views_staged_columns()).layout(
+        Layout::NONE.joined(&["domain_userid", "domain_sessionid", "page_view_in_session_index", "start_tstamp"]),
+    )
 }
 
 fn page_views_staged_columns() -> Vec<Column> {

@@ -1,0 +1,214 @@
+//! Page views that come as a user's table: in any order, again, in older forms, late; what is left out is counted.
+
+use super::page_views::expect;
+use super::{Trial, trials};
+use crate::case::explain;
+use crate::csv::Cell;
+use crate::histories::{self, Arrival, Break, By, Command, arrivals_table, free, looked_at, run};
+use crate::{Case, Fault, Faulty, Harness};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use websessions_core::model::page_views::findings::*;
+use websessions_core::model::page_views::tables::*;
+use websessions_core::model::page_views::{self, read_source};
+use websessions_core::model::shared::*;
+use websessions_core::plan::Phase;
+
+pub(super) const TRIALS: &[(&str, Trial)] = trials![
+    page_views_of_any_history_are_those_of_one_run,
+    page_views_of_a_run_that_died_anywhere_are_those_of_one_run,
+    page_views_that_come_again_change_no_row,
+    page_views_of_a_table_are_read_from_the_newest_time_on,
+    page_views_that_are_left_out_or_repeated_can_fail_the_run,
+    page_views_before_the_lookback_are_replaced_when_it_widens,
+    page_views_of_a_table_that_lacks_a_column_are_refused,
+    page_views_are_destroyed_with_a_count,
+];
+
+fn arrival(session: u8, page_view: u8, form: u8) -> Arrival {
+    Arrival { session, page_view, form }
+}
+
+/// Older forms first and last, ties, repetitions, a late page view, one that stands in every session, rows left out.
+fn history() -> Vec<Command> {
+    let command = |arrivals: &[(u8, u8, u8)], runs, breaks| Command {
+        arrivals: arrivals.iter().map(|(session, page_view, form)| arrival(*session, *page_view, *form)).collect(),
+        runs,
+        breaks,
+    };
+    vec![
+        command(&[(0, 0, 1), (0, 1, 2), (0, 3, 0), (0, 0, 0), (1, 0, 4), (1, 0, 7)], true, Break::Nothing),
+        command(&[(1, 0, 2), (1, 0, 3), (1, 1, 7), (1, 2, 7), (1, 3, 1)], false, Break::DiesBefore(17)),
+        command(&[(0, 0, 5), (0, 2, 6), (0, 1, 1), (0, 1, 1)], false, Break::AnswerLost(30)),
+        command(&[(2, 2, 3), (1, 0, 0)], true, Break::DiesBefore(50)),
+        command(&[(2, 3, 6), (2, 0, 0), (1, 1, 5), (1, 0, 1)], true, Break::Nothing),
+    ]
+}
+
+async fn page_views_of_any_history_are_those_of_one_run(harness: &dyn Harness) -> Result<(), String> {
+    let case = Case::new(harness, Value::Null).await?;
+    histories::prove(case, &history(), By::Table).await
+}
+
+/// A case whose arrivals are in a table, as a harness makes it.
+async fn with_arrivals(harness: &dyn Harness, variables: Value, arrivals: &[Arrival]) -> Result<Case, String> {
+    let case = Case::new(harness, variables).await?.of(page_views::module());
+    let name = arrivals_table(&case).1.to_string();
+    let case = case.with(json!({ "page_views_from": name }))?;
+    histories::arrive(&case, arrivals, By::Table, "unused".into()).await?;
+    looked_at(case).await
+}
+
+/// Each run has a new session, and of the one before a late page view and another form of one that is stored.
+async fn page_views_of_a_run_that_died_anywhere_are_those_of_one_run(harness: &dyn Harness) -> Result<(), String> {
+    let mut all = vec![arrival(0, 0, 1), arrival(0, 1, 1)];
+    let case = with_arrivals(harness, Value::Null, &all).await?;
+    run(&case, &[], true).await.map_err(explain)?;
+    for call in 0..u8::MAX {
+        let form = if call % 2 == 0 { 4 } else { 0 };
+        let new = [arrival(call, 0, form), arrival(call, 2, 6), arrival(call + 1, 0, 1), arrival(call + 1, 1, 2)];
+        histories::arrive(&case, &new, By::Table, "unused".into()).await?;
+        all.extend(new);
+        let dying = Arc::new(Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(call.into())));
+        let died = run(&case.through(dying), &[], true).await.is_err();
+        free(&case).await?;
+        let repeated = run(&case, &[], true).await;
+        repeated.map_err(|error| format!("repeated after death before call {call}: {}", explain(error)))?;
+        let what = |error| format!("after death before call {call}: {error}");
+        histories::compare(&case, &all).await.map_err(what)?;
+        if !died {
+            expect("there were calls to die before", call > 40, true)?;
+            break;
+        }
+    }
+    case.drop().await
+}
+
+async fn page_views_that_come_again_change_no_row(harness: &dyn Harness) -> Result<(), String> {
+    let arrivals = [arrival(0, 0, 1), arrival(0, 1, 2), arrival(0, 0, 0), arrival(1, 3, 6), arrival(2, 3, 0)];
+    let case = with_arrivals(harness, Value::Null, &arrivals).await?;
+    let report = run(&case, &[], true).await.map_err(explain)?;
+    let several = report.counts.get(PAGE_VIEWS_IN_SEVERAL_SESSIONS.name).copied();
+    expect("ids in several sessions", several, Some(1))?;
+    expect("repeated", report.counts.get(REPEATED_PAGE_VIEWS.name).copied(), Some(1))?;
+    let sessions = case.clone().of(websessions_core::model::sessions::module());
+    let first = (case.contents(PAGE_VIEWS).await?, sessions.contents("sessions").await?);
+    let metadata = |contents: crate::Contents| -> Vec<Cell> {
+        contents.column("module").into_iter().chain(contents.column("duplicate_rows_removed")).collect()
+    };
+    let of_one_run = metadata(case.contents(DATAMODEL_METADATA).await?);
+    let cell = |text: &str| Some(text.to_owned());
+    expect("metadata", of_one_run, vec![cell("page-views"), cell("sessions"), None, cell("1")])?;
+    run(&case, &[], true).await.map_err(explain)?;
+    expect("tables", (case.contents(PAGE_VIEWS).await?, sessions.contents("sessions").await?), first)?;
+    expect("metadata rows", case.count(DATAMODEL_METADATA).await?, 4)?;
+    let left: Vec<String> = case.tables().await?.into_iter().filter(|table| table.contains("this_run")).collect();
+    expect("tables of the run that are left", left, Vec::new())?;
+    expect("the run's id is left", case.tables().await?.iter().any(|table| table.contains("metadata_run_id")), false)?;
+    case.drop().await
+}
+
+async fn page_views_of_a_table_are_read_from_the_newest_time_on(harness: &dyn Harness) -> Result<(), String> {
+    let case = with_arrivals(harness, Value::Null, &[arrival(0, 0, 1), arrival(1, 0, 1), arrival(2, 0, 1)]).await?;
+    let case = case.with(json!({"page_views_time": "loaded", "page_views_lookback_days": 2}))?;
+    let case = looked_at(case).await?;
+    let (table, name) = arrivals_table(&case);
+    let of = |session: u8| format!("domain_sessionid = 'session {session}'");
+    let loaded = |day: &str, condition: String| {
+        let dialect = case.warehouse.dialect();
+        let time = format!("CAST('{day}' AS {})", dialect.column_type(websessions_core::table::ColumnType::Timestamp));
+        format!("UPDATE {} SET loaded = {time} WHERE {condition}", dialect.table(&name))
+    };
+    // Session 2's time is not known: it is read each time.
+    case.sql(loaded("2024-04-01 00:00:00", of(0))).await?;
+    case.sql(loaded("2024-04-09 00:00:00", of(1))).await?;
+    let arrived = |report: &websessions_core::run::Report| {
+        report.findings.get(REPEATED_PAGE_VIEWS.name).map(|rows| rows.get(0, "rows_arrived").as_integer())
+    };
+    let failing = Arc::new(Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(25)));
+    expect("it dies", run(&case.through(failing), &[], true).await.is_err(), true)?;
+    free(&case).await?;
+    let report = run(&case, &[], true).await.map_err(explain)?;
+    expect("read at first, though a run died", arrived(&report), Some(3))?;
+    let report = run(&case, &[], true).await.map_err(explain)?;
+    expect("read again", arrived(&report), Some(2))?;
+    let columns = ["page_view_id", "domain_sessionid", "start_tstamp"].map(str::to_owned);
+    let row = |id: &str| vec![Some(id.to_owned()), Some("late".to_owned()), Some("2024-03-01 00:00:00".to_owned())];
+    case.insert(&table, &name, &columns, vec![row("1"), row("2")]).await?;
+    case.sql(loaded("2024-04-07 00:00:00", "page_view_id = '1'".to_owned())).await?;
+    case.sql(loaded("2024-04-06 23:59:59", "page_view_id = '2'".to_owned())).await?;
+    let report = run(&case, &[], true).await.map_err(explain)?;
+    expect("read with one late row of two", arrived(&report), Some(3))?;
+    expect("page views", case.count(PAGE_VIEWS).await?, 4)?;
+    expect("what was seen", case.count(PAGE_VIEWS_SOURCE_SEEN).await?, 1)?;
+    case.drop().await
+}
+
+async fn page_views_that_are_left_out_or_repeated_can_fail_the_run(harness: &dyn Harness) -> Result<(), String> {
+    for (variable, second) in
+        [("on_left_out_page_views", arrival(0, 1, 7)), ("on_repeated_page_views", arrival(0, 0, 0))]
+    {
+        let case = with_arrivals(harness, json!({ variable: "fail" }), &[arrival(0, 0, 1), second]).await?;
+        let error = run(&case, &[], true).await.err().ok_or("it did not fail")?;
+        expect("exit code", error.error.exit_code(), 4)?;
+        expect("committed", error.report.committed(), false)?;
+        expect("page views", case.count(PAGE_VIEWS).await?, 0)?;
+        let mended = case.with(json!({ variable: "report" }))?;
+        let report = run(&looked_at(mended).await?, &[], true).await.map_err(explain)?;
+        expect("notes", report.notes.len(), 1)?;
+        case.drop().await?;
+    }
+    Ok(())
+}
+
+async fn page_views_before_the_lookback_are_replaced_when_it_widens(harness: &dyn Harness) -> Result<(), String> {
+    let columns = ["page_view_id", "domain_sessionid", "start_tstamp"].map(str::to_owned);
+    let row = |id: &str, day: &str| vec![Some(id.to_owned()), Some("long".to_owned()), Some(format!("{day} 00:00:00"))];
+    let numbers = |contents: crate::Contents| contents.column("page_view_in_session_index");
+    let cells = |numbers: &[&str]| numbers.iter().map(|number| Some((*number).to_owned())).collect::<Vec<Cell>>();
+    for (guard, expected) in [("widen", cells(&["1", "2"])), ("off", cells(&["1", "1"])), ("fail", cells(&["1"]))] {
+        let case = with_arrivals(harness, json!({"upsert_lookback_days": 1, "lookback_guard": guard}), &[]).await?;
+        let (table, name) = arrivals_table(&case);
+        case.insert(&table, &name, &columns, vec![row("early", "2024-01-01")]).await?;
+        run(&case, &[], true).await.map_err(explain)?;
+        case.sql(case.warehouse.dialect().delete(&name, "1 = 1")).await?;
+        case.insert(&table, &name, &columns, vec![row("late", "2024-03-01")]).await?;
+        expect(&format!("{guard}: fails"), run(&case, &[], true).await.is_err(), guard == "fail")?;
+        expect(&format!("{guard}: numbers"), numbers(case.contents(PAGE_VIEWS).await?), expected)?;
+        case.drop().await?;
+    }
+    Ok(())
+}
+
+async fn page_views_of_a_table_that_lacks_a_column_are_refused(harness: &dyn Harness) -> Result<(), String> {
+    let case = with_arrivals(harness, Value::Null, &[]).await?;
+    let source = read_source(&*case.warehouse, &case.variables).await.map_err(|error| error.to_string())?;
+    let ignored: Vec<String> = source
+        .map(|source| source.ignored_columns)
+        .unwrap_or_default()
+        .iter()
+        .map(|name| name.to_lowercase())
+        .collect();
+    expect("ignored", ignored, vec!["loaded".to_owned()])?;
+    let (mut table, mut name) = arrivals_table(&case);
+    table.columns.retain(|column| column.name != "start_tstamp");
+    name.name = "without_a_start".to_owned();
+    case.insert(&table, &name, &["page_view_id".to_owned()], Vec::new()).await?;
+    let other = case.with(json!({ "page_views_from": name.to_string() }))?;
+    let error = read_source(&*other.warehouse, &other.variables).await.err().ok_or("it was not refused")?;
+    expect("says which", error.to_string().contains("start_tstamp"), true)?;
+    let other = case.with(json!({ "page_views_from": format!("{}.nowhere", name.schema) }))?;
+    expect("no table", read_source(&*other.warehouse, &other.variables).await.is_err(), true)?;
+    case.drop().await
+}
+
+async fn page_views_are_destroyed_with_a_count(harness: &dyn Harness) -> Result<(), String> {
+    let case = with_arrivals(harness, Value::Null, &[arrival(0, 0, 1), arrival(1, 0, 1)]).await?;
+    run(&case, &[], true).await.map_err(explain)?;
+    let report = case.phase(Phase::Destroy).await?;
+    expect("dropped", report.counts.get(STORED_PAGE_VIEWS.name).copied(), Some(2))?;
+    expect("page_views", case.tables().await?.contains(&"derived.page_views".to_owned()), false)?;
+    let report = case.phase(Phase::Destroy).await?;
+    expect("dropped again", report.counts.get(STORED_PAGE_VIEWS.name).copied(), Some(0))?;
+    case.drop().await
+}

@@ -1,0 +1,6 @@
+-- Sessions of this run with production rows that the lookback does not reach: these would stay with the numbers that they had.
+SELECT
+  COUNT(DISTINCT domain_sessionid) AS session_count,
+  MIN(domain_sessionid) AS sample
+FROM {{ table.page_views_upsert_keys }}
+WHERE start_tstamp < (SELECT lower_limit FROM {{ table.page_views_upsert_limit }})

@@ -1,0 +1,2 @@
+SELECT COUNT(*) AS page_views
+FROM {{ table.page_views }}

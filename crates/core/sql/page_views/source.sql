@@ -1,0 +1,3 @@
+SELECT
+  {{ source_columns }}
+FROM {{ source }}

@@ -1,0 +1,4 @@
+SELECT
+  {{ source_columns }}
+FROM {{ source }}
+WHERE ({{ range }}) OR {{ time }} IS NULL

@@ -1,0 +1,78 @@
+//! What the observations of the page views module look for, and what their rows say.
+
+use crate::model::findings::samples;
+use crate::plan::Finding;
+use crate::rows::Rows;
+
+/// What this run computed: one row, never a problem.
+pub const PAGE_VIEWS_SUMMARY: Finding = Finding::new("page_views_summary", |_| None);
+
+/// What became of the rows that arrived: so many are kept, repeat one that is kept, or are left out.
+pub const REPEATED_PAGE_VIEWS: Finding =
+    Finding::new("repeated_page_views", repeated).counted(|rows| rows.get(0, "rows_repeated").as_integer());
+
+/// Rows that are no page views.
+pub const LEFT_OUT_PAGE_VIEWS: Finding = Finding::new("left_out_page_views", left_out)
+    .counted(|rows| (0..rows.rows.len()).map(|row| rows.get(row, "row_count").as_integer()).sum());
+
+/// Ids that stand in several sessions of this run.
+pub const PAGE_VIEWS_IN_SEVERAL_SESSIONS: Finding = Finding::new("page_views_in_several_sessions", in_several_sessions)
+    .counted(|rows| rows.get(0, "page_view_count").as_integer());
+
+/// Rows of production's that the lookback does not reach.
+pub const OLD_PAGE_VIEWS: Finding =
+    Finding::new("old_page_views", old_page_views).counted(|rows| rows.get(0, "session_count").as_integer());
+
+/// How many page views production has.
+pub const STORED_PAGE_VIEWS: Finding =
+    Finding::new("stored_page_views", stored).counted(|rows| rows.get(0, "page_views").as_integer());
+
+fn repeated(rows: &Rows) -> Option<String> {
+    (rows.get(0, "rows_repeated").as_integer() > 0).then(|| {
+        format!(
+            "rows that repeat a page view: {} of {}, of {} page views{}; the newest form of each is kept",
+            rows.get(0, "rows_repeated"),
+            rows.get(0, "rows_arrived"),
+            rows.get(0, "page_views_repeated"),
+            samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
+        )
+    })
+}
+
+fn left_out(rows: &Rows) -> Option<String> {
+    let reasons: Vec<String> = (0..rows.rows.len())
+        .map(|row| {
+            format!(
+                "{} ({}{})",
+                rows.get(row, "row_count"),
+                rows.get(row, "reason"),
+                samples(rows, row).map(|samples| format!("; such as {samples}")).unwrap_or_default()
+            )
+        })
+        .collect();
+    (!reasons.is_empty()).then(|| format!("rows left out: {}", reasons.join(", ")))
+}
+
+fn in_several_sessions(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "page_view_count").as_integer();
+    (count > 0).then(|| {
+        format!(
+            "page view ids that stand in several sessions: {count}{}; each is a page view of each of them",
+            samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
+        )
+    })
+}
+
+fn old_page_views(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "session_count").as_integer();
+    (count > 0).then(|| {
+        format!(
+            "{count} sessions of this run have page views that begin before the lookback, such as {}",
+            rows.get(0, "sample")
+        )
+    })
+}
+
+fn stored(rows: &Rows) -> Option<String> {
+    Some(format!("page views dropped with their table: {}", rows.get(0, "page_views")))
+}

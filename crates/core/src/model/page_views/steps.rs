@@ -1,0 +1,261 @@
+//! The steps of each phase, one function a step. Options choose steps and statements here, never inside SQL.
+
+use super::findings::*;
+use super::tables::*;
+use crate::model::select::sql;
+use crate::model::shared::{DATAMODEL_METADATA, METADATA_THIS_RUN};
+use crate::model::{Context, Select};
+use crate::plan::{OnFound, Phase, Statement, Step, Unit};
+use crate::table::TableName;
+use crate::variables::{CleanupMode, LookbackGuard, Reaction};
+
+const ARRIVALS: Select = sql!("page_views/arrivals");
+const IN_SEVERAL_SESSIONS: Select = sql!("page_views/in_several_sessions");
+const LEFT_OUT: Select = sql!("page_views/left_out");
+const METADATA_ROW: Select = sql!("page_views/metadata_row");
+const NEW: Select = sql!("page_views/page_views_new");
+const NEW_PAGE_VIEWS: Select = sql!("page_views/new_page_views");
+const OLD_COPIES: Select = sql!("page_views/old_copies");
+const OLD_PAGE_VIEWS_OF: Select = sql!("page_views/old_page_views");
+const OLD_STAGED: Select = sql!("page_views/old_staged");
+const PRODUCTION: Select = sql!("page_views/production");
+const RUN_HAS_COMMITTED: Select = sql!("page_views/run_has_committed");
+const RUN_METADATA: Select = sql!("page_views/run_metadata");
+const SESSIONS: Select = sql!("page_views/page_views_sessions");
+const SOURCE: Select = sql!("page_views/source");
+const SOURCE_LIMIT: Select = sql!("page_views/source_limit");
+const SOURCE_NEWEST: Select = sql!("page_views/source_newest");
+const SOURCE_SEEN: Select = sql!("page_views/source_seen");
+const SOURCE_SEEN_BEFORE: Select = sql!("page_views/source_seen_before");
+const SOURCE_SINCE: Select = sql!("page_views/source_since");
+const STORED: Select = sql!("page_views/stored");
+const SUMMARY: Select = sql!("page_views/summary");
+const THIS_RUN: Select = sql!("page_views/page_views_this_run");
+const UPSERT_LIMIT: Select = sql!("page_views/upsert_limit");
+const UPSERT_LIMIT_WIDENED: Select = sql!("page_views/upsert_limit_widened");
+
+pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
+    vec![
+        setup(context),
+        input(context),
+        arrivals(context),
+        stored(context),
+        this_run(context),
+        metadata(context),
+        commit(context),
+    ]
+}
+
+pub(super) fn complete(context: &Context<'_>) -> Vec<Step> {
+    let mut cleanup = context.cleanup(context.variables.cleanup_mode, context.variables.ends_run);
+    cleanup.units.splice(0..0, context.hints(Phase::Complete));
+    vec![cleanup]
+}
+
+pub(super) fn destroy(context: &Context<'_>) -> Vec<Step> {
+    let mut owned = context.schemas();
+    owned.extend(context.create(PAGE_VIEWS));
+    owned.push(context.observe(STORED_PAGE_VIEWS, OnFound::Report, "how many page views go", &PRODUCTION));
+    owned.push(context.drop(PAGE_VIEWS));
+    if context.variables.page_views_time.is_some() {
+        owned.push(context.drop(PAGE_VIEWS_SOURCE_SEEN));
+    }
+    vec![context.cleanup(CleanupMode::All, true), Step::new("destroy", "drops the tables that this module owns", owned)]
+}
+
+fn setup(context: &Context<'_>) -> Step {
+    let mut units = context.shared_setup();
+    for table in [PAGE_VIEWS, PAGE_VIEWS_STAGED] {
+        units.extend(context.create(table));
+    }
+    let metadata = context.select_with(&METADATA_THIS_RUN, &[("module", "page-views")]);
+    units.extend(context.replace(PAGE_VIEWS_METADATA_THIS_RUN, &metadata));
+    Step::new("setup", "schemas, permanent tables and the identity of this run", units)
+}
+
+/// The table that page views are read from, unless files are given.
+fn source<'a>(context: &Context<'a>) -> Option<&'a TableName> {
+    context.variables.page_views_from.as_ref().filter(|_| context.files.is_empty())
+}
+
+/// The columns of the user's table that are read, as the model names them and as the table spells them.
+fn source_columns(context: &Context<'_>) -> (String, String) {
+    let model = context.table(PAGE_VIEWS_ARRIVED);
+    let all =
+        || model.columns.iter().map(|column| (column.name.to_string(), context.dialect.catalog_name(&column.name)));
+    let columns: Vec<(String, String)> =
+        context.variables.page_views_columns.clone().unwrap_or_else(|| all().collect());
+    let spelled = |(name, spelled): &(String, String)| {
+        if *spelled == context.dialect.catalog_name(name) { name.clone() } else { context.dialect.quote(spelled) }
+    };
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    let spelled: Vec<String> = columns.iter().map(spelled).collect();
+    (names.join(",\n  "), spelled.join(",\n  "))
+}
+
+fn input(context: &Context<'_>) -> Step {
+    let mut units = match source(context) {
+        Some(source) => from_table(context, source),
+        None => context.load(PAGE_VIEWS_ARRIVED),
+    };
+    units.extend(context.hints(Phase::Main));
+    Step::new("input", "what came", units)
+}
+
+fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
+    let mut units = context.replace_empty(PAGE_VIEWS_ARRIVED);
+    let mut statements = Vec::new();
+    let (names, spelled) = source_columns(context);
+    let (shown, table) = (source.to_string(), context.dialect.table(source));
+    let mut values = vec![("source", table.as_str()), ("source_name", &shown), ("source_columns", &spelled)];
+    let range;
+    let mut select = SOURCE;
+    if let Some(time) = &context.variables.page_views_time {
+        units.extend(context.create(PAGE_VIEWS_SOURCE_SEEN));
+        units.extend(context.replace(PAGE_VIEWS_SOURCE_LIMIT, &context.select_with(&SOURCE_LIMIT, &values)));
+        units.extend(context.replace_empty(PAGE_VIEWS_SOURCE_NEWEST));
+        let limit = context.name(PAGE_VIEWS_SOURCE_LIMIT);
+        let (declarations, since) = context.dialect.upsert_range(time.as_str(), &limit, None);
+        range = since;
+        values.extend([("range", range.as_str()), ("time", time.as_str())]);
+        let newest = context.select_with(&SOURCE_NEWEST, &values);
+        statements.extend(declarations);
+        statements.push(context.delete(PAGE_VIEWS_SOURCE_NEWEST, "that of an earlier attempt", "1 = 1"));
+        statements.push(context.insert(PAGE_VIEWS_SOURCE_NEWEST, "the newest time, before the rows are read", &newest));
+        select = SOURCE_SINCE;
+    }
+    statements.push(context.delete(PAGE_VIEWS_ARRIVED, "rows of an earlier attempt", "1 = 1"));
+    let rows =
+        context.dialect.insert(&context.name(PAGE_VIEWS_ARRIVED), &names, &context.select_with(&select, &values));
+    statements.push(Statement::new(format!("the rows of {source}"), rows));
+    units.push(Unit::Block { purpose: format!("what came in {source}"), statements });
+    units
+}
+
+fn on_found(reaction: Reaction, because: &'static str, hint: &'static str) -> OnFound {
+    match reaction {
+        Reaction::Report => OnFound::Report,
+        Reaction::Fail => OnFound::Fail { because, hint },
+    }
+}
+
+fn arrivals(context: &Context<'_>) -> Step {
+    let on_left_out = on_found(
+        context.variables.on_left_out_page_views,
+        "on_left_out_page_views is fail",
+        "mend the page views, or set on_left_out_page_views to report; production was not changed",
+    );
+    let on_repeated = on_found(
+        context.variables.on_repeated_page_views,
+        "on_repeated_page_views is fail",
+        "mend the page views, or set on_repeated_page_views to report; production was not changed",
+    );
+    let mut units = context.replace(PAGE_VIEWS_NEW, &context.select(&NEW));
+    units.push(context.observe(LEFT_OUT_PAGE_VIEWS, on_left_out, "rows that are no page views", &LEFT_OUT));
+    units.push(context.observe(REPEATED_PAGE_VIEWS, on_repeated, "what became of the rows that arrived", &ARRIVALS));
+    Step::new("arrivals", "the newest form of each page view that came", units)
+}
+
+/// Whether production's rows of this run's sessions are looked up, wherever they begin.
+fn looks_back(context: &Context<'_>) -> bool {
+    context.variables.lookback_guard != LookbackGuard::Off
+}
+
+/// What reads or replaces production's rows of this run's sessions: declarations, the sessions, and the range.
+fn range(context: &Context<'_>) -> (Vec<Statement>, String, String) {
+    let keys = looks_back(context).then(|| context.name(PAGE_VIEWS_UPSERT_KEYS));
+    let limit = context.name(PAGE_VIEWS_UPSERT_LIMIT);
+    let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, keys.as_ref());
+    let sessions = if keys.is_some() { PAGE_VIEWS_UPSERT_KEYS } else { PAGE_VIEWS_SESSIONS };
+    (declarations, context.quoted(sessions), range)
+}
+
+fn stored(context: &Context<'_>) -> Step {
+    let mut units = context.replace(PAGE_VIEWS_SESSIONS, &context.select(&SESSIONS));
+    if looks_back(context) {
+        let rows = context.dialect.rows_of_keys(
+            &context.table(PAGE_VIEWS_UPSERT_KEYS).column_list(),
+            &context.name(PAGE_VIEWS),
+            context.table(PAGE_VIEWS).layout.partition,
+            "domain_sessionid",
+            &context.name(PAGE_VIEWS_SESSIONS),
+        );
+        units.extend(context.replace(PAGE_VIEWS_UPSERT_KEYS, &rows));
+    }
+    let limit = match context.variables.lookback_guard {
+        LookbackGuard::Widen => UPSERT_LIMIT_WIDENED,
+        LookbackGuard::Off | LookbackGuard::Fail => UPSERT_LIMIT,
+    };
+    units.extend(context.replace(PAGE_VIEWS_UPSERT_LIMIT, &context.select(&limit)));
+    if context.variables.lookback_guard == LookbackGuard::Fail {
+        let fail = OnFound::Fail {
+            because: "lookback_guard is fail",
+            hint: "raise upsert_lookback_days, or set lookback_guard to widen; production was not changed",
+        };
+        units.push(context.observe(OLD_PAGE_VIEWS, fail, "page views that the lookback does not reach", &OLD_COPIES));
+    }
+    let (declarations, keys, range) = range(context);
+    let rows = context.select_with(&STORED, &[("keys", &keys), ("range", &range)]);
+    let mut statements = declarations;
+    statements.push(context.delete(PAGE_VIEWS_STORED, "rows of an earlier attempt", "1 = 1"));
+    statements.push(context.insert(PAGE_VIEWS_STORED, "production's rows of this run's sessions", &rows));
+    units.extend(context.replace_empty(PAGE_VIEWS_STORED));
+    units.push(Unit::Block { purpose: "what production has of this run's sessions".to_owned(), statements });
+    Step::new("stored", "what production has of the sessions that have an arrival", units)
+}
+
+fn this_run(context: &Context<'_>) -> Step {
+    let purpose = "every page view of each session that has an arrival, numbered";
+    Step::new("page_views", purpose, context.replace(PAGE_VIEWS_THIS_RUN, &context.select(&THIS_RUN)))
+}
+
+fn metadata(context: &Context<'_>) -> Step {
+    let counts = Unit::Block {
+        purpose: "counts and time range".to_owned(),
+        statements: vec![
+            context.insert(
+                PAGE_VIEWS_METADATA_THIS_RUN,
+                "this run's row with counts and time range",
+                &context.select(&RUN_METADATA),
+            ),
+            context.delete(PAGE_VIEWS_METADATA_THIS_RUN, "its row without them", "rows_this_run IS NULL"),
+        ],
+    };
+    let several = "page views that stand in several sessions";
+    let units = vec![
+        counts,
+        context.observe(PAGE_VIEWS_IN_SEVERAL_SESSIONS, OnFound::Report, several, &IN_SEVERAL_SESSIONS),
+        context.observe(PAGE_VIEWS_SUMMARY, OnFound::Report, "what this run computed", &SUMMARY),
+    ];
+    Step::new("metadata", "counts and time range of this run, and what is odd about it", units)
+}
+
+/// A second attempt of a commit whose answer was lost finds the run's end set, and changes nothing more.
+fn commit(context: &Context<'_>) -> Step {
+    let mut statements = Vec::new();
+    let new = context.select(&NEW_PAGE_VIEWS);
+    if !context.variables.skip_derived {
+        let (declarations, keys, range) = range(context);
+        let old = context.select_with(&OLD_PAGE_VIEWS_OF, &[("keys", &keys), ("range", &range)]);
+        statements.extend(declarations);
+        statements.push(context.delete(PAGE_VIEWS, "old rows of this run's sessions", &old));
+        statements.push(context.insert(PAGE_VIEWS, "every page view of these sessions", &new));
+    }
+    let staged = context.select(&OLD_STAGED);
+    statements.push(context.delete(PAGE_VIEWS_STAGED, "staged rows of this run's sessions", &staged));
+    statements.push(context.insert(PAGE_VIEWS_STAGED, "every page view of these sessions", &new));
+    if let (Some(source), Some(_)) = (source(context), &context.variables.page_views_time) {
+        let before = context.select_with(&SOURCE_SEEN_BEFORE, &[("source_name", &source.to_string())]);
+        statements.push(context.delete(PAGE_VIEWS_SOURCE_SEEN, "what earlier runs have seen", &before));
+        statements.push(context.insert(
+            PAGE_VIEWS_SOURCE_SEEN,
+            "what this run has seen",
+            &context.select(&SOURCE_SEEN),
+        ));
+    }
+    statements.push(context.insert(DATAMODEL_METADATA, "this run's metadata", &context.select(&METADATA_ROW)));
+    statements.push(Statement::new("this run has committed", context.select(&RUN_HAS_COMMITTED)));
+    let purpose = "page views, staged page views and metadata, all or nothing".to_owned();
+    Step::new("commit", "upserts production and stages whole sessions", vec![Unit::Block { purpose, statements }])
+        .commits()
+}

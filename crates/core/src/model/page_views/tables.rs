@@ -1,0 +1,95 @@
+//! Every table of the page views module: its columns in order, where it lives, how long it lives and how it is laid out.
+
+use crate::model::sessions::tables::page_views_staged;
+use crate::model::shared::metadata_columns;
+use crate::table::ColumnType::*;
+use crate::table::{Column, Layout, Lifetime, SchemaRole, Table};
+use crate::variables::Variables;
+
+pub use crate::model::sessions::tables::PAGE_VIEWS_STAGED;
+
+/// Production: one row a page view, numbered within its session.
+pub const PAGE_VIEWS: &str = "page_views";
+
+/// What came: the rows of the files, or of the user's table. Replaced by each run.
+pub const PAGE_VIEWS_ARRIVED: &str = "page_views_arrived";
+
+/// Of what came, one row a page view, in its newest form, and in how many copies it came.
+pub const PAGE_VIEWS_NEW: &str = "page_views_new";
+
+/// The sessions that have an arrival, with the start of the first in it.
+pub const PAGE_VIEWS_SESSIONS: &str = "page_views_sessions";
+
+/// Production's rows of these sessions.
+pub const PAGE_VIEWS_STORED: &str = "page_views_stored";
+
+/// Every page view of these sessions, numbered.
+pub const PAGE_VIEWS_THIS_RUN: &str = "page_views_this_run";
+
+/// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit.
+pub const PAGE_VIEWS_METADATA_THIS_RUN: &str = "page_views_metadata_this_run";
+
+/// Session and time of production's rows of these sessions. Looked up once.
+pub const PAGE_VIEWS_UPSERT_KEYS: &str = "page_views_upsert_keys";
+
+/// From where on production is read and replaced.
+pub const PAGE_VIEWS_UPSERT_LIMIT: &str = "page_views_upsert_limit";
+
+/// The newest time of each user's table that a committed run has seen.
+pub const PAGE_VIEWS_SOURCE_SEEN: &str = "page_views_source_seen";
+
+/// The newest time of the user's table that this run sees.
+pub const PAGE_VIEWS_SOURCE_NEWEST: &str = "page_views_source_newest";
+
+/// From where on this run reads the user's table.
+pub const PAGE_VIEWS_SOURCE_LIMIT: &str = "page_views_source_limit";
+
+/// All tables of this module under some variables: those that stay first.
+pub(super) fn tables(variables: &Variables) -> Vec<Table> {
+    let staged = page_views_staged();
+    let columns = staged.columns.clone();
+    let by_session = || Layout::NONE.distribute("domain_sessionid").sort("domain_sessionid");
+    let scratch = |name, columns| Table::new(name, SchemaRole::Scratch, Lifetime::Module, columns);
+    let sessions = || vec![Column::new("domain_sessionid", Varying(128)), Column::new("start_tstamp", Timestamp)];
+    let seen = || vec![Column::new("source", Text), Column::new("newest", Timestamp)];
+    let mut tables = vec![
+        Table::new(PAGE_VIEWS, SchemaRole::Output, Lifetime::Persistent, columns.clone()).layout(
+            Layout::NONE
+                .distribute("domain_sessionid")
+                .sort("start_tstamp")
+                .partition("start_tstamp")
+                .index("domain_sessionid")
+                .cluster(&["domain_sessionid", "user_id", "domain_userid"]),
+        ),
+        staged,
+    ];
+    if variables.page_views_time.is_some() {
+        tables.extend([
+            Table::new(PAGE_VIEWS_SOURCE_SEEN, SchemaRole::Scratch, Lifetime::Persistent, seen()),
+            scratch(PAGE_VIEWS_SOURCE_NEWEST, seen()),
+            scratch(PAGE_VIEWS_SOURCE_LIMIT, vec![Column::new("lower_limit", Timestamp)]),
+        ]);
+    }
+    tables.extend([
+        scratch(PAGE_VIEWS_ARRIVED, columns.iter().map(arrived).collect()).layout(by_session()),
+        scratch(PAGE_VIEWS_NEW, columns.iter().cloned().chain([Column::new("copies", BigInteger)]).collect())
+            .layout(by_session().joined(&["domain_sessionid", "start_tstamp"])),
+        scratch(PAGE_VIEWS_SESSIONS, sessions()).layout(by_session().joined(&["domain_sessionid"])),
+        scratch(PAGE_VIEWS_UPSERT_KEYS, sessions()).layout(by_session().joined(&["domain_sessionid", "start_tstamp"])),
+        scratch(PAGE_VIEWS_UPSERT_LIMIT, vec![Column::new("lower_limit", Timestamp)]),
+        scratch(PAGE_VIEWS_STORED, columns.clone()).layout(by_session()),
+        scratch(PAGE_VIEWS_THIS_RUN, columns)
+            .layout(Layout::NONE.distribute("domain_sessionid").sort("start_tstamp").joined(&["domain_sessionid"])),
+        scratch(PAGE_VIEWS_METADATA_THIS_RUN, [vec![Column::new("id", Varying(64))], metadata_columns()].concat()),
+    ]);
+    tables
+}
+
+/// The columns that a page view can't be known without.
+const NEEDED: [&str; 3] = ["page_view_id", "domain_sessionid", "start_tstamp"];
+
+/// A column of what comes: a row without a value that it needs is left out and counted, and not refused.
+fn arrived(column: &Column) -> Column {
+    let arrived = Column::named(column.name.clone(), column.column_type);
+    if NEEDED.contains(&&*column.name) { arrived.required() } else { arrived }
+}
