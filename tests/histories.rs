@@ -42,7 +42,7 @@ fn command() -> impl Strategy<Value = Command> {
 /// Histories of up to three commands, which come as files, or as a table.
 fn prove_histories(backend: &str, setting: (&str, String)) {
     let factory = bundled().into_iter().find(|factory| factory.name() == backend).expect("a bundled backend");
-    let settings = Settings::new(&*factory, [(setting.0.to_owned(), setting.1)].into()).expect("settings");
+    let settings = Settings::new(&*factory, [setting]).expect("settings");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let harness = One(runtime.block_on(factory.connect(&settings)).expect("a connection"));

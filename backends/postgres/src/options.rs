@@ -113,13 +113,10 @@ fn milliseconds(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::{Postgres, Redshift};
-    use std::collections::BTreeMap;
     use websessions_core::backend::BackendFactory;
 
     fn settings(factory: &dyn BackendFactory, given: &[(&str, &str)]) -> Result<Settings, Error> {
-        let given: BTreeMap<String, String> =
-            given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings::new(factory, given)
+        Settings::new(factory, given.iter().copied())
     }
 
     fn port(factory: &dyn BackendFactory, flavor: Flavor, given: &[(&str, &str)]) -> u16 {

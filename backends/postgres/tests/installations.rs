@@ -4,7 +4,6 @@
 use flate2::read::GzDecoder;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ const PHASES: [Phase; 2] = [Phase::Main, Phase::Complete];
 struct At(String);
 
 async fn connect(factory: &dyn BackendFactory, url: &str) -> Result<Arc<dyn Warehouse>, String> {
-    let settings = Settings::new(factory, BTreeMap::from([("url".to_owned(), url.to_owned())]));
+    let settings = Settings::new(factory, [("url", url)]);
     let connected = factory.connect(&settings.map_err(|error| error.to_string())?).await;
     connected.map_err(|error| websessions_core::error::chain(&error))
 }

@@ -2,7 +2,6 @@
 //! A server of a few lines speaks the protocol.
 //! Source: <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -102,9 +101,7 @@ impl Wire {
     fn settings(&self, factory: &dyn BackendFactory, more: &[(&str, &str)]) -> Settings {
         let port = self.port.to_string();
         let given = [("host", "127.0.0.1"), ("port", &port), ("user", "u"), ("database", "d"), ("sslmode", "disable")];
-        let given: BTreeMap<String, String> =
-            given.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings::new(factory, given).expect("settings")
+        Settings::new(factory, given.iter().chain(more).copied()).expect("settings")
     }
 
     async fn connect(&self, factory: &dyn BackendFactory, more: &[(&str, &str)]) -> Result<Arc<dyn Warehouse>, Error> {

@@ -3,7 +3,6 @@
 
 use base64::Engine;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use websessions_core::backend::{BackendFactory, Settings};
@@ -15,9 +14,7 @@ use websessions_test_servers::{Mock, Request};
 
 fn settings(mock: &Mock, more: &[(&str, &str)]) -> Settings {
     let settings = [("account", "local"), ("user", "tester"), ("database", "db"), ("endpoint", &mock.url)];
-    let settings: BTreeMap<String, String> =
-        settings.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Settings::new(&Snowflake, settings).expect("settings")
+    Settings::new(&Snowflake, settings.iter().chain(more).copied()).expect("settings")
 }
 
 async fn connect(mock: &Mock, more: &[(&str, &str)]) -> Result<Arc<dyn Warehouse>, Error> {

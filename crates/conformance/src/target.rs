@@ -1,7 +1,6 @@
 //! The harness of most backends: connections that a factory makes from settings.
 
 use crate::Harness;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions_core::async_trait;
 use websessions_core::backend::{BackendFactory, Settings};
@@ -23,9 +22,7 @@ impl Target {
         factory: impl BackendFactory + 'static,
         settings: impl IntoIterator<Item = (&'a str, impl Into<String>)>,
     ) -> Self {
-        let given: BTreeMap<String, String> =
-            settings.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let settings = Settings::new(&factory, given).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let settings = Settings::new(&factory, settings).unwrap_or_else(|error| panic!("{}", chain(&error)));
         Self { factory: Arc::new(factory), settings }
     }
 

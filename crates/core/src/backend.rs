@@ -80,15 +80,19 @@ impl std::fmt::Debug for Settings {
 
 impl Settings {
     /// Checks the names against what the backend takes, fills in defaults, and asks for what is required.
-    pub fn new(factory: &dyn BackendFactory, given: BTreeMap<String, String>) -> Result<Self, Error> {
+    pub fn new(
+        factory: &dyn BackendFactory,
+        given: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<Self, Error> {
         let known = factory.settings();
-        for name in given.keys() {
+        let mut settings: BTreeMap<String, String> =
+            given.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        for name in settings.keys() {
             if !known.iter().any(|setting| setting.name == name) {
                 let what = format!("{} setting", factory.name());
                 return Err(Error::configuration(unknown(&what, name, known.iter().map(|setting| setting.name))));
             }
         }
-        let mut settings = given;
         for setting in known {
             if let Some(default) = setting.default {
                 settings.entry(setting.name.to_owned()).or_insert_with(|| default.to_owned());

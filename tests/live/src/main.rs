@@ -124,7 +124,7 @@ fn settings(factory: &dyn BackendFactory) -> Result<Settings, websessions_core::
     let given = std::env::vars_os().filter_map(|(name, value)| {
         Some((name.to_str()?.strip_prefix(PREFIX)?.to_lowercase(), value.into_string().ok()?))
     });
-    Settings::new(factory, given.collect())
+    Settings::new(factory, given)
 }
 
 fn main() -> ExitCode {

@@ -87,7 +87,7 @@ impl ChosenTarget<'_> {
         if let Some(wants) = self.wants.first() {
             file.check_trusted(wants)?;
         }
-        let values: Result<_, Error> =
+        let values: Result<Vec<_>, Error> =
             self.settings.iter().map(|(name, (value, _))| Ok((name.clone(), value.read(name)?))).collect();
         let mut settings = Settings::new(self.backend, values?)?;
         for (name, (value, _)) in &self.settings {
