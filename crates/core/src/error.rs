@@ -17,6 +17,7 @@ pub enum Retry {
 /// What kind of thing went wrong in the warehouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum WarehouseErrorKind {
     /// No connection, or it broke.
     Connection,
@@ -106,6 +107,7 @@ impl WarehouseError {
 
 /// Where a warehouse failed: in which step, and in which of its statements.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Place {
     /// The phase, or the custom module's name.
     pub phase: String,

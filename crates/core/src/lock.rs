@@ -58,6 +58,7 @@ pub(crate) struct Note {
 
 /// The words that name a run to other runs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Holder {
     /// The run's own id.
     pub id: String,
@@ -94,6 +95,7 @@ pub(crate) struct Lease<'a> {
 
 /// A holder of the lock, as others see it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Held {
     /// Who, since when, until when.
     pub in_words: String,

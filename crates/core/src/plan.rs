@@ -65,6 +65,7 @@ pub struct Step {
 /// What the executor hands to the warehouse at once. Every unit but a script can run twice.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Unit {
     /// One statement on its own.
     Statement(Statement),
@@ -102,6 +103,7 @@ pub struct Load {
 
 /// One SQL statement, without a closing semicolon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Statement {
     /// What it is for.
     pub purpose: String,
@@ -133,6 +135,13 @@ impl Statement {
         Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None, must_change: false }
     }
 
+    /// With the place where a user's own SQL comes from.
+    #[must_use]
+    pub fn with_source(mut self, source: Source) -> Self {
+        self.source = Some(source);
+        self
+    }
+
     /// Without whose change a block that it stands in must end without a trace.
     #[must_use]
     pub fn must_change(mut self) -> Self {
@@ -150,6 +159,7 @@ impl Statement {
 
 /// A query for the report.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Observation {
     /// What it looks for.
     pub finding: Finding,
@@ -200,6 +210,7 @@ impl Serialize for Finding {
 /// What happens if an observation finds something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnFound {
     /// It stands in the report.
     Report,

@@ -5,6 +5,7 @@ use serde::Serialize;
 /// A value that a query gives back.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Value {
     /// NULL.
     Null,

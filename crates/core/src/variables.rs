@@ -17,6 +17,7 @@ pub const LONGEST_LOOKBACK_DAYS: u32 = 36_525;
 
 /// One variable: what `config show`, `init` and the documentation say of it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct VariableInfo {
     /// Its name.
     pub name: &'static str,
@@ -120,6 +121,7 @@ const OLD_LOOKBACK: &str = "upsert_lookback";
 /// What `complete` drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CleanupMode {
     /// Every table of the run.
     All,
@@ -132,6 +134,7 @@ pub enum CleanupMode {
 /// What happens to old copies of sessions that the lookback doesn't reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LookbackGuard {
     /// They stay, beside the new rows: the original's behaviour.
     Off,
@@ -144,6 +147,7 @@ pub enum LookbackGuard {
 /// What happens if sessions of the input are not in the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnDroppedSessions {
     /// The report counts them.
     Report,

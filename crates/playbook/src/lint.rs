@@ -22,6 +22,7 @@ use websessions_core::variables::{Variables, check_name};
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Severity {
     /// A run would fail, or do harm.
     Error,
@@ -31,6 +32,7 @@ pub enum Severity {
 
 /// Something that lint found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
 pub struct LintProblem {
     /// The file.
     pub file: String,

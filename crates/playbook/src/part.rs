@@ -13,6 +13,7 @@ const SET_UP: &str = "standard/00-setup/01-main/";
 
 /// A part of a playbook.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// A phase of the model.
     Phase(Phase),

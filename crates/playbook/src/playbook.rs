@@ -16,6 +16,7 @@ const LARGEST: u64 = crate::template::LARGEST_TEMPLATE as u64;
 
 /// A playbook as it is written, its variables overridden by the command line's.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Playbook {
     /// The file.
     pub path: PathBuf,
@@ -33,6 +34,7 @@ pub struct Playbook {
 
 /// A step of a playbook. All its queries may run at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PlaybookStep {
     /// Its name.
     pub name: String,
@@ -42,6 +44,7 @@ pub struct PlaybookStep {
 
 /// A query of a step: one file of SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Query {
     /// Its name.
     pub name: String,

@@ -89,7 +89,7 @@ impl Script {
         if Words::of(&self.sql, dialect).is_empty() {
             return None;
         }
-        let source = Some(Source { file: self.file.display().to_string(), lines: self.lines });
-        Some(Unit::Script(Statement { source, ..Statement::new(purpose, self.sql) }))
+        let source = Source { file: self.file.display().to_string(), lines: self.lines };
+        Some(Unit::Script(Statement::new(purpose, self.sql).with_source(source)))
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// A target of a playbook: what is not blank, by the keys of playbooks.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct Target {
     /// Its name.
     pub name: String,

@@ -30,7 +30,9 @@ fn stripped(sql: &str) -> String {
 }
 
 fn stripped_statement(statement: &Statement) -> Statement {
-    Statement { sql: stripped(&statement.sql), ..statement.clone() }
+    let mut changed = statement.clone();
+    changed.sql = stripped(&statement.sql);
+    changed
 }
 
 #[async_trait]
