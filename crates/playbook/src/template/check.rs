@@ -6,10 +6,20 @@ use gotmpl::TemplateError;
 use gotmpl::parse::{BranchNode, Expr, ListNode, Node, Parser, PipeNode, Pos, TemplateNode};
 use std::collections::BTreeSet;
 
-/// Refuses an `end` or `else` that belongs to nothing: the parser would leave out what follows it.
+/// Refuses what has no `end`, and an `end` or `else` that belongs to nothing: the parser would leave out what follows it.
 pub(super) fn check_ends(template: &str) -> gotmpl::Result<()> {
     let last_text = format!("{}end{}", MARK[0], MARK[1]);
-    let (tree, _) = Parser::new(&format!("{template}{last_text}"), "{{", "}}")?.parse()?;
+    let (tree, defines) = Parser::new(&format!("{template}{last_text}"), "{{", "}}")?.parse()?;
+    let of_defines = defines.iter().find_map(|define| open_block(&define.body, define.pos, &last_text));
+    if let Some(pos) = of_defines.or_else(|| open_block_within(&tree, &last_text)) {
+        let before = template.get(..pos.offset).unwrap_or_default();
+        return Err(TemplateError::Parse {
+            name: None,
+            line: pos.line,
+            col: before.chars().rev().take_while(|character| *character != '\n').count() + 1,
+            message: "this has no {{end}}".to_owned(),
+        });
+    }
     let line = match tree.nodes.last() {
         Some(Node::Text(text)) if text.text.ends_with(&last_text) => return Ok(()),
         Some(Node::Text(text)) => Marker::new(template).line(text) + text.text.matches('\n').count(),
@@ -19,6 +29,24 @@ pub(super) fn check_ends(template: &str) -> gotmpl::Result<()> {
     };
     let message = format!("an {{{{end}}}} or {{{{else}}}} that belongs to nothing, after line {line}");
     Err(TemplateError::Exec(message))
+}
+
+/// Where the innermost block begins that still holds the last text. `pos` is where the list's own block does.
+fn open_block(list: &ListNode, pos: Pos, last_text: &str) -> Option<Pos> {
+    match list.nodes.last() {
+        Some(Node::Text(text)) if text.text.ends_with(last_text) => Some(pos),
+        _ => open_block_within(list, last_text),
+    }
+}
+
+fn open_block_within(list: &ListNode, last_text: &str) -> Option<Pos> {
+    match list.nodes.last() {
+        Some(Node::If(branch) | Node::Range(branch) | Node::With(branch)) => {
+            let last = branch.else_body.as_ref().unwrap_or(&branch.body);
+            open_block(last, branch.pos, last_text)
+        }
+        _ => None,
+    }
 }
 
 /// Refuses a variable that is set before it is made, `..name`, and a number such as 09.

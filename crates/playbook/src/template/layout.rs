@@ -20,7 +20,10 @@ impl Moment {
     /// Now, in the zone of the environment (`TZ`) or the system; UTC if there is none.
     pub(crate) fn now() -> Self {
         let (now, zone) = (Timestamp::now(), TimeZone::system());
-        let zone = if zone.is_unknown() { TimeZone::UTC } else { zone };
+        // In Go, TZ is the name of a zone or a file's path: a rule such as CET-1CEST is neither, so the zone is UTC.
+        let is_path = |name: &str| name.trim_start_matches(':').starts_with('/');
+        let by_rule = zone.iana_name().is_none() && std::env::var("TZ").is_ok_and(|name| !is_path(&name));
+        let zone = if zone.is_unknown() || by_rule { TimeZone::UTC } else { zone };
         let here = zone.to_offset_info(now);
         let abbreviation = here.abbreviation().to_owned();
         Self { local: here.offset().to_datetime(now), offset: here.offset().seconds(), abbreviation }

@@ -3,15 +3,16 @@
 
 use super::dynamic::Kept;
 use super::uses::uses_of_pipe;
-use gotmpl::parse::{ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, PipeNode, Pos, TextNode};
+use gotmpl::parse::{ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, PipeNode, Pos, TemplateNode, TextNode};
 use std::sync::Arc;
 
 /// Noncharacters, which no text has, around the number of a template's line.
 pub(super) const MARK: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
 
-/// A function of ours that stands before each action, and one behind each that prints.
+/// A function of ours that stands before each action, one behind each that prints, and one that gives nothing.
 pub(super) const AT: &str = "_at";
 pub(super) const PRINTED: &str = "_printed";
+pub(super) const NOTHING: &str = "_nothing";
 
 /// A rendered template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,17 @@ fn at(line: usize) -> Node {
     let command = CommandNode { pos, args: vec![Expr::Identifier(pos, AT.into()), Expr::Number(pos, line)] };
     let pipe = PipeNode { pos, decl: Vec::new(), commands: vec![command], is_assign: false };
     Node::Action(ActionNode { pos, pipe })
+}
+
+/// A call of a template. Without a value it is given nothing, as in Go; the engine would give it the caller's `.`.
+fn call(template: &TemplateNode) -> TemplateNode {
+    let mut template = template.clone();
+    let pos = template.pos;
+    template.pipe.get_or_insert_with(|| {
+        let command = CommandNode { pos, args: vec![Expr::Identifier(pos, NOTHING.into())] };
+        PipeNode { pos, decl: Vec::new(), commands: vec![command], is_assign: false }
+    });
+    template
 }
 
 /// Puts marks into a parsed template.
@@ -112,7 +124,7 @@ impl<'a> Marker<'a> {
                 Node::Range(branch) => nodes.extend([at(branch.pos.line), Node::Range(self.branch(branch))]),
                 Node::With(branch) => nodes.extend([at(branch.pos.line), Node::With(self.branch(branch))]),
                 Node::List(list) => nodes.push(Node::List(self.list(list))),
-                Node::Template(template) => nodes.extend([at(template.pos.line), node.clone()]),
+                Node::Template(template) => nodes.extend([at(template.pos.line), Node::Template(call(template))]),
                 Node::Define(_) | Node::Break(_) | Node::Continue(_) => nodes.push(node.clone()),
             }
         }

@@ -20,7 +20,7 @@ pub use uses::Use;
 use check::{check_ends, check_tree};
 use functions::{FUNCTIONS, TEXT_FUNCTIONS, text_function};
 use gotmpl::{Template, TemplateError, Value as GoValue};
-use mark::{AT, MARK, Marker, PRINTED, without_marks};
+use mark::{AT, MARK, Marker, NOTHING, PRINTED, without_marks};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -120,6 +120,7 @@ fn parse(template: &str, work: &Arc<Work>, variables: &BTreeMap<String, Value>) 
             at.charge(STEP)?;
             Ok(GoValue::String("".into()))
         })
+        .func(NOTHING, |_| Ok(GoValue::Nil))
         .func(PRINTED, move |arguments| match arguments {
             [GoValue::String(what), GoValue::Nil] => Err(TemplateError::Exec(not_set(what, &names))),
             [_, GoValue::String(text)] => Ok(GoValue::String(Arc::clone(text))),
@@ -308,6 +309,11 @@ mod tests {
             ("{{else}}", "custom.sql: an {{end}} or {{else}} that belongs to nothing, after line 1"),
             ("{{if .yes}}{{end}}{{- end}} b", "custom.sql: an {{end}}"),
             ("{{end}}", "custom.sql: an {{end}}"),
+            ("a\n  {{if .yes}} b", "custom.sql:2:5: this has no {{end}}"),
+            ("{{range .list}}\n{{if .yes}}{{else}} b", "custom.sql:2:3: this has no {{end}}"),
+            ("{{if .yes}}\n{{with .map}}{{end}}", "custom.sql:1:3: this has no {{end}}"),
+            ("{{define \"t\"}}\n{{range .list}}{{end}}", "custom.sql:1:3: this has no {{end}}"),
+            ("{{block \"t\" .}} b", "custom.sql:1:3: this has no {{end}}"),
             ("\n{{.a | nothing}}", "custom.sql:2"),
             ("\n{{template \"nothing\"}}", "custom.sql:2"),
             ("{{awsEnvCredentials}}", "custom.sql:1: AWS credentials in SQL are not supported"),
