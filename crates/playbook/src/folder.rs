@@ -117,7 +117,11 @@ fn paths_below(
         let is_folder = entry.file_type().map_err(failed)?.is_dir();
         let is_playbook = ENDINGS.iter().any(|ending| path.to_string_lossy().ends_with(ending));
         if is_folder && entry.file_name() == MIGRATIONS && !within {
-            left_out.push(path);
+            let mut migrations = Vec::new();
+            paths_below(&path, true, &mut migrations, left_out)?;
+            if !migrations.is_empty() {
+                left_out.push(path);
+            }
         } else if is_folder && !entry.file_name().to_string_lossy().starts_with('.') {
             paths_below(&path, within, paths, left_out)?;
         } else if is_playbook && path.is_file() {

@@ -3,7 +3,7 @@
 use crate::folder::{Purpose, check_phases};
 use crate::playbook::{ENDINGS, Playbook};
 use crate::target::backend_of;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::unknown;
@@ -18,15 +18,20 @@ struct JobList {
 struct JobListData {
     enabled: Option<bool>,
     /// A target of the pipeline, by a name of its own. It means something here if it is a warehouse's.
-    storage: Option<String>,
+    storage: Option<serde_json::Value>,
     playbooks: Vec<ListedPlaybook>,
 }
 
 #[derive(Clone, Deserialize)]
 struct ListedPlaybook {
     playbook: String,
-    #[serde(default, rename = "dependsOn")]
+    #[serde(default, rename = "dependsOn", deserialize_with = "or_none")]
     depends_on: Vec<String>,
+}
+
+/// A list; null is an empty one.
+fn or_none<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The playbooks of a job list, each after those that it depends on, else as listed; for `destroy`, else in reverse. The
@@ -54,7 +59,7 @@ pub fn from_job_list(
         return Err(wrong("it lists no playbook".to_owned()));
     }
     in_order(&data.playbooks, false).map_err(wrong)?;
-    let storage = data.storage.as_deref().and_then(backend_of);
+    let storage = data.storage.as_ref().and_then(serde_json::Value::as_str).and_then(backend_of);
     let mut playbooks = Vec::new();
     for listed in &data.playbooks {
         let playbook = Playbook::read(&find_playbook(file, &listed.playbook)?, overrides)?;
