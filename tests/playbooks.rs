@@ -377,6 +377,7 @@ fn scalars_and_layouts_reach_the_sql_as_they_are_written() {
     let given = planned("Asia/Kolkata", &["--var", "country=no", "--var", "account=99999999999999999999"]);
     assert!(given.contains("SELECT 'no', 'y', '99999999999999999999'"), "{given}");
     assert!(given.contains("'IST +05:30 +05 Monkey'"), "{given}");
+    assert!(planned("CET-1CEST", &[]).contains("'UTC Z +00 Monkey'"), "a rule is no zone to Go");
 }
 
 #[test]
@@ -475,6 +476,11 @@ fn a_whole_tree_is_planned_each_module_once_and_in_order() {
             assert_eq!(plan_names(&said), plans, "{warehouse}: {playbooks} from {inside:?}");
         }
 
+        // The whole of it, with its SQL, is read alike; a folder without playbooks is nothing that is left out.
+        let whole = folder.run(&["plan", "--playbooks", "."]).done("plan").expect("a plan");
+        assert_eq!(plan_names(&whole), expected, "{warehouse}");
+        assert_eq!(whole.stderr.matches("is left out").count(), 1, "{}", whole.stderr);
+
         // A job list's graph orders what it lists; a storage that is no warehouse's name says nothing.
         let listed = folder.run(&["plan", "--config-json", "configs/everything.json"]).done("plan").expect("a plan");
         let expected = [
@@ -565,6 +571,69 @@ fn a_whole_tree_runs() {
             .expect("listed");
         assert_eq!(left, "atomic.events", "destroy leaves nothing of any module");
     }
+}
+
+#[test]
+fn a_whole_tree_runs_on_postgres_unmodified() {
+    let cluster = Cluster::start("").expect("a server");
+    for source in [["--playbooks", "playbooks"], ["--config-json", "configs/everything.json"]] {
+        let folder = tree("postgres");
+        folder.write("websessions.toml", &format!("[target.server]\ntype = \"postgres\"\nurl = {:?}\n", cluster.url()));
+        folder.write("events.yml", "steps: [{name: events, queries: [{name: events, file: events.sql}]}]\n");
+        let rows = PAGE_VIEWS.lines().skip(1).map(|line| format!("('{}')", line.replace(',', "', '")));
+        folder.write(
+            "events.sql",
+            &format!(
+                "DROP SCHEMA IF EXISTS atomic CASCADE; CREATE SCHEMA atomic; CREATE TABLE atomic.views (page_view_id TEXT, \
+                 domain_sessionid TEXT, domain_userid TEXT, page_view_in_session_index INT, start_tstamp TIMESTAMP, \
+                 end_tstamp TIMESTAMP, engaged_time_in_s INT); INSERT INTO atomic.views VALUES {}; \
+                 CREATE TABLE atomic.events AS SELECT page_view_id AS event_id, * FROM atomic.views",
+                rows.collect::<Vec<_>>().join(", ")
+            ),
+        );
+        folder.run(&["run", "--playbook", "events.yml"]).done("events").expect("events");
+        let run = [&["run"][..], &source].concat();
+        for _ in 0..2 {
+            folder.run(&run).done("run").expect("a run");
+            the_tree_is_right(&folder);
+        }
+        folder.run(&["destroy", "--yes", "--config-json", "configs/teardown.json"]).done("destroy").expect("destroyed");
+        for table in ["derived.sessions", "derived.users", "derived.engagement", "derived.page_views"] {
+            refused(&folder.run(&["export", table, "--to", "-"]), 1, &["does not exist"]);
+        }
+    }
+}
+
+#[test]
+fn a_custom_module_s_destroying_playbook_runs_through_destroy_alone() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.path().join("playbooks")).expect("a folder");
+    for (name, file) in [
+        ("01-sessions-main", "standard/03-sessions/01-main/01-aggs.sql"),
+        ("99-sessions-complete", "standard/03-sessions/99-complete/99-cleanup.sql"),
+        ("XX-destroy-sessions", "standard/03-sessions/XX-destroy/XX-destroy-sessions.sql"),
+        ("AA-points", "points.sql"),
+        ("XX-destroy-points", "no-points.sql"),
+    ] {
+        let steps = format!(":steps:\n- :name: s\n  :queries:\n    - :name: q\n      :file: {file}\n");
+        folder.write(&format!("playbooks/{name}.yml.tmpl"), &steps);
+    }
+    folder.write(
+        "playbooks/points.sql",
+        "CREATE OR REPLACE TABLE derived.points AS SELECT domain_sessionid, page_views FROM derived.sessions",
+    );
+    folder.write("playbooks/no-points.sql", "DROP TABLE derived.points");
+    folder.write("views.csv", PAGE_VIEWS);
+    let all = ["--playbooks", "playbooks"];
+    folder.run(&[&["run", "--page-views", "views.csv"], &all[..]].concat()).done("run").expect("a run");
+    assert_eq!(rows(&folder, "derived.points", &["--var", "entropy="]), ["s1|3", "s2|1"]);
+    let imported = folder.run(&[&["--config", "-", "import"], &all[1..]].concat()).done("import").expect("imported");
+    assert!(imported.stdout.contains("AA-points") && !imported.stdout.contains("no-points"), "{}", imported.stdout);
+    let destroys = folder.run(&[&["plan", "destroy"], &all[..]].concat()).done("plan").expect("a plan");
+    assert_eq!(plan_names(&destroys), ["destroy", "XX-destroy-points"], "in reverse order");
+    folder.run(&[&["destroy", "--yes"], &all[..]].concat()).done("destroy").expect("destroyed");
+    assert_eq!(count(&folder, "datamodel_metadata", &["--var", "entropy="]), 1, "metadata stays");
+    refused(&folder.run(&["export", "derived.points", "--to", "-"]), 1, &["does not exist"]);
 }
 
 #[test]
@@ -715,6 +784,12 @@ fn import_adds_to_a_file_and_leaves_what_stands_there() {
     assert!(std::fs::read_to_string(&path).expect("written").contains("cleanup_mode = \"all\""));
     folder.write("own.sql", "SELECT 1");
     folder.run(&["lint"]).done("lint").expect("what was written is read");
+    // What the file says of the model holds for the modules, too: they don't write beside it.
+    folder.write("websessions.toml", "[variables]\nentropy = \"_mine\"\n");
+    let said = folder.run(&["import", "playbooks"]).done("import").expect("imported");
+    assert!(said.stdout.contains("kept as the file has it: variables.entropy"), "{}", said.stdout);
+    let planned = folder.run(&["plan", "--dialect", "duckdb"]).done("plan").expect("a plan").stdout;
+    assert!(planned.contains("derived.session_engagement_mine") && !planned.contains("_test"), "{planned}");
     // Another warehouse's target stands beside it, and nothing else runs than before.
     folder.write("websessions.toml", "[target.laptop]\ntype = \"duckdb\"\n");
     folder.run(&["import", "playbooks"]).done("import").expect("imported");
@@ -801,6 +876,16 @@ fn playbooks_that_cannot_be_run_say_why() {
     ] {
         refused(&run("--config-json", "jobs2.json", text), 2, &[words]);
     }
+    // What a list says beside that, in whatever type, is no matter of ours.
+    let list = r#"{"data": {"storage": 7, "owners": null, "playbooks": [{"playbook": "null", "dependsOn": null}]}}"#;
+    folder.write(
+        "null.yml",
+        "variables: {entropy: _n}\nsteps: [{queries: [{file: standard/03-sessions/01-main/a.sql}]}]",
+    );
+    folder.write("jobs3.json", list);
+    let planned =
+        folder.run(&["--target", "laptop", "plan", "--config-json", "jobs3.json"]).done("plan").expect("a plan");
+    assert_eq!(plan_names(&planned), ["main"]);
     // The original's rule for a lookback of nothing, said aloud.
     let said = run(
         "--playbook",

@@ -28,14 +28,14 @@ pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
     }
     let mut table = toml::Table::new();
     let variables = variables(&playbooks, &mut left)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let custom = custom(&playbooks, &variables, sql_root, folder, &mut left)?;
     if !variables.is_empty() {
         table.insert("variables".to_owned(), toml::Value::Table(variables));
     }
     if let Some(target) = target(&playbooks, &mut left) {
         table.insert("target".to_owned(), toml::Value::Table(target));
     }
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let custom = custom(&playbooks, sql_root, folder, &mut left)?;
     if !custom.is_empty() {
         table.insert("custom".to_owned(), toml::Value::Array(custom));
     }
@@ -231,9 +231,10 @@ fn of_environment(value: &str) -> Option<&str> {
     (!name.contains(['"', '{'])).then_some(name)
 }
 
-/// The custom modules that run between main and complete.
+/// The custom modules that run between main and complete, with the variables that the model doesn't have alike.
 fn custom(
     playbooks: &[Playbook],
+    model: &toml::Table,
     sql_root: Option<&Path>,
     folder: &Path,
     left: &mut Vec<String>,
@@ -273,13 +274,18 @@ fn custom(
             if steps.iter().any(|step| step.queries.len() > 1) {
                 left.push(format!("{}: queries of one step run one after the other here", playbook.path.display()));
             }
-            let variables =
-                playbook.variables.iter().filter_map(|(name, value)| Some((name.clone(), toml_value(value)?)));
-            modules.push(toml::Value::Table(toml::Table::from_iter([
+            // What the model's variables say alike is theirs: a module follows them when they are changed.
+            let own = playbook.variables.iter().filter(|(name, value)| model.get(*name) != toml_value(value).as_ref());
+            let variables: toml::Table =
+                own.filter_map(|(name, value)| Some((name.clone(), toml_value(value)?))).collect();
+            let mut module = toml::Table::from_iter([
                 ("name".to_owned(), playbook.name.clone().into()),
                 ("files".to_owned(), toml::Value::Array(files)),
-                ("variables".to_owned(), toml::Value::Table(variables.collect())),
-            ])));
+            ]);
+            if !variables.is_empty() {
+                module.insert("variables".to_owned(), toml::Value::Table(variables));
+            }
+            modules.push(toml::Value::Table(module));
         }
     }
     Ok(modules)
