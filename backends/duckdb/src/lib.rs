@@ -62,20 +62,7 @@ impl BackendFactory for DuckDb {
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
-        let path = PathBuf::from(settings.get("database").unwrap_or_default());
-        // The engine takes no name for a database in memory, which would be gone with the process.
-        if path.as_os_str().is_empty() {
-            return Err(Error::configuration("the target's database is empty: it is the path of a file"));
-        }
-        let options: Vec<(&'static str, String)> = ["memory_limit", "threads", "temp_directory"]
-            .into_iter()
-            .filter_map(|name| settings.get(name).map(|value| (name, value.to_owned())))
-            .collect();
-        let opened = blocking(move || DuckDbWarehouse::open(&path, &options)).await;
-        match opened {
-            Ok(warehouse) => Ok(Arc::new(warehouse)),
-            Err((context, source)) => Err(Error::Warehouse { context, source }),
-        }
+        Ok(Arc::new(DuckDbWarehouse::connect(settings).await?))
     }
 }
 
@@ -96,6 +83,21 @@ struct Inner {
 type OpenError = (String, WarehouseError);
 
 impl DuckDbWarehouse {
+    /// Opens the database file that the settings name.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        let path = PathBuf::from(settings.get("database").unwrap_or_default());
+        // The engine takes no name for a database in memory, which would be gone with the process.
+        if path.as_os_str().is_empty() {
+            return Err(Error::configuration("the target's database is empty: it is the path of a file"));
+        }
+        let options: Vec<(&'static str, String)> = ["memory_limit", "threads", "temp_directory"]
+            .into_iter()
+            .filter_map(|name| settings.get(name).map(|value| (name, value.to_owned())))
+            .collect();
+        let opened = blocking(move || Self::open(&path, &options)).await;
+        opened.map_err(|(context, source)| Error::Warehouse { context, source })
+    }
+
     /// Opens a database file, making it if it is missing, with options of the engine by name.
     pub fn open(path: &Path, options: &[(&str, String)]) -> Result<Self, OpenError> {
         let context = || format!("can't open the database {}", path.display());

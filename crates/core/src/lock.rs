@@ -10,7 +10,7 @@
 //! another role's can't be dropped; then the row is freed. Every role that may use the schema may change the rows.
 //!
 //! A lease alone can't stop a run that was stopped itself, by a signal, by a sleeping machine, between its look at the clock
-//! and its next statement. So each block of changes begins with the renewal of its own row ([`Lease::guard`]), in the block's
+//! and its next statement. So each block of changes begins with the renewal of its own row (`Lease::guard`), in the block's
 //! transaction: without that row nothing of the block happens, and while the block is open nobody else can take the row.
 //! Either the block's transaction comes first, then whoever takes over waits for its end (or is refused), and finds the work
 //! done; or the take-over comes first, then the block finds no row. A statement that is no block makes a scratch table anew,
