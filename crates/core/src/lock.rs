@@ -210,7 +210,11 @@ impl<'a> Lease<'a> {
         }
         if is_new {
             for statement in dialect.share_table(&self.table) {
-                self.warehouse.execute(&statement).await?;
+                match self.warehouse.execute(&statement).await {
+                    Err(error) if error.retry != Retry::Never => return Err(error),
+                    // Refused: then the table serves this role alone, as it would have without the attempt.
+                    _ => {}
+                }
             }
         }
         let table = dialect.table(&self.table);
