@@ -58,10 +58,6 @@ impl Faulty {
         self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    fn is_housekeeping(sql: &str) -> bool {
-        sql.to_lowercase().contains("sessions_lock") || sql.contains("column_name, data_type")
-    }
-
     async fn call<T: Default>(
         &self,
         statements: &[&str],
@@ -69,7 +65,7 @@ impl Faulty {
     ) -> Result<T, WarehouseError> {
         let lost = |retry| WarehouseError::new(WarehouseErrorKind::Connection, "injected fault").with_retry(retry);
         let dead = |number| matches!(self.fault, Fault::DeadBefore(limit) if number >= limit);
-        if statements.iter().all(|sql| Self::is_housekeeping(sql)) != self.housekeeping {
+        if statements.iter().all(|sql| is_housekeeping(sql)) != self.housekeeping {
             return if dead(self.calls()) { Err(lost(Retry::Never)) } else { work.await };
         }
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
@@ -80,10 +76,7 @@ impl Faulty {
             return Err(lost(Retry::NotApplied));
         }
         self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(
-            statements
-                .iter()
-                .filter(|sql| Self::is_housekeeping(sql) == self.housekeeping)
-                .map(|sql| (*sql).to_owned()),
+            statements.iter().filter(|sql| is_housekeeping(sql) == self.housekeeping).map(|sql| (*sql).to_owned()),
         );
         if self.fault == Fault::FindsNothing(number) {
             return Ok(T::default());
@@ -94,6 +87,11 @@ impl Faulty {
         }
         Ok(done)
     }
+}
+
+/// Whether a statement is about a run's lock, or its look at the columns.
+pub(crate) fn is_housekeeping(sql: &str) -> bool {
+    sql.to_lowercase().contains("sessions_lock") || sql.contains("column_name, data_type")
 }
 
 #[async_trait]

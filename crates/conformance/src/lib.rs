@@ -19,6 +19,7 @@ mod csv;
 mod faults;
 pub mod histories;
 mod scenarios;
+mod stops;
 mod target;
 mod tiers;
 mod trials;
@@ -28,6 +29,7 @@ pub use contents::Contents;
 pub use csv::{Cell, parse_csv};
 pub use faults::{Fault, Faulty};
 pub use scenarios::{Scenario, scenarios};
+pub use stops::Stopping;
 pub use target::Target;
 pub use tiers::{ON_A_SLOW_SERVER, tier};
 

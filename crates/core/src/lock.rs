@@ -31,6 +31,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(test)]
+mod model;
+
 /// The longest name of a step that the note of a run holds, in characters of up to four bytes.
 pub(crate) const LONGEST_STEP: usize = 60;
 
@@ -358,10 +361,19 @@ impl<'a> Lease<'a> {
     }
 
     async fn try_release(&self, note: Option<&Note>) -> Result<(), WarehouseError> {
-        if !self.renew().await? {
-            return Ok(());
-        }
         let dialect = self.warehouse.dialect();
+        if !self.renew().await? {
+            // A run that found what it made changed by another gives up a lock that it may hold still.
+            let free = format!(
+                "UPDATE {}\nSET holder = NULL\nWHERE holder = {}",
+                dialect.table(&self.table),
+                dialect.text(&self.holder.id)
+            );
+            return match self.send("gives the lock up, if it is its own", free).await {
+                Err(error) if error.kind == WarehouseErrorKind::Missing => Ok(()),
+                other => other,
+            };
+        }
         if note.is_none() {
             match self.warehouse.execute(&dialect.drop_table(&self.table)).await {
                 // Another role's: the row is freed instead.

@@ -5,6 +5,7 @@ mod commit;
 mod complete;
 mod faults;
 mod findings;
+mod interleaved;
 mod lock;
 mod module;
 mod page_views;
@@ -38,6 +39,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
         module::TRIALS,
         scripts::TRIALS,
         lock::TRIALS,
+        interleaved::TRIALS,
         faults::TRIALS,
     ]
     .into_iter()

@@ -432,6 +432,10 @@ impl Run<'_> {
                 }
                 continue;
             }
+            // What fails may fail by what another run did to the tables since this one lost its lock.
+            if self.has_lost(lease).await {
+                return Err(Error::LeaseLost { next });
+            }
             let place = Box::new(Place::new(plan, step, unit, &error));
             return Err(Error::Unit { place, attempts, source: error });
         }
@@ -461,6 +465,12 @@ impl Run<'_> {
             () = self.cancellation.cancelled() => {}
         }
         true
+    }
+
+    /// Whether the warehouse says that the lock is ours no more.
+    async fn has_lost(&self, lease: &Lease<'_>) -> bool {
+        let _alone = lease.renewals.lock().await;
+        matches!(lease.renew().await, Ok(false))
     }
 
     /// Before what may have been applied is sent again: the first attempt may still run, or begin late.
