@@ -31,6 +31,7 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
     ("seconds_are_boundaries_crossed", "seconds between timestamps"),
     ("text_survives_whatever_it_holds", "quotes, escapes and other alphabets in literals and over the wire"),
     ("the_plan_is_what_is_sent", "every statement of the options that the others leave out, and of destroy"),
+    ("two_runs_interleave_at_any_call", "what a block's guard and seals see of another run's statements"),
     ("two_racing_runs_do_not_interleave", "the lock under this warehouse's isolation, over two connections"),
 ];
 

@@ -16,7 +16,8 @@
 //! done; or the take-over comes first, then the block finds no row. A statement that is no block makes a scratch table anew,
 //! and may come late from a run that lost its lock: what a block moves into tables that stay, or removes, is therefore sealed
 //! by checksums, and the block compares them (`seal_holds.sql`, `committed_and_sealed.sql`). And whoever takes the lock over, or
-//! clears it, first ends what its former holder may still be running, and awaits that.
+//! clears it, first ends what its former holder may still be running, and awaits that. The argument is checked by a search of
+//! every state of a model (`lock/model.rs`), and by trials of the kit that stop two runs before each of their statements.
 
 use crate::clock;
 use crate::dialect::Dialect;

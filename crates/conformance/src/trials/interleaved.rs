@@ -52,6 +52,7 @@ fn wanted(dialect: &str) -> Option<usize> {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "how many schedules were run")]
 async fn two_runs_interleave_at_any_call(harness: &dyn Harness) -> Result<(), String> {
     let (calls, last_block) = undisturbed(harness).await?;
     let mut all = Vec::new();

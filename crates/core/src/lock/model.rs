@@ -348,6 +348,7 @@ fn search(rules: Rules) -> Result<usize, String> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "how much was searched")]
 fn no_run_commits_what_it_has_lost() {
     let started = std::time::Instant::now();
     let states = search(ALL).unwrap_or_else(|words| panic!("{words}"));
@@ -356,6 +357,7 @@ fn no_run_commits_what_it_has_lost() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "how much was searched")]
 fn the_search_finds_what_each_rule_prevents() {
     for (left_out, rules) in [
         ("the guard", Rules { guard: false, ..ALL }),
