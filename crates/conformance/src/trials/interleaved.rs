@@ -45,9 +45,10 @@ fn wanted(dialect: &str) -> Option<usize> {
     let everything = std::env::var_os("WEBSESSIONS_TEST_EVERYTHING").is_some();
     match (dialect, everything) {
         ("duckdb" | "postgres", true) => None,
-        ("duckdb" | "postgres", false) => Some(60),
+        ("duckdb", false) => Some(60),
+        ("postgres", false) => Some(24),
         (_, true) => Some(200),
-        ("redshift", false) => Some(20),
+        ("redshift", false) => Some(6),
         (_, false) => Some(3),
     }
 }
