@@ -18,23 +18,33 @@ pub(crate) fn read(file: &Path) -> Result<String, Error> {
 }
 
 /// A query's file: under the folder that was given, else in a folder `sql` in the playbook's folder or one of those above
-/// it, else in the playbook's folder.
+/// it, else in the playbook's folder. A path that leads out of these, also by a link, is refused: a playbook may be
+/// another's, and its files are sent to the warehouse.
 pub fn find_file(playbook: &Path, file: &str, sql_root: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = playbook.parent().unwrap_or(Path::new(""));
-    let candidates: Vec<PathBuf> = match sql_root {
-        Some(root) => vec![root.join(file)],
+    let roots: Vec<PathBuf> = match sql_root {
+        Some(root) => vec![root.to_owned()],
         None => {
-            let beside = with_those_above(folder).into_iter().map(|folder| folder.join("sql").join(file));
-            beside.chain([folder.join(file)]).collect()
+            let beside = with_those_above(folder).into_iter().map(|folder| folder.join("sql"));
+            beside.chain([folder.to_owned()]).collect()
         }
     };
-    candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+    let wrong = |message: String| Error::Configuration {
+        message: format!("{}: {message}", playbook.display()),
+        hint: Some("--sqlroot names the folder that the files of queries are in".to_owned()),
+    };
+    let candidates: Vec<PathBuf> = roots.iter().map(|root| root.join(file)).collect();
+    let Some(found) = candidates.iter().find(|path| path.is_file()) else {
         let places: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-        Error::Configuration {
-            message: format!("{}: there is no file {file}; looked for {}", playbook.display(), places.join(", ")),
-            hint: Some("--sqlroot names the folder that the files of queries are in".to_owned()),
-        }
-    })
+        return Err(wrong(format!("there is no file {file}; looked for {}", places.join(", "))));
+    };
+    let real = |path: &Path| path.canonicalize().ok();
+    let here = Path::new(".");
+    let roots = roots.iter().filter_map(|root| real(if root.as_os_str().is_empty() { here } else { root }));
+    match real(found) {
+        Some(path) if roots.into_iter().any(|root| path.starts_with(root)) => Ok(found.clone()),
+        _ => Err(wrong(format!("the file {file} is outside the folders that a playbook's files are in"))),
+    }
 }
 
 /// A folder and those above it, also above the present one if it is a relative path.
@@ -52,6 +62,37 @@ fn with_those_above(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_leads_out_of_the_roots_is_refused() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| tree.path().join(path);
+        for folder in ["mine/playbooks/own", "mine/sql", "other"] {
+            std::fs::create_dir_all(at(folder)).expect("a folder");
+        }
+        for file in ["secret.sql", "other/secret.sql", "mine/sql/good.sql", "mine/playbooks/own/beside.sql"] {
+            std::fs::write(at(file), "SELECT 1").expect("a file");
+        }
+        let playbook = at("mine/playbooks/own/playbook.yml");
+        let absolute = at("secret.sql").display().to_string();
+        for allowed in ["good.sql", "beside.sql", "../sql/good.sql", &at("mine/sql/good.sql").display().to_string()] {
+            find_file(&playbook, allowed, None).unwrap_or_else(|error| panic!("{allowed}: {error}"));
+        }
+        let mut outside = vec!["../../../secret.sql", "../../secret.sql", &absolute];
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("secret.sql"), at("mine/sql/link.sql")).expect("a link");
+            outside.push("link.sql");
+        }
+        for file in outside {
+            let error = find_file(&playbook, file, None).expect_err(file).to_string();
+            assert!(error.contains("outside the folders"), "{file}: {error}");
+        }
+        let root = at("other");
+        find_file(&playbook, "secret.sql", Some(&root)).expect("where --sqlroot says");
+        let error = find_file(&playbook, "../secret.sql", Some(&root)).expect_err("above it").to_string();
+        assert!(error.contains("outside the folders"), "{error}");
+    }
 
     #[test]
     fn folders_above_are_found_from_anywhere_in_a_tree() {
