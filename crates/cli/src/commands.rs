@@ -34,7 +34,12 @@ pub(crate) async fn dispatch(registry: &Registry, arguments: &Arguments) -> u8 {
     match command(registry, global, &arguments.command).await {
         Ok(()) => 0,
         Err(Failed { error, report, hint }) => {
-            output::error(&error, report.as_deref(), hint.or_else(|| hints::hint(&error)), global.output);
+            output::error(
+                &error,
+                report.as_deref(),
+                hint.or_else(|| hints::hint(&error, report.as_deref())),
+                global.output,
+            );
             error.exit_code()
         }
     }

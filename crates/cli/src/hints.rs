@@ -2,9 +2,20 @@
 
 use crate::output::STANDARD_OUTPUT;
 use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::run::Report;
 
 /// The command that helps, where there is one; else what the error itself says.
-pub(crate) fn hint(error: &Error) -> Option<String> {
+pub(crate) fn hint(error: &Error, report: Option<&Report>) -> Option<String> {
+    if report.is_some_and(Report::commit_is_unknown) {
+        let first = of(error).map(|hint| format!("{hint}; ")).unwrap_or_default();
+        return Some(format!(
+            "{first}if production was changed, 'websessions export datamodel_metadata --to -' has a row of this run; the same command again, without --page-views, is right either way: every step of the model can run twice"
+        ));
+    }
+    of(error)
+}
+
+fn of(error: &Error) -> Option<String> {
     let words = match error {
         Error::Drift { .. } => {
             "nothing was changed; alter the tables to the model's columns ('websessions plan main' shows them), or set entropy to build beside them"

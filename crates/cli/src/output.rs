@@ -11,6 +11,9 @@ use websessions_core::run::Report;
 /// What standard output is called in errors.
 pub(crate) const STANDARD_OUTPUT: &str = "standard output";
 
+/// What is said where the answer of a commit was lost.
+const UNKNOWN_COMMIT: &str = "it is not known whether production was changed, as the answer of the commit was lost";
+
 /// Writes to stdout. A reader that went away has seen enough: that alone is no error.
 pub(crate) fn data(text: &str) -> Result<(), Error> {
     let mut out = anstream::stdout();
@@ -75,6 +78,8 @@ struct Failure<'a> {
     place: Option<String>,
     exit_code: u8,
     done: Vec<String>,
+    /// Whether it is not known if production was changed: the answer of the commit was lost.
+    commit_is_unknown: bool,
     report: Option<&'a Report>,
 }
 
@@ -113,6 +118,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>
             place,
             exit_code: error.exit_code(),
             done,
+            commit_is_unknown: report.is_some_and(Report::commit_is_unknown),
             report,
         };
         // Where stdout is what failed, stderr is left.
@@ -149,6 +155,10 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>
     if let Some(report) = report {
         match (report.committed(), done.last()) {
             (true, _) => talk("  done before: production and metadata have this run's sessions"),
+            (false, Some(last)) if report.commit_is_unknown() => {
+                talk(&format!("  done before: up to {last}; {UNKNOWN_COMMIT}"));
+            }
+            (false, None) if report.commit_is_unknown() => talk(&format!("  done before: {UNKNOWN_COMMIT}")),
             // A resumed run, or a part of one: main ran before, or not at all.
             (false, Some(last)) if !report.began_main() => {
                 talk(&format!("  done before: up to {last}"));

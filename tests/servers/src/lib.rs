@@ -8,6 +8,7 @@ mod postgres;
 mod process;
 mod redshift;
 mod snowflake;
+mod tap;
 
 pub use bigquery::LocalBigQuery;
 pub use bouncer::Bouncer;
@@ -15,3 +16,4 @@ pub use http::{Break, Mock, Proxy, Request};
 pub use postgres::{Cluster, is_root};
 pub use redshift::{FUNCTIONS, Stripped};
 pub use snowflake::Fakesnow;
+pub use tap::{Meddling, Tap};

@@ -10,7 +10,7 @@ use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
 use websessions_core::identifier::Identifier;
 use websessions_core::model::{self, sessions};
-use websessions_core::preflight;
+use websessions_core::run::Runner;
 use websessions_core::table::TableName;
 use websessions_core::warehouse::Loaded;
 
@@ -26,9 +26,8 @@ impl Invocation<'_> {
         let listener = progress::listener(self.global);
         let (loaded, location) = patiently(waiting, &*listener, async || {
             let warehouse = self.connect().await?;
-            preflight::check_tables(&*warehouse, &[module], self.variables()).await?;
-            let failed = |source| Error::Warehouse { context: "can't load the page views".into(), source };
-            Ok((warehouse.load(&paths, &input, &table).await.map_err(failed)?, warehouse.location()))
+            let runner = Runner::new(&*warehouse, self.variables()).listener(&*listener);
+            Ok((runner.load(&paths, &module).await?, warehouse.location()))
         })
         .await?;
         match self.global.output {

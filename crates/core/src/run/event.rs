@@ -96,6 +96,15 @@ pub enum Event {
         /// How long until the next attempt.
         seconds: f64,
     },
+    /// A unit failed, and whether it was applied is not known: its answer was lost.
+    OutcomeUnknown {
+        /// The phase or custom module.
+        plan: String,
+        /// The step.
+        step: String,
+        /// What the unit is for.
+        unit: String,
+    },
     /// Something the user should know.
     Warning {
         /// What.

@@ -140,15 +140,25 @@ impl<'a> Runner<'a> {
         self.start(&[], jobs, true).await
     }
 
-    async fn start(&self, files: &[&Path], jobs: &[Job], resume: bool) -> Result<Report, RunError> {
+    /// Appends files to the input of a module, as any writer may at any time: no lock is needed.
+    pub async fn load(&self, files: &[&Path], module: &Module) -> Result<Vec<Loaded>, Error> {
         let recorder = Recorder::new(self.listener);
-        let run = Run {
+        self.begin(&recorder).append(files, module).await
+    }
+
+    fn begin<'r>(&'r self, recorder: &'r Recorder<'r>) -> Run<'r> {
+        Run {
             warehouse: self.warehouse,
             variables: self.variables,
-            recorder: &recorder,
+            recorder,
             cancellation: &self.cancellation,
             options: &self.options,
-        };
+        }
+    }
+
+    async fn start(&self, files: &[&Path], jobs: &[Job], resume: bool) -> Result<Report, RunError> {
+        let recorder = Recorder::new(self.listener);
+        let run = self.begin(&recorder);
         let result = async {
             check_places(jobs, self.variables, &*self.warehouse.dialect())?;
             if !files.is_empty() {
@@ -212,14 +222,29 @@ impl Run<'_> {
         let Some(module) = jobs.iter().find_map(Job::reads) else {
             return Err(Error::configuration("files are given, and nothing of this run reads them"));
         };
-        preflight::check_tables(self.warehouse, &[*module], self.variables).await?;
+        self.append(files, module).await
+    }
+
+    /// Appends files to the input of a module, again while the warehouse says that nothing was applied: as where several
+    /// make its schema at once.
+    async fn append(&self, files: &[&Path], module: &Module) -> Result<Vec<Loaded>, Error> {
+        self.check(|| preflight::check_tables(self.warehouse, std::slice::from_ref(module), self.variables)).await?;
         let Some(table) = module.input.and_then(|input| module.table(input, self.variables)) else {
             return Err(Error::configuration(format!("module {} reads no files", module.name)));
         };
         let name = self.variables.table_name(&table);
-        self.cancellable(self.warehouse.load(files, &table, &name), &CancellationToken::new())
-            .await
-            .map_err(|source| Error::Warehouse { context: "can't load the files".into(), source })
+        let (never, mut delays) = (CancellationToken::new(), self.delays());
+        loop {
+            match self.cancellable(self.warehouse.load(files, &table, &name), &never).await {
+                Err(error)
+                    if error.retry == Retry::NotApplied
+                        && !self.cancellation.is_cancelled()
+                        && self.pause("the load", &error, &mut delays).await => {}
+                other => {
+                    return other.map_err(|source| Error::Warehouse { context: "can't load the files".into(), source });
+                }
+            }
+        }
     }
 
     async fn locked(&self, jobs: &[Job], resume: bool) -> Result<(), Error> {
@@ -415,8 +440,22 @@ impl Run<'_> {
                 }
                 Err(error) => error,
             };
+            if error.retry == Retry::Unknown {
+                self.recorder.on(&Event::OutcomeUnknown {
+                    plan: plan.name.clone(),
+                    step: step.name.clone(),
+                    unit: unit.purpose().to_owned(),
+                });
+            }
             if error.kind == WarehouseErrorKind::Fenced {
                 lease.lose();
+            }
+            // Whoever took the lock over may have finished, and dropped its table with other tables that this run would find.
+            if error.kind == WarehouseErrorKind::Missing && !lease.lost().is_cancelled() {
+                let _alone = lease.renewals.lock().await;
+                if let Err(error) = lease.renew().await {
+                    self.warn(format!("can't renew the lock: {error}"));
+                }
             }
             if lease.lost().is_cancelled() {
                 return Err(Error::LeaseLost { next });

@@ -34,6 +34,9 @@ pub struct StepReport {
     /// Whether production has this run's rows once it is done.
     #[serde(skip)]
     commits: bool,
+    /// Whether the answer of a unit of it was lost.
+    #[serde(skip)]
+    lost_answer: bool,
 }
 
 /// What one plan did.
@@ -87,6 +90,7 @@ impl Report {
                         seconds: 0.0,
                         units: Vec::new(),
                         commits: *commits,
+                        lost_answer: false,
                     });
                 }
             }
@@ -103,6 +107,11 @@ impl Report {
             Event::StepFinished { seconds, .. } => {
                 if let Some(step) = self.last_step() {
                     step.seconds = *seconds;
+                }
+            }
+            Event::OutcomeUnknown { .. } => {
+                if let Some(step) = self.last_step() {
+                    step.lost_answer = true;
                 }
             }
             Event::Observed { finding, rows } => {
@@ -141,6 +150,11 @@ impl Report {
     /// Whether production has this run's rows.
     pub fn committed(&self) -> bool {
         self.steps().any(|step| step.commits && !step.units.is_empty())
+    }
+
+    /// Whether it is not known if production has this run's rows: the answer of a commit was lost, and none came later.
+    pub fn commit_is_unknown(&self) -> bool {
+        self.steps().any(|step| step.commits && step.lost_answer && step.units.is_empty())
     }
 
     /// Whether a module's main is among the plans that began.

@@ -1,0 +1,382 @@
+//! What another run, a dead run's statement or a writer does between a run's statements: on the real binary and a private
+//! Postgres server. Nothing may be lost or doubled, and a run that lost its lock must say so.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use support::{Folder, Said, refused};
+use websessions_conformance::Target;
+use websessions_core::plan::Statement;
+use websessions_core::warehouse::Warehouse;
+use websessions_postgres::Postgres;
+use websessions_test_servers::{Cluster, Meddling, Tap};
+
+const COLUMNS: &str =
+    "page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp,engaged_time_in_s";
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Schemas of a test's own, and a folder whose configuration names them.
+struct Place {
+    folder: Folder,
+    url: String,
+    port: u16,
+    name: &'static str,
+    warehouse: Arc<dyn Warehouse>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Place {
+    fn new(cluster: &Cluster, name: &'static str) -> Self {
+        let folder = Folder::new();
+        let url = cluster.url();
+        folder.write(
+            "websessions.toml",
+            &format!(
+                "default_target = \"server\"\n[variables]\nends_run = true\nlock_lease = \"3s\"\nscratch_schema = \"scratch_{name}\"\noutput_schema = \"derived_{name}\"\n[target.server]\ntype = \"postgres\"\nurl = {url:?}\n"
+            ),
+        );
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let warehouse = runtime
+            .block_on(Target::new(Postgres, [("url", url.clone())]).open())
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self { folder, url, port: cluster.port(), name, warehouse, runtime }
+    }
+
+    /// Runs SQL in which S stands for the scratch schema and D for the output's.
+    fn sql(&self, sql: &str) {
+        let sql = self.in_place(sql);
+        self.runtime
+            .block_on(self.warehouse.execute(&Statement::new("a test's", sql)))
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The number that a query gives.
+    fn count(&self, sql: &str) -> i64 {
+        let sql = self.in_place(&format!("SELECT COUNT(*) AS number FROM {sql}"));
+        self.runtime
+            .block_on(self.warehouse.query(&sql))
+            .unwrap_or_else(|error| panic!("{error}"))
+            .get(0, "number")
+            .as_integer()
+    }
+
+    fn in_place(&self, sql: &str) -> String {
+        sql.replace("S.", &format!("scratch_{}.", self.name)).replace("D.", &format!("derived_{}.", self.name))
+    }
+
+    /// A file of page views, each of a session, at a place in it.
+    fn file(&self, name: &str, page_views: &[(&str, usize)]) -> String {
+        let rows = page_views.iter().map(|(session, index)| {
+            let time = format!("2024-01-01 10:{index:02}:00");
+            format!("{session}-{index},{session},user,{index},{time},{time},1\n")
+        });
+        self.folder.write(name, &format!("{COLUMNS}\n{}", rows.collect::<String>())).to_string_lossy().into_owned()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        self.folder.run(arguments)
+    }
+
+    /// A command that goes on beside the test, through another port.
+    fn start(&self, arguments: &[&str], port: u16) -> Child {
+        self.folder
+            .command(&[&["--config", "websessions.toml"], arguments].concat())
+            .env("WEBSESSIONS_TARGET_URL", self.url.replace(&self.port.to_string(), &port.to_string()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    }
+
+    /// Every session of these has as many page views as said, in one row, and nothing is left in the input.
+    fn expect_sessions(&self, expected: &[(&str, i64)]) {
+        for (session, page_views) in expected {
+            let rows = self.count(&format!("D.sessions WHERE domain_sessionid = '{session}'"));
+            let right =
+                self.count(&format!("D.sessions WHERE domain_sessionid = '{session}' AND page_views = {page_views}"));
+            assert_eq!((rows, right), (1, 1), "{session} with {page_views} page views");
+        }
+        self.expect_all_consumed();
+    }
+
+    fn expect_all_consumed(&self) {
+        assert_eq!(self.count("S.page_views_staged"), 0, "page views are left");
+        let doubled =
+            "(SELECT domain_sessionid FROM D.sessions GROUP BY domain_sessionid HAVING COUNT(*) > 1) AS doubled";
+        assert_eq!(self.count(doubled), 0, "sessions are doubled");
+    }
+
+    /// The server's processes that compute sessions' aggregates for a run of this place.
+    fn computing(&self) -> i64 {
+        self.count(&format!(
+            "pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE 'DROP%CREATE%scratch_{}%sessions_aggregates%'",
+            self.name
+        ))
+    }
+
+    /// Page views enough to be at work on for a while.
+    fn stage_many(&self) {
+        self.sql(&format!(
+            "INSERT INTO S.page_views_staged ({COLUMNS}) SELECT md5(i::text), 's' || i / 3, 'u' || i / 9, i % 3 + 1, TIMESTAMP '2024-01-01' + i * INTERVAL '1 s', TIMESTAMP '2024-01-01' + i * INTERVAL '1 s', 1 FROM generate_series(0, {}) AS i",
+            MANY - 1
+        ));
+    }
+}
+
+const MANY: i64 = 240_000;
+
+fn signal(name: &str, child: &Child) {
+    let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(status.expect("kill starts").success());
+}
+
+fn end(child: Child) -> Said {
+    child.wait_with_output().expect("it ends").into()
+}
+
+type Scenario = fn(&Cluster);
+
+#[test]
+fn no_run_harms_another() {
+    let cluster = Cluster::start("").expect("a server");
+    let scenarios: [(&str, Scenario); 7] = [
+        ("a lost answer of the commit", a_lost_answer_of_the_commit_is_not_told_as_no),
+        ("a killed client's statement", a_killed_client_s_statement_does_no_harm),
+        ("a live run is unlocked", a_live_run_that_is_unlocked_does_no_harm),
+        ("a stopped run", a_run_that_was_stopped_past_its_lease_commits_nothing),
+        ("a writer", a_writer_beside_runs_loses_nothing),
+        ("another role", a_failed_run_of_one_role_does_not_lock_out_the_other),
+        ("first runs", first_runs_at_once_make_the_schemas_once),
+    ];
+    for (name, scenario) in scenarios {
+        let started = Instant::now();
+        scenario(&cluster);
+        #[expect(clippy::print_stdout, reason = "how long each takes")]
+        {
+            println!("{name}: {:.1} s", started.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn a_lost_answer_of_the_commit_is_not_told_as_no(cluster: &Cluster) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (place, said) = lost_commit(cluster, "lost_text", "text");
+            let words = [
+                "it is not known whether production was changed",
+                "export datamodel_metadata",
+                "the same command again",
+            ];
+            refused(&said, 1, &words);
+            assert!(!said.stderr.contains("was not changed"), "{}", said.stderr);
+            // What the error says to do is right.
+            place.run(&["unlock", "--yes"]).done("unlock").expect("cleared");
+            place.run(&["export", "datamodel_metadata", "--to", "-"]).done("export").expect("exported");
+            place.run(&["run"]).done("run").expect("a run");
+            place.expect_sessions(&[("a", 1)]);
+        });
+        scope.spawn(|| {
+            let (_, said) = lost_commit(cluster, "lost_json", "json");
+            let failure: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+            assert_eq!((said.code, &failure["commit_is_unknown"]), (1, &true.into()), "{failure}");
+        });
+    });
+}
+
+/// A run whose commit arrives, and that hears no more.
+fn lost_commit(cluster: &Cluster, name: &'static str, format: &str) -> (Place, Said) {
+    let place = Place::new(cluster, name);
+    place.run(&["load", &place.file("one.csv", &[("a", 1)])]).done("load").expect("loaded");
+    // Main has blocks before the one that changes production.
+    let is_late = AtomicBool::new(false);
+    let chosen = move |sql: &str| {
+        is_late.fetch_or(sql.starts_with("INSERT") && sql.contains("datamodel_metadata"), Ordering::SeqCst);
+        sql == "COMMIT" && is_late.load(Ordering::SeqCst)
+    };
+    let tap = Tap::start(cluster.port(), Meddling::LoseAnswers, chosen).expect("a tap");
+    let said = end(place.start(&["--output", format, "main"], tap.port()));
+    assert!(tap.is_met(Duration::ZERO), "no commit was sent: {}", said.stderr);
+    assert_eq!(place.count("D.datamodel_metadata"), 1, "the server has committed");
+    (place, said)
+}
+
+/// A run that computes, and page views of a session that come when it has its list of input.
+fn computing_run(place: &Place) -> Child {
+    place.run(&["run", "--page-views", &place.file("first.csv", &[("first", 1)])]).done("run").expect("a run");
+    place.stage_many();
+    let mut run = place.start(&["run"], place.port);
+    let started = Instant::now();
+    while place.computing() == 0 {
+        if started.elapsed() > PATIENCE || run.try_wait().expect("its state").is_some() {
+            panic!("the sessions were never computed: {}", end(run).stderr);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    run
+}
+
+fn take_over(place: &Place, run: Option<&mut Child>) -> Said {
+    let late = place.file("late.csv", &[("late", 1), ("late", 2)]);
+    if let Some(run) = run {
+        run.kill().expect("killed");
+        run.wait().expect("gone");
+    }
+    let was_computing = place.computing();
+    place.run(&["unlock", "--yes"]).done("unlock").expect("cleared");
+    assert_eq!((was_computing, place.computing()), (1, 0), "the statement lived, and ended with the unlocking");
+    place.run(&["run", "--page-views", &late])
+}
+
+fn expect_many_and_late(place: &Place) {
+    place.expect_sessions(&[("first", 1), ("late", 2)]);
+    assert_eq!(place.count("D.sessions"), MANY / 3 + 2);
+    assert_eq!(place.count("D.sessions WHERE page_views = 3"), MANY / 3);
+}
+
+fn a_killed_client_s_statement_does_no_harm(cluster: &Cluster) {
+    let place = Place::new(cluster, "killed");
+    let mut run = computing_run(&place);
+    take_over(&place, Some(&mut run)).done("run").expect("a run after it");
+    expect_many_and_late(&place);
+}
+
+fn a_live_run_that_is_unlocked_does_no_harm(cluster: &Cluster) {
+    let place = Place::new(cluster, "unlocked");
+    let run = computing_run(&place);
+    let second = take_over(&place, None);
+    refused(&end(run), 1, &["lost its lock"]);
+    second.done("run").expect("the second run");
+    expect_many_and_late(&place);
+}
+
+fn a_run_that_was_stopped_past_its_lease_commits_nothing(cluster: &Cluster) {
+    // Before each block of main and complete.
+    std::thread::scope(|scope| {
+        for (block, name) in ["stopped_first", "stopped_second", "stopped_third"].into_iter().enumerate() {
+            scope.spawn(move || stopped_before_block(cluster, name, block));
+        }
+    });
+}
+
+fn stopped_before_block(cluster: &Cluster, name: &'static str, block: usize) {
+    let place = Place::new(cluster, name);
+    place.run(&["run", "--page-views", &place.file("b1.csv", &[("b", 1)])]).done("run").expect("a run");
+    place.run(&["load", &place.file("a1.csv", &[("a", 1)])]).done("load").expect("loaded");
+    let begun = AtomicUsize::new(0);
+    let chosen = move |sql: &str| sql == "BEGIN" && begun.fetch_add(1, Ordering::SeqCst) == block;
+    let tap = Tap::start(cluster.port(), Meddling::Hold, chosen).expect("a tap");
+    let first = place.start(&["run"], tap.port());
+    assert!(tap.is_met(PATIENCE), "no block {block} was sent");
+    signal("-STOP", &first);
+    // B comes whole again, with a page view more.
+    place.run(&["load", &place.file("b2.csv", &[("b", 1), ("b", 2)])]).done("load").expect("loaded");
+    place.run(&["run", "--wait", "30"]).done("run").expect("the second run");
+    place.expect_sessions(&[("a", 1), ("b", 2)]);
+    signal("-CONT", &first);
+    tap.release();
+    refused(&end(first), 1, &["lost its lock"]);
+    place.expect_sessions(&[("a", 1), ("b", 2)]);
+}
+
+fn a_writer_beside_runs_loses_nothing(cluster: &Cluster) {
+    const RUNS: usize = 8;
+    let place = Place::new(cluster, "writer");
+    place.run(&["run", "--page-views", &place.file("first.csv", &[("first", 1)])]).done("run").expect("a run");
+    let done = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let (place, done) = (&place, &done);
+        let writer = scope.spawn(move || {
+            let mut sessions = 0;
+            while !done.load(Ordering::SeqCst) {
+                // Ten whole sessions of three page views each in one statement, as one of many writers would.
+                place.sql(&format!(
+                    "INSERT INTO S.page_views_staged ({COLUMNS}) SELECT 'w' || s || '-' || i, 'w' || s, 'u', i, TIMESTAMP '2024-01-01' + s * INTERVAL '1 s', TIMESTAMP '2024-01-01' + s * INTERVAL '1 s', 1 FROM generate_series({sessions}, {}) AS s, generate_series(1, 3) AS i",
+                    sessions + 9
+                ));
+                sessions += 10;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            sessions
+        });
+        for _ in 0..RUNS {
+            place.run(&["run"]).done("run").expect("a run beside the writer");
+        }
+        done.store(true, Ordering::SeqCst);
+        writer.join().expect("the writer ends")
+    });
+    place.run(&["run"]).done("run").expect("a last run");
+    place.expect_all_consumed();
+    assert!(written > 100, "the writer was hardly at work: {written} sessions");
+    assert_eq!(place.count("D.sessions"), written + 1, "every session is there");
+    assert_eq!(place.count("D.sessions WHERE page_views = 3"), written, "with all its page views");
+    #[expect(clippy::print_stdout, reason = "the campaign says how much it did")]
+    {
+        println!("{} page views arrived beside {RUNS} runs", written * 3);
+    }
+}
+
+fn a_failed_run_of_one_role_does_not_lock_out_the_other(cluster: &Cluster) {
+    let place = Place::new(cluster, "roles");
+    for role in ["alice", "bob"] {
+        place.sql(&format!("CREATE ROLE {role} LOGIN"));
+        place.sql(&format!("GRANT CREATE ON DATABASE postgres TO {role}"));
+    }
+    let run_as = |role: &str, arguments: &[&str]| -> Said {
+        let arguments: Vec<&str> = ["--config", "websessions.toml"].iter().chain(arguments).copied().collect();
+        let url = cluster.url_of(role);
+        place.folder.command(&arguments).env("WEBSESSIONS_TARGET_URL", url).output().expect("the binary starts").into()
+    };
+    // Main leaves tables that only she can make anew.
+    run_as("alice", &["load", &place.file("a.csv", &[("a", 1)])]).done("load").expect("alice's page views");
+    run_as("alice", &["main"]).done("main").expect("alice's main");
+    place.sql("GRANT USAGE, CREATE ON SCHEMA scratch_roles, derived_roles TO bob");
+    place.sql("GRANT ALL ON ALL TABLES IN SCHEMA scratch_roles, derived_roles TO bob");
+    let said = run_as("bob", &["run", "--page-views", &place.file("b.csv", &[("b", 1)])]);
+    refused(&said, 1, &["must be owner"]);
+    // What his run noted is in a table of his.
+    assert_eq!(
+        place.count(
+            "pg_tables WHERE schemaname = 'scratch_roles' AND tablename = 'sessions_lock' AND tableowner = 'bob'"
+        ),
+        1
+    );
+    run_as("alice", &["run"]).done("run").expect("alice's run after bob's");
+    place.expect_sessions(&[("a", 1), ("b", 1)]);
+    run_as("alice", &["unlock", "--yes"]).done("unlock").expect("nothing is in her way");
+}
+
+fn first_runs_at_once_make_the_schemas_once(cluster: &Cluster) {
+    for (command, name) in [("load", "loads"), ("load", "loads_again"), ("run", "runs"), ("run", "runs_again")] {
+        let place = Place::new(cluster, name);
+        let names: Vec<String> = (0..8).map(|number| format!("s{number}")).collect();
+        let files: Vec<String> =
+            names.iter().map(|session| place.file(&format!("{session}.csv"), &[(session, 1)])).collect();
+        let started: Vec<Child> = files
+            .iter()
+            .map(|file| match command {
+                "load" => place.start(&["load", file], place.port),
+                _ => place.start(&["run", "--page-views", file], place.port),
+            })
+            .collect();
+        let mut staged = 0;
+        for child in started {
+            let said = end(child);
+            let is_documented = said.code == 0 || (command == "run" && said.code == 3);
+            assert!(is_documented, "{command}: exit code {}: {}", said.code, said.stderr);
+            // It may be why it was tried again, not why it failed.
+            assert!(!said.stderr.contains("caused by: duplicate key"), "{}", said.stderr);
+            staged += i64::from(said.code == 0 || said.stderr.contains("the page views are staged"));
+        }
+        place.run(&["run"]).done("run").expect("a last run");
+        place.expect_all_consumed();
+        assert_eq!(place.count("D.sessions"), staged, "{command}: what was staged is there");
+        assert!(staged >= if command == "load" { 8 } else { 1 }, "{command}: {staged} files");
+    }
+}
