@@ -450,13 +450,6 @@ impl Run<'_> {
             if error.kind == WarehouseErrorKind::Fenced {
                 lease.lose();
             }
-            // Whoever took the lock over may have finished, and dropped its table with other tables that this run would find.
-            if error.kind == WarehouseErrorKind::Missing && !lease.lost().is_cancelled() {
-                let _alone = lease.renewals.lock().await;
-                if let Err(error) = lease.renew().await {
-                    self.warn(format!("can't renew the lock: {error}"));
-                }
-            }
             if lease.lost().is_cancelled() {
                 return Err(Error::LeaseLost { next });
             }
