@@ -1,0 +1,265 @@
+//! What a file is, by its content and its name, and its bytes without compression. The content decides; a name that
+//! contradicts it is an error, as the file is then not what its writer meant.
+
+use crate::error::{Error, Fault};
+use crate::source::{self, Source};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{Cursor, ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The longest row, in bytes. A longer one is no page view, and memory stays bounded whatever a file unpacks to.
+pub const LONGEST_ROW: usize = 16 << 20;
+/// Bytes that are read at once, at least.
+const CHUNK: usize = 256 << 10;
+/// Bytes in which the first character that is not white space is looked for.
+const SNIFFED: u64 = 4096;
+/// The largest window of zstd that is unpacked, as a power of two: 128 MiB, what its own tool takes unasked.
+const ZSTD_WINDOW: u32 = 27;
+
+/// The kinds of files whose rows are lines or objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Csv,
+    NewlineDelimitedJson,
+    JsonArray,
+}
+
+/// An opened file.
+pub(crate) enum Content {
+    Text(Kind, Input),
+    Parquet(File),
+}
+
+/// Bytes of a file that have been read, before they were unpacked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, bytes: u64) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+}
+
+struct Counted<Inner> {
+    inner: Inner,
+    counter: Counter,
+}
+
+impl<Inner: Read> Read for Counted<Inner> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.inner.read(into)?;
+        self.counter.0.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+type Bytes = Box<dyn Read + Send>;
+
+/// The first bytes, and a reader of all.
+fn peek(mut reader: Bytes, length: u64) -> std::io::Result<(Vec<u8>, Bytes)> {
+    let mut first = Vec::new();
+    reader.by_ref().take(length).read_to_end(&mut first)?;
+    Ok((first.clone(), Box::new(Cursor::new(first).chain(reader))))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    Gzip,
+    Zstd,
+}
+
+fn compression_of(first: &[u8]) -> Option<Compression> {
+    if first.starts_with(&[0x1f, 0x8b]) {
+        Some(Compression::Gzip)
+    } else {
+        first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]).then_some(Compression::Zstd)
+    }
+}
+
+/// What is not read, by its first bytes.
+fn foreign(first: &[u8]) -> Option<(&'static str, &'static str)> {
+    const UNPACK: &str = "unpack it first, or compress its files with gzip or zstd";
+    const CONVERT: &str = "write it as CSV, NDJSON or Parquet";
+    let kinds: [(&[u8], _, _); 8] = [
+        (b"PK\x03\x04", "a zip archive", UNPACK),
+        (b"BZh", "compressed with bzip2", UNPACK),
+        (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
+        (b"\xff\xfe", "text in UTF-16", "write it in UTF-8: iconv -f UTF-16 -t UTF-8"),
+        (b"\xfe\xff", "text in UTF-16", "write it in UTF-8: iconv -f UTF-16 -t UTF-8"),
+        (b"Obj\x01", "an Avro file", CONVERT),
+        (b"ORC", "an ORC file", CONVERT),
+        (b"PARE", "an encrypted Parquet file", "write it without encryption"),
+    ];
+    kinds.into_iter().find(|(magic, ..)| first.starts_with(magic)).map(|(_, what, hint)| (what, hint))
+}
+
+/// Opens a source, and tells of which kind it is.
+pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Option<u64>), Error> {
+    let name = source.to_string();
+    let failed = |error: std::io::Error| Error::new(Fault::Unreadable, &name, error.to_string());
+    let format = |message: String| Error::new(Fault::Format, &name, message);
+    let (file, reader, total, endings): (Option<File>, Bytes, _, _) = match source {
+        Source::StandardInput => (None, Box::new(std::io::stdin()), None, (None, None)),
+        Source::File(path) => {
+            let file = File::open(path).map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            let total = metadata.is_file().then_some(metadata.len());
+            let twin = total.map(|_| file.try_clone()).transpose().map_err(failed)?;
+            (twin, Box::new(file), total, source::endings(path))
+        }
+    };
+    let reader: Bytes = Box::new(Counted { inner: reader, counter: counter.clone() });
+    let (first, reader) = peek(reader, 8).map_err(failed)?;
+    if first.is_empty() {
+        return Err(format("the file is empty".to_owned()).with_hint("a CSV file has at least a line of column names"));
+    }
+    if let Some((what, hint)) = foreign(&first) {
+        return Err(format(format!("{what} is not read")).with_hint(hint));
+    }
+    if first.starts_with(b"PAR1") {
+        let Some(file) = file else {
+            return Err(format("Parquet is read from its end, which a stream doesn't have".to_owned())
+                .with_hint("save it as a file, and name that"));
+        };
+        return Ok((Content::Parquet(file), total));
+    }
+    let (ending, compressed_ending) = endings;
+    let compression = compression_of(&first);
+    let expected = match compressed_ending {
+        Some("gz") => Some(Compression::Gzip),
+        Some(_) => Some(Compression::Zstd),
+        None => compression,
+    };
+    if compression != expected {
+        return Err(format(format!(
+            "the name ends in .{}, the content is not compressed that way",
+            compressed_ending.unwrap_or_default()
+        ))
+        .with_hint("it is damaged, or not what its name says: write it again, or give it the name that fits"));
+    }
+    let unpacked: Bytes = match compression {
+        None => reader,
+        Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(std::io::BufReader::with_capacity(CHUNK, reader))),
+        Some(Compression::Zstd) => {
+            let mut decoder = zstd::stream::read::Decoder::new(reader).map_err(failed)?;
+            decoder.window_log_max(ZSTD_WINDOW).map_err(failed)?;
+            Box::new(decoder)
+        }
+    };
+    let mut input = Input {
+        name: name.clone(),
+        reader: unpacked,
+        compressed: compression.is_some(),
+        buffer: Vec::new(),
+        start: 0,
+        end: 0,
+        ended: false,
+    };
+    while !input.ended && (input.data().len() as u64) < SNIFFED {
+        input.refill()?;
+    }
+    if input.compressed && (compression_of(input.data()).is_some() || input.data().starts_with(b"PAR1")) {
+        return Err(
+            format("compressed twice".to_owned()).with_hint("unpack it once; Parquet is compressed within itself")
+        );
+    }
+    if let Some((what, hint)) = foreign(input.data()) {
+        return Err(format(format!("{what} is not read")).with_hint(hint));
+    }
+    // A byte order mark is no part of the text.
+    if input.data().starts_with(b"\xef\xbb\xbf") {
+        input.consume(3);
+    }
+    let first = input.data().iter().find(|byte| !byte.is_ascii_whitespace()).copied();
+    let kind = match (first, ending) {
+        (None, _) => {
+            return Err(
+                format("nothing is in the file".to_owned()).with_hint("a CSV file has at least a line of column names")
+            );
+        }
+        (_, Some("parquet")) => {
+            return Err(format("the name ends in .parquet, the content is no Parquet file".to_owned())
+                .with_hint("it is damaged, or not what its name says: write it again, or give it the name that fits"));
+        }
+        (Some(b'{'), _) => Kind::NewlineDelimitedJson,
+        (Some(b'['), _) => Kind::JsonArray,
+        (_, None | Some("csv")) => Kind::Csv,
+        (_, Some(ending)) => {
+            return Err(format(format!("the name ends in .{ending}, the content is no JSON"))
+                .with_hint("one object a line, or one array of objects"));
+        }
+    };
+    Ok((Content::Text(kind, input), total))
+}
+
+/// The bytes of a file, unpacked, a part of them in memory.
+pub(crate) struct Input {
+    name: String,
+    reader: Bytes,
+    compressed: bool,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Nothing comes after what is in memory.
+    pub(crate) ended: bool,
+}
+
+impl Input {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is in memory.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    pub(crate) fn consume(&mut self, length: usize) {
+        self.start = (self.start + length).min(self.end);
+    }
+
+    /// Whether a row that is longer than what is in memory would be too long.
+    pub(crate) fn is_full(&self) -> bool {
+        self.data().len() >= LONGEST_ROW
+    }
+
+    /// Reads on.
+    pub(crate) fn refill(&mut self) -> Result<(), Error> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        // Twice what is there, so that a long row is looked at a few times only.
+        let wanted = (self.end * 2).max(CHUNK);
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
+        while !self.ended && self.end < self.buffer.len() {
+            match self.reader.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.ended = true,
+                Ok(length) => {
+                    self.end += length;
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Error {
+        let (fault, message) = match (self.compressed, error.kind()) {
+            (false, _) => (Fault::Unreadable, error.to_string()),
+            (true, ErrorKind::UnexpectedEof) => {
+                (Fault::Damaged, "the compressed file ends too early: it was cut off".to_owned())
+            }
+            (true, _) => (Fault::Damaged, format!("the compressed file is damaged: {error}")),
+        };
+        Error::new(fault, &self.name, message).with_hint("nothing of it was taken: get or write the whole file again")
+    }
+}

@@ -1,0 +1,160 @@
+//! A campaign of broken files: every prefix, every flipped bit, every quote removed or added. Each is refused or read right,
+//! and the number that was tried is printed.
+
+mod support;
+
+use std::fmt::Write;
+use std::path::Path;
+use support::{Folder, Table, gzip, read, zstd};
+use websessions_files::Error;
+
+/// What became of many variants of a file.
+#[derive(Debug, Default, PartialEq)]
+struct Tally {
+    refused: usize,
+    right: usize,
+    /// Read as something else: the variants, by number.
+    wrong: Vec<usize>,
+}
+
+impl Tally {
+    fn add(&mut self, variant: usize, outcome: &Result<Table, Error>, original: &Table) {
+        match outcome {
+            Err(error) => {
+                assert!(!error.message.is_empty() && error.message.len() < 1000, "{error:?}");
+                self.refused += 1;
+            }
+            Ok(table) if table == original => self.right += 1,
+            Ok(_) => self.wrong.push(variant),
+        }
+    }
+
+    #[expect(clippy::print_stdout, reason = "the campaign says how much it tried")]
+    fn report(&self, what: &str) {
+        let tried = self.refused + self.right + self.wrong.len();
+        println!(
+            "{what}: {tried} tried, {} refused, {} read right, {} read wrong",
+            self.refused,
+            self.right,
+            self.wrong.len()
+        );
+    }
+}
+
+fn csv() -> String {
+    let mut text = "page_view_id,domain_sessionid,start_tstamp,engaged_time_in_s,page_title,category\n".to_owned();
+    for row in 0..40 {
+        let _ = writeln!(
+            text,
+            "p{row},s{},2024-07-01 10:{row:02}:00,{row},\"title, \"\"{row}\"\"\",\"two\nlines\"",
+            row / 3
+        );
+    }
+    text
+}
+
+fn ndjson() -> String {
+    (0..40).fold(String::new(), |mut text, row| {
+        let _ = writeln!(
+            text,
+            r#"{{"page_view_id": "p{row}", "domain_sessionid": "s{}", "start_tstamp": "2024-07-01T10:{row:02}:00Z", "engaged_time_in_s": {row}, "category": {{"a": [1, "]"]}}}}"#,
+            row / 3
+        );
+        text
+    })
+}
+
+/// Every prefix, and every flipped bit, of a file.
+fn prefixes_and_bits(name: &str, content: &[u8]) -> (Tally, Tally) {
+    let folder = Folder::new();
+    let original = read(&folder.write(name, content)).expect("the whole file is right");
+    assert!(original.rows.len() >= 30, "{}", original.rows.len());
+    let mut prefixes = Tally::default();
+    for length in 0..content.len() {
+        prefixes.add(length, &read(&folder.write(name, &content[..length])), &original);
+    }
+    prefixes.report(&format!("{name}, every prefix"));
+    let mut bits = Tally::default();
+    for at in 0..content.len() {
+        for change in [1 << (at % 8), 255] {
+            let mut changed = content.to_vec();
+            changed[at] ^= change;
+            bits.add(at, &read(&folder.write(name, changed)), &original);
+        }
+    }
+    bits.report(&format!("{name}, a bit of every byte flipped, and every byte"));
+    (prefixes, bits)
+}
+
+#[test]
+fn a_compressed_text_file_is_whole_or_refused() {
+    for (name, content) in
+        [("views.csv.gz", gzip(csv())), ("views.ndjson.gz", gzip(ndjson())), ("views.csv.zst", zstd(csv()))]
+    {
+        let (prefixes, bits) = prefixes_and_bits(name, &content);
+        assert_eq!((prefixes.right, prefixes.wrong), (0, vec![]), "{name}: a prefix was taken");
+        assert_eq!(bits.wrong, Vec::<usize>::new(), "{name}");
+        assert!(bits.refused > bits.right * 10, "{name}: {bits:?}");
+    }
+}
+
+#[test]
+fn a_file_of_several_members_is_whole_or_ends_with_one() {
+    let text = csv();
+    let rows: Vec<&str> = text.split_inclusive("lines\"\n").collect();
+    let members = [gzip(rows[..20].concat()), gzip(""), gzip(rows[20..].concat())];
+    let folder = Folder::new();
+    let whole = members.concat();
+    assert_eq!(read(&folder.write("views.csv.gz", &whole)).map(|table| table.rows.len()), Ok(40));
+    let ends = [members[0].len(), members[0].len() + members[1].len()];
+    for length in 0..whole.len() {
+        let prefix = read(&folder.write("views.csv.gz", &whole[..length]));
+        // A file that ends with a member is a whole file: nothing in it says that there was more.
+        assert_eq!(prefix.is_ok(), ends.contains(&length), "{length}: {prefix:?}");
+    }
+}
+
+#[test]
+fn a_json_array_ends_with_its_bracket() {
+    let array = format!("[{}]\n", ndjson().trim().replace('\n', ",\n"));
+    let folder = Folder::new();
+    let original = read(&folder.write("views.json", &array)).expect("the whole file is right");
+    assert_eq!(original.rows, read(&folder.write("views.ndjson", ndjson())).expect("right").rows);
+    let mut prefixes = Tally::default();
+    for length in 0..array.len() - 1 {
+        prefixes.add(length, &read(&folder.write("views.json", &array[..length])), &original);
+    }
+    prefixes.report("views.json, every prefix");
+    assert_eq!(prefixes, Tally { refused: array.len() - 1, ..Tally::default() });
+}
+
+#[test]
+fn a_quote_more_or_less_is_refused() {
+    let text = csv();
+    let folder = Folder::new();
+    let original = read(&folder.write("views.csv", &text)).expect("the whole file is right");
+    let mut tally = Tally::default();
+    let quotes = text.match_indices('"').map(|(at, _)| at).collect::<Vec<_>>();
+    for &at in &quotes {
+        let removed = [&text[..at], &text[at + 1..]].concat();
+        tally.add(at, &read(&folder.write("views.csv", removed)), &original);
+    }
+    tally.report("views.csv, every quote removed");
+    assert_eq!(tally, Tally { refused: quotes.len(), ..Tally::default() });
+    let mut tally = Tally::default();
+    for at in 0..=text.len() {
+        let added = [&text[..at], "\"", &text[at..]].concat();
+        tally.add(at, &read(&folder.write("views.csv", added)), &original);
+    }
+    tally.report("views.csv, a quote added everywhere");
+    assert_eq!(tally, Tally { refused: text.len() + 1, ..Tally::default() });
+}
+
+#[test]
+fn parquet() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checksums.parquet");
+    let content = std::fs::read(path).expect("the file");
+    let (prefixes, bits) = prefixes_and_bits("views.parquet", &content);
+    assert_eq!((prefixes.right, prefixes.wrong), (0, vec![]), "a prefix was taken");
+    println!("{:?}", bits.wrong);
+}
