@@ -31,7 +31,10 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Integer(number) => write!(out, "{number}"),
         Value::Float(number) => write!(out, "{number:?}"),
         Value::Boolean(truth) => out.write_all(if truth { b"t" } else { b"f" }),
-        Value::Timestamp(moment) => out.write_all(timestamp::text(moment).as_bytes()),
+        Value::Timestamp(moment) => {
+            timestamp::write(moment, out);
+            Ok(())
+        }
     };
 }
 

@@ -126,6 +126,9 @@ pub(crate) struct Record<'a> {
     pub(crate) line: u64,
     /// The row as the file has it, for the file of rejected rows.
     pub(crate) raw: &'a [u8],
+    record: &'a [u8],
+    cells: &'a [Cell],
+    names: &'a [String],
     texts: Result<Texts<'a>, Problem>,
 }
 
@@ -137,20 +140,30 @@ struct Texts<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Whether it is a line of column names.
+    pub(crate) fn repeats_names(&self) -> bool {
+        repeats_names(self.record, self.cells, self.names)
+    }
+
     /// The values, or what is wrong with the row.
-    pub(crate) fn texts(&self) -> Result<impl ExactSizeIterator<Item = Text<'a>>, Problem> {
-        let Texts { record, cells, unescaped } = match &self.texts {
-            Ok(texts) => texts,
-            Err(problem) => return Err(problem.clone()),
-        };
-        let (record, mut unescaped) = (*record, unescaped.iter());
-        Ok(cells.iter().map(move |cell| {
+    pub(crate) fn texts(&self) -> Result<impl Iterator<Item = Text<'a>>, Problem> {
+        match &self.texts {
+            Ok(texts) => Ok(texts.iter()),
+            Err(problem) => Err(problem.clone()),
+        }
+    }
+}
+
+impl<'a> Texts<'a> {
+    fn iter(&self) -> impl Iterator<Item = Text<'a>> + use<'a> {
+        let (record, mut unescaped) = (self.record, self.unescaped.iter());
+        self.cells.iter().map(move |cell| {
             let text = match cell.escaped {
                 true => unescaped.next().map(String::as_str),
                 false => record.get(cell.start..cell.end),
             };
             Text { text: text.unwrap_or_default(), quoted: cell.quoted }
-        }))
+        })
     }
 }
 
@@ -201,9 +214,8 @@ impl Records {
             Some(flaw) => Err(flawed(flaw)),
             None => texts(record, &self.cells, &mut self.unescaped),
         };
-        let texts = Record { row: 0, line: 1, raw: record, texts }
-            .texts()
-            .map(|texts| texts.map(|text| text.text.trim_matches(' ').to_owned()).collect::<Vec<_>>());
+        let texts =
+            texts.map(|texts| texts.iter().map(|text| text.text.trim_matches(' ').to_owned()).collect::<Vec<_>>());
         let names = texts.map_err(|problem| {
             let mut error = faulty(format!("the line of column names: {}", problem.message));
             error.hint = problem.hint;
@@ -301,16 +313,15 @@ impl Records {
                 Problem { column: cell.and_then(|cell| self.names.get(cell).cloned()), ..problem }
             }),
         };
-        if repeats_names(record, &self.cells, &self.names) {
-            return Err(Error::new(
-                Fault::Damaged,
-                self.input.name(),
-                "a second line of column names: files were glued together",
-            )
-            .at(self.row, Some(line))
-            .with_hint("load the files one by one, or take the line out if the columns are the same"));
+        let first_is_a_name = match (self.cells.first(), self.names.first()) {
+            (Some(cell), Some(name)) => record[cell.start..cell.end].eq_ignore_ascii_case(name.as_bytes()),
+            _ => false,
+        };
+        // Where a column holds no text, a line of names is a row that the caller finds wrong, and asks.
+        if (texts.is_err() || first_is_a_name) && repeats_names(record, &self.cells, &self.names) {
+            return Err(glued(self.input.name(), self.row, line));
         }
-        Ok(Some(Record { row: self.row, line, raw, texts }))
+        Ok(Some(Record { row: self.row, line, raw, record, cells: &self.cells, names: &self.names, texts }))
     }
 
     fn wrong_width(&self, found: usize, width: usize, raw: &[u8]) -> Problem {
@@ -393,6 +404,13 @@ fn texts<'a>(record: &'a [u8], cells: &'a [Cell], unescaped: &'a mut Vec<String>
     let escaped = cells.iter().filter(|cell| cell.escaped);
     unescaped.extend(escaped.map(|cell| text[cell.start..cell.end].replace("\"\"", "\"")));
     Ok(Texts { record: text, cells, unescaped })
+}
+
+/// Two files in one: the columns of the second may be others.
+pub(crate) fn glued(file: &str, row: u64, line: u64) -> Error {
+    Error::new(Fault::Damaged, file, "a second line of column names: files were glued together")
+        .at(row, Some(line))
+        .with_hint("load the files one by one, or take the line out if the columns are the same")
 }
 
 /// Whether a row is a line of column names: the first name in its place, and the others too, or all of them in another order.

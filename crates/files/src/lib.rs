@@ -7,6 +7,7 @@ mod copy;
 mod csv;
 mod error;
 mod field;
+mod footer;
 mod json;
 mod number;
 mod parquet;

@@ -5,6 +5,7 @@ use crate::batch::{Batch, ColumnBuilder, MOST_BYTES, MOST_ROWS, schema};
 use crate::content::{Counter, LONGEST_ROW};
 use crate::error::{Error, Fault, Problem, quoted};
 use crate::field::{ColumnType, Field};
+use crate::footer;
 use crate::rejects::Rejects;
 use crate::timestamp::{self, Clock};
 use crate::unwinding::decode;
@@ -14,6 +15,7 @@ use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use ::parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use ::parquet::file::reader::{ChunkReader, Length};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, ArrowTimestampType, Date32Type, Decimal128Type, Decimal256Type, DecimalType, Float16Type,
@@ -45,6 +47,7 @@ impl ParquetFile {
         let metadata = decode(|| ArrowReaderMetadata::load(&file, options.clone()))
             .map_err(|panic| damaged(name, panic))?
             .map_err(|error| damaged(name, error))?;
+        decode(|| check_footer(&file)).and_then(|checked| checked).map_err(|error| damaged(name, error))?;
         let groups: i64 = metadata.metadata().row_groups().iter().map(|group| group.num_rows()).sum();
         if groups != metadata.metadata().file_metadata().num_rows() {
             return Err(damaged(name, "its counts of rows contradict each other"));
@@ -133,6 +136,20 @@ impl ParquetFile {
             pending: VecDeque::new(),
         })
     }
+}
+
+/// The last eight bytes are the footer's length and a mark.
+fn check_footer(file: &File) -> Result<(), String> {
+    let size = file.len();
+    let read = |start: u64, length: u64| {
+        let length = usize::try_from(length).map_err(|error| error.to_string())?;
+        file.get_bytes(start, length).map_err(|error| error.to_string())
+    };
+    let end = size.checked_sub(8).ok_or("it is too short")?;
+    let last = read(end, 8)?;
+    let length = last.first_chunk().map_or(0, |length| u64::from(u32::from_le_bytes(*length)));
+    let start = end.checked_sub(length).ok_or("it is too short")?;
+    footer::check(&read(start, length)?)
 }
 
 /// Whether the two notes that a file has of a column's meaning can't both be true.

@@ -3,7 +3,7 @@
 
 use crate::batch::{Batch, BatchBuilder, schema};
 use crate::content::{self, Content, Counter, Kind};
-use crate::csv::{Record, Records};
+use crate::csv::{self, Record, Records};
 use crate::error::{Error, Fault, Problem, quoted};
 use crate::field::{Columns, Field, TypeFamily, nearest};
 use crate::json::{self, Objects, Scalar};
@@ -187,6 +187,7 @@ impl Reader {
                     };
                     match csv_values(&record, positions, fields, null, *clock) {
                         Ok(values) => batch.append(&values, record.raw.len()),
+                        Err(_) if record.repeats_names() => return Err(csv::glued(name, record.row, record.line)),
                         Err(problem) => {
                             rejects.add(problem.at(Fault::Row, name, record.row, Some(record.line)), record.raw)?;
                         }

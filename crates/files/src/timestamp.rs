@@ -233,27 +233,31 @@ fn offset(text: &str) -> Option<i64> {
 }
 
 /// A timestamp as text: `2024-07-01 10:00:00`, with six digits of a second where they are not zero.
-pub(crate) fn text(microseconds: i64) -> String {
+pub(crate) fn write(microseconds: i64, out: &mut Vec<u8>) {
     let (seconds, fraction) = (microseconds.div_euclid(MICROSECONDS), microseconds.rem_euclid(MICROSECONDS));
     let second = seconds.rem_euclid(DAY);
     let date = i32::try_from(seconds.div_euclid(DAY)).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default();
-    let mut out = Vec::with_capacity(26);
-    let mut push = |number: i64, digits: u32, after: &[u8]| {
-        for power in (0..digits).rev() {
-            let digit = number / 10_i64.pow(power) % 10;
-            out.push(b'0' + u8::try_from(digit).unwrap_or_default());
+    let mut text = *b"0000-00-00 00:00:00.000000";
+    let mut put = |end: usize, digits: usize, mut number: i64| {
+        for place in text[end - digits..end].iter_mut().rev() {
+            *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
         }
-        out.extend_from_slice(after);
     };
-    push(i64::from(date.year()), 4, b"-");
-    push(i64::from(date.month()), 2, b"-");
-    push(i64::from(date.day()), 2, b" ");
-    push(second / 3600, 2, b":");
-    push(second / 60 % 60, 2, b":");
-    push(second % 60, 2, if fraction == 0 { b"" } else { b"." });
-    if fraction != 0 {
-        push(fraction, 6, b"");
-    }
+    put(4, 4, i64::from(date.year()));
+    put(7, 2, i64::from(date.month()));
+    put(10, 2, i64::from(date.day()));
+    put(13, 2, second / 3600);
+    put(16, 2, second / 60 % 60);
+    put(19, 2, second % 60);
+    put(26, 6, fraction);
+    out.extend_from_slice(if fraction == 0 { &text[..19] } else { &text });
+}
+
+/// A timestamp as text.
+pub(crate) fn text(microseconds: i64) -> String {
+    let mut out = Vec::new();
+    write(microseconds, &mut out);
     String::from_utf8(out).unwrap_or_default()
 }
 

@@ -369,7 +369,7 @@ fn wrong_rows_are_left_out_on_request() {
     assert_says(
         &read(&path).expect_err("none may be wrong"),
         (Some(2), Some(3), Some("start_tstamp")),
-        "--time-format",
+        "--max-bad-rows",
     );
     assert!(Rejects::new(1, Some(&path), &sources).is_err_and(|error| error.fault == Fault::Usage));
     assert!(path.metadata().is_ok_and(|metadata| metadata.len() > 0), "the file is as it was");
