@@ -25,10 +25,13 @@ enum Flaw {
     TextAfterQuote,
 }
 
+/// What is wrong, and in which value.
+type Flawed = Option<(Flaw, usize)>;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scan {
     /// A record of so many bytes, its line end included.
-    Record { length: usize, flaw: Option<(Flaw, usize)> },
+    Record { length: usize, flaw: Flawed },
     /// More bytes are needed.
     Incomplete,
     /// A quote opened and never closed, in that value.
@@ -212,7 +215,7 @@ impl Records {
         let record = &self.input.data()[..length];
         let texts = match flaw {
             Some(flaw) => Err(flawed(flaw)),
-            None => texts(record, &self.cells, &mut self.unescaped),
+            None => texts(record, &self.cells, &[], &mut self.unescaped),
         };
         let texts =
             texts.map(|texts| texts.iter().map(|text| text.text.trim_matches(' ').to_owned()).collect::<Vec<_>>());
@@ -233,7 +236,7 @@ impl Records {
     }
 
     /// The end of the next record, and what is wrong with it; `None` at the end of the file.
-    fn scan(&mut self, longest: usize) -> Result<Option<(usize, Option<(Flaw, usize)>)>, Error> {
+    fn scan(&mut self, longest: usize) -> Result<Option<(usize, Flawed)>, Error> {
         loop {
             let (data, ended) = (self.input.data(), self.input.ended);
             if data.is_empty() && ended {
@@ -308,10 +311,7 @@ impl Records {
                 })
             }
             (None, Some(problem)) => Err(problem),
-            (None, None) => texts(record, &self.cells, &mut self.unescaped).map_err(|problem| {
-                let cell = problem.column.as_ref().and_then(|cell| cell.parse::<usize>().ok());
-                Problem { column: cell.and_then(|cell| self.names.get(cell).cloned()), ..problem }
-            }),
+            (None, None) => texts(record, &self.cells, &self.names, &mut self.unescaped),
         };
         let first_is_a_name = match (self.cells.first(), self.names.first()) {
             (Some(cell), Some(name)) => record[cell.start..cell.end].eq_ignore_ascii_case(name.as_bytes()),
@@ -374,17 +374,21 @@ fn flawed((flaw, _): (Flaw, usize)) -> Problem {
     .with_hint("a value with a quote in it stands in double quotes, and the quote twice: \"27.5\"\" screen\"")
 }
 
-/// The values of a record as text. A problem's column is the number of its value.
-fn texts<'a>(record: &'a [u8], cells: &'a [Cell], unescaped: &'a mut Vec<String>) -> Result<Texts<'a>, Problem> {
-    let cell_at = |place: usize| {
-        let after = cells.iter().position(|cell| cell.end > place);
-        after.unwrap_or(cells.len() - 1).to_string()
+/// The values of a record as text.
+fn texts<'a>(
+    record: &'a [u8],
+    cells: &'a [Cell],
+    names: &[String],
+    unescaped: &'a mut Vec<String>,
+) -> Result<Texts<'a>, Problem> {
+    let in_cell = |problem: Problem, cell: Option<usize>| match cell.and_then(|cell| names.get(cell)) {
+        Some(name) => problem.in_column(name),
+        None => problem,
     };
     let text = std::str::from_utf8(record).map_err(|error| {
-        let cell = cell_at(error.valid_up_to());
-        Problem::new("bytes that are not UTF-8")
-            .in_column(&cell)
-            .with_hint("write the file in UTF-8, such as: iconv -f LATIN1 -t UTF-8")
+        let problem = Problem::new("bytes that are not UTF-8")
+            .with_hint("write the file in UTF-8, such as: iconv -f LATIN1 -t UTF-8");
+        in_cell(problem, cells.iter().position(|cell| cell.end > error.valid_up_to()))
     })?;
     let content = &record[..record.len() - line_end(record)];
     if memchr2(b'\r', 0, content).is_some() {
@@ -397,7 +401,7 @@ fn texts<'a>(record: &'a [u8], cells: &'a [Cell], unescaped: &'a mut Vec<String>
             } else {
                 continue;
             };
-            return Err(problem.in_column(&number.to_string()));
+            return Err(in_cell(problem, Some(number)));
         }
     }
     unescaped.clear();

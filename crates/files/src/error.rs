@@ -41,12 +41,12 @@ pub struct Error {
     pub line: Option<u64>,
     /// The column.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
+    pub column: Option<Box<str>>,
     /// What is wrong, the value and what was expected included.
     pub message: String,
     /// What to do now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
 }
 
 impl Error {
@@ -55,7 +55,7 @@ impl Error {
     }
 
     #[must_use]
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -69,7 +69,7 @@ impl Error {
 
     #[must_use]
     pub(crate) fn in_column(mut self, column: &str) -> Self {
-        self.column = Some(column.to_owned());
+        self.column = Some(column.into());
         self
     }
 }
@@ -106,9 +106,9 @@ pub(crate) fn quoted(value: &str) -> String {
 /// What is wrong with one row, before the place is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    pub(crate) column: Option<String>,
+    pub(crate) column: Option<Box<str>>,
     pub(crate) message: String,
-    pub(crate) hint: Option<String>,
+    pub(crate) hint: Option<Box<str>>,
 }
 
 impl Problem {
@@ -117,14 +117,14 @@ impl Problem {
     }
 
     #[must_use]
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     #[must_use]
     pub(crate) fn in_column(mut self, column: &str) -> Self {
-        self.column = Some(column.to_owned());
+        self.column = Some(column.into());
         self
     }
 

@@ -55,7 +55,7 @@ impl Decimal {
         if at != bytes.len() {
             return None;
         }
-        while digits != 0 && digits % 10 == 0 {
+        while digits != 0 && digits.is_multiple_of(10) {
             digits /= 10;
             exponent = exponent.checked_add(1)?;
         }
@@ -68,7 +68,7 @@ impl Decimal {
         let factor = 10_u128.checked_pow(exponent.unsigned_abs());
         let (digits, rest) = match (exponent >= 0, factor) {
             (true, factor) => (self.digits.checked_mul(factor?)?, false),
-            (false, Some(factor)) => (self.digits / factor, self.digits % factor != 0),
+            (false, Some(factor)) => (self.digits / factor, !self.digits.is_multiple_of(factor)),
             (false, None) => (0, self.digits != 0),
         };
         let digits = i128::try_from(digits).ok()?;

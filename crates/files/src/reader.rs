@@ -15,7 +15,7 @@ use crate::value::{self, Value};
 use arrow_schema::SchemaRef;
 use chrono_tz::Tz;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The most names that an error or a report lists.
 const LISTED: usize = 1000;
@@ -341,7 +341,7 @@ struct Names {
     required: Vec<String>,
     /// Which columns some row has.
     seen: Vec<bool>,
-    ignored: Vec<String>,
+    ignored: BTreeSet<String>,
     /// The last row in which a column stood.
     last: Vec<u64>,
     row: u64,
@@ -353,7 +353,7 @@ impl Names {
             positions: fields.iter().enumerate().map(|(position, field)| (field.name.clone(), position)).collect(),
             required: required.iter().map(|name| (*name).to_owned()).collect(),
             seen: vec![false; fields.len()],
-            ignored: Vec::new(),
+            ignored: BTreeSet::new(),
             last: vec![0; fields.len()],
             row: 0,
         }
@@ -377,8 +377,8 @@ impl Names {
         let mut values = vec![Value::Null; fields.len()];
         for (number, (key, member)) in members.iter().enumerate() {
             let Some(position) = self.position(key) else {
-                if self.ignored.len() < LISTED && !self.ignored.iter().any(|ignored| ignored == key) {
-                    self.ignored.push(key.to_string());
+                if self.ignored.len() < LISTED && !self.ignored.contains(key.as_ref()) {
+                    self.ignored.insert(key.to_string());
                 }
                 continue;
             };
@@ -416,6 +416,16 @@ impl Names {
             _ => self.required.iter().map(String::as_str).collect(),
         };
         let is_found = |field: &Field| self.positions.get(&field.name).is_some_and(|position| self.seen[*position]);
-        columns(file, is_found, fields, &required, self.ignored.clone())
+        columns(file, is_found, fields, &required, self.ignored.iter().cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_reader_can_be_used_on_another_thread() {
+        fn is_send<Type: Send>() {}
+        is_send::<super::Reader>();
+        is_send::<super::Rejects>();
     }
 }
