@@ -152,15 +152,7 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
             Box::new(decoder)
         }
     };
-    let mut input = Input {
-        name: name.clone(),
-        reader: unpacked,
-        compressed: compression.is_some(),
-        buffer: Vec::new(),
-        start: 0,
-        end: 0,
-        ended: false,
-    };
+    let mut input = Input::new(&name, unpacked, compression.is_some());
     while !input.ended && (input.data().len() as u64) < SNIFFED {
         input.refill()?;
     }
@@ -211,6 +203,23 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    fn new(name: &str, reader: Bytes, compressed: bool) -> Self {
+        Self { name: name.to_owned(), reader, compressed, buffer: Vec::new(), start: 0, end: 0, ended: false }
+    }
+
+    /// What comes in pieces of so many bytes.
+    #[cfg(test)]
+    pub(crate) fn in_pieces(text: &str, length: usize) -> Self {
+        struct Pieces(Cursor<Vec<u8>>, usize);
+        impl Read for Pieces {
+            fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+                let length = into.len().min(self.1);
+                self.0.read(&mut into[..length])
+            }
+        }
+        Self::new("pieces", Box::new(Pieces(Cursor::new(text.as_bytes().to_vec()), length)), false)
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -475,4 +475,51 @@ mod tests {
             assert_eq!(scan(text.as_bytes(), false, b',', &mut Vec::new()), Scan::Incomplete, "{text:?}");
         }
     }
+
+    fn all(text: &str, piece: usize) -> Result<Vec<Vec<String>>, Error> {
+        let mut records = Records::new(Input::in_pieces(text, piece), b',');
+        let names = records.header()?;
+        records.set_names(&names);
+        let mut rows = vec![names];
+        while let Some(record) = records.next()? {
+            let values =
+                |texts: Vec<Text<'_>>| texts.iter().map(|text| format!("{}{}", text.text, text.quoted)).collect();
+            rows.push(match record.texts() {
+                Ok(texts) => values(texts.collect()),
+                Err(problem) => vec![problem.message, record.row.to_string(), record.line.to_string()],
+            });
+        }
+        Ok(rows)
+    }
+
+    #[test]
+    fn rows_are_the_same_wherever_the_pieces_end() {
+        for text in [
+            "a,b\r\n\"x\"\"\r\n,\",ä\r\n,\r\n",
+            "a,b\n1,\"2\"\n\n3,4\n\n\r\n",
+            "a,b\n1,2\"\n\"3\"x,4\n5\n6,7,8\n9,10",
+            "a,b\n1,\"2\n",
+            "a,b\n1,\"2\n\"3\n",
+            "a,b\n1,2\nB,A\n",
+        ] {
+            let whole = all(text, usize::MAX);
+            for piece in 1..9 {
+                assert_eq!(all(text, piece), whole, "{text:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_row_that_is_written_by_the_rules_comes_back(
+            rows in proptest::collection::vec(proptest::array::uniform2("[a,\"\r\n\\\\.ä ]{0,5}"), 1..6),
+            piece in 1_usize..20,
+        ) {
+            let quote = |value: &String| format!("\"{}\"", value.replace('"', "\"\""));
+            let lines: String = rows.iter().map(|row| format!("{},{}\n", quote(&row[0]), quote(&row[1]))).collect();
+            let read = all(&format!("first name,second name\n{lines}"), piece).expect("right");
+            let expected = rows.iter().map(|row| row.iter().map(|value| format!("{value}true")).collect::<Vec<_>>());
+            proptest::prop_assert_eq!(read[1..].to_vec(), expected.collect::<Vec<_>>());
+        }
+    }
 }

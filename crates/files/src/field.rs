@@ -1,10 +1,10 @@
 //! The columns that are looked for in a file, in the model's vocabulary of types.
 //! The only place of this crate that knows the core.
 
-pub(crate) use websessions_core::identifier::{nearest, unknown};
-use websessions_core::model::tables::Column;
-pub use websessions_core::model::tables::ColumnType;
-pub(crate) use websessions_core::model::tables::TypeFamily;
+pub(crate) use websessions_core::did_you_mean::{nearest, unknown};
+use websessions_core::table::Column;
+pub use websessions_core::table::ColumnType;
+pub(crate) use websessions_core::table::TypeFamily;
 
 /// A column that a file may have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -327,4 +327,43 @@ mod tests {
         assert_eq!(object_length(br#"{"a": "}"#), None);
         assert_eq!(object_length(br#"{"a": "\"#), None);
     }
+
+    fn all(kind: Kind, text: &str, piece: usize) -> Result<Vec<(u64, u64, String)>, Error> {
+        let mut objects = Objects::new(kind, Input::in_pieces(text, piece));
+        let mut rows = Vec::new();
+        while let Some(object) = objects.next()? {
+            rows.push((object.row, object.line, String::from_utf8_lossy(object.raw).into_owned()));
+        }
+        Ok(rows)
+    }
+
+    #[test]
+    fn objects_are_the_same_wherever_the_pieces_end() {
+        let object = r#"{"a": "]}\"", "b": [{}]}"#;
+        for (kind, text) in [
+            (Kind::NewlineDelimitedJson, format!("\r\n{object}\r\n\n{object}")),
+            (Kind::NewlineDelimitedJson, format!("{object}\n{{\"a\"")),
+            (Kind::JsonArray, format!(" [ {object} ,\n\n{object}\n]\n")),
+            (Kind::JsonArray, format!("[{object}")),
+            (Kind::JsonArray, format!("[{object} {object}]")),
+            (Kind::JsonArray, format!("[{object},]")),
+            (Kind::JsonArray, format!("[,{object}]")),
+            (Kind::JsonArray, "[]".to_owned()),
+            (Kind::JsonArray, "[1]".to_owned()),
+        ] {
+            let whole = all(kind, &text, usize::MAX);
+            for piece in 1..9 {
+                let pieces = all(kind, &text, piece);
+                // What an error quotes ends with what has been read.
+                let place = |error: Error| (error.fault, error.row, error.line);
+                assert_eq!(pieces.map_err(place), whole.clone().map_err(place), "{text:?} in pieces of {piece}");
+            }
+        }
+        let places = all(Kind::JsonArray, &format!("[\n{object},\n\n{object}]"), 3)
+            .map(|rows| rows.into_iter().map(|(row, line, _)| (row, line)).collect::<Vec<_>>());
+        assert_eq!(places, Ok(vec![(1, 2), (2, 4)]));
+        for text in ["[{} {}]", "[{},]", "[,{}]", "[1]", "[{}", "[{}]{}"] {
+            assert!(all(Kind::JsonArray, text, 100).is_err(), "{text}");
+        }
+    }
 }
