@@ -3,7 +3,7 @@
 
 use crate::content::{Input, LONGEST_ROW};
 use crate::error::{Error, Fault, Problem, quoted};
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 /// The longest line of column names, in bytes.
 const LONGEST_HEADER: usize = 1 << 20;
@@ -84,8 +84,7 @@ fn scan(data: &[u8], ended: bool, delimiter: u8, cells: &mut Vec<Cell>) -> Scan 
             continue;
         }
         let end = loop {
-            let ends = |byte: &u8| *byte == delimiter || *byte == b'\n' || *byte == b'"';
-            match data[at..].iter().position(ends) {
+            match memchr3(delimiter, b'\n', b'"', &data[at..]) {
                 Some(offset) if data[at + offset] == b'"' => {
                     flaw = flaw.or(Some((Flaw::BareQuote, cells.len())));
                     at += offset + 1;
