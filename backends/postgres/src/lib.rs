@@ -106,7 +106,7 @@ impl BackendFactory for Postgres {
     }
 
     fn abilities(&self) -> &'static [&'static str] {
-        &["load (CSV)", "export (CSV)", "cancel"]
+        &["load (CSV, JSON, Parquet)", "export (CSV)", "cancel"]
     }
 
     fn ambient_secrets(&self, settings: &Settings) -> Vec<String> {

@@ -1,7 +1,9 @@
 //! The command line, as clap reads it.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use websessions_core::files::TimeFormat;
 
 /// The standard web sessions model, on any warehouse: page views in, one row a session out.
 #[derive(Debug, Parser)]
@@ -79,6 +81,36 @@ pub(crate) struct Playbooks {
     pub(crate) sqlroot: Option<PathBuf>,
 }
 
+/// How files of page views are read.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Reading {
+    /// What stands between the values of a CSV file: one character, or '\t'
+    #[arg(long, help_heading = "Files", value_name = "CHARACTER", default_value = ",", value_parser = websessions_files::delimiter)]
+    pub(crate) delimiter: u8,
+    /// What an unquoted value of a CSV file is if there is none [default: nothing at all]
+    #[arg(long, help_heading = "Files", value_name = "WORD", default_value = "", hide_default_value = true)]
+    pub(crate) null: String,
+    /// The names of the columns of CSV files that have no line of names
+    #[arg(long, help_heading = "Files", value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) header: Option<Vec<String>>,
+    /// How numbers in columns of timestamps are taken
+    #[arg(long, help_heading = "Files", value_name = "FORMAT", default_value = "iso", value_parser = PossibleValuesParser::new(TimeFormat::NAMES).try_map(|name| name.parse::<TimeFormat>()))]
+    pub(crate) time_format: TimeFormat,
+    /// The zone of times without an offset, such as Europe/Berlin [default: UTC]
+    #[arg(long, help_heading = "Files", value_name = "ZONE", value_parser = time_zone)]
+    pub(crate) time_zone: Option<String>,
+    /// How many wrong rows may be left out of all files together
+    #[arg(long, help_heading = "Files", value_name = "N", default_value_t = 0)]
+    pub(crate) max_bad_rows: u64,
+    /// Write the rows that are left out, with their reasons, to a CSV file
+    #[arg(long, help_heading = "Files", value_name = "FILE", requires = "max_bad_rows")]
+    pub(crate) rejects: Option<PathBuf>,
+}
+
+fn time_zone(name: &str) -> Result<String, String> {
+    websessions_files::time_zone(name).map(|_| name.to_owned())
+}
+
 /// Patience with another run.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Waiting {
@@ -105,9 +137,11 @@ pub(crate) struct Selection {
 pub(crate) enum Command {
     /// Run main, the custom modules and complete, in order
     Run {
-        /// Files of page views to stage first: Parquet, CSV (.gz too) or newline-delimited JSON
+        /// Page views to stage first: CSV, JSON or Parquet files, folders, quoted patterns, or '-' for standard input
         #[arg(long, value_name = "FILE", num_args = 1..)]
         page_views: Vec<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
         #[command(flatten)]
         playbooks: Playbooks,
         #[command(flatten)]
@@ -124,9 +158,11 @@ pub(crate) enum Command {
     },
     /// Append files of page views to page_views_staged, making it if it is missing
     Load {
-        /// Parquet, CSV (.gz too) or newline-delimited JSON
+        /// CSV, JSON or Parquet files (.gz and .zst too), folders, quoted patterns, or '-' for standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
         #[command(flatten)]
         waiting: Waiting,
     },

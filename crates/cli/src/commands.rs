@@ -2,6 +2,7 @@
 
 mod doctor;
 mod export;
+mod files;
 mod import;
 mod jobs;
 mod lint;
@@ -15,6 +16,7 @@ use crate::arguments::{Arguments, Command, ConfigCommand, Global, OutputFormat, 
 use crate::configuration::{self, Configuration, FILE_NAME, assignments, starter};
 use crate::{hints, output};
 use clap::CommandFactory;
+use files::files;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -69,8 +71,8 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
     // A command with its configuration, after the configuration's warnings.
     let invoke = |playbooks, purpose| Invocation::read(registry, global, playbooks, purpose).map(Invocation::warned);
     match command {
-        Command::Run { page_views, playbooks, selection, waiting } => {
-            invoke(playbooks, Purpose::Run)?.run(page_views, selection, *waiting).await
+        Command::Run { page_views, reading, playbooks, selection, waiting } => {
+            invoke(playbooks, Purpose::Run)?.run(&files(page_views, reading)?, selection, *waiting).await
         }
         Command::Resume { playbooks, waiting } => invoke(playbooks, Purpose::Run)?.resume(*waiting).await,
         Command::Main { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Main, *waiting).await,
@@ -78,7 +80,9 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Destroy { yes, playbooks, waiting } => {
             invoke(playbooks, Purpose::Destroy)?.destroy(*yes, *waiting).await
         }
-        Command::Load { files, waiting } => invoke(none, Purpose::Run)?.load(files, *waiting).await,
+        Command::Load { files: named, reading, waiting } => {
+            invoke(none, Purpose::Run)?.load(&files(named, reading)?, *waiting).await
+        }
         Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
         Command::Plan { phase, module, dialect, split, estimate, playbooks, selection } => {
             let purpose = if *phase == PlanPhase::Destroy { Purpose::Destroy } else { Purpose::Run };

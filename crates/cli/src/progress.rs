@@ -119,15 +119,26 @@ impl Listener for Bar {
     fn on(&self, event: &Event) {
         let bar = &self.0;
         match event {
-            Event::PlanStarted { plan, units, .. } => {
-                bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-                bar.reset();
-                bar.set_length(*units as u64);
-                bar.set_prefix(plan.clone());
-                if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} [{bar:24}] {pos}/{len} {msg}") {
-                    bar.set_style(style.progress_chars("=> "));
+            Event::Loading { position } => {
+                if bar.prefix() != position.file {
+                    begin(
+                        bar,
+                        &position.file,
+                        match position.total {
+                            Some(_) => "{spinner} {prefix} [{bar:24}] {bytes}/{total_bytes} {bytes_per_sec}",
+                            None => "{spinner} {prefix} {bytes} {bytes_per_sec}",
+                        },
+                    );
                 }
-                bar.enable_steady_tick(Duration::from_millis(120));
+                if let Some(total) = position.total {
+                    bar.set_length(total);
+                }
+                bar.set_position(position.bytes);
+            }
+            Event::Loaded { .. } => bar.finish_and_clear(),
+            Event::PlanStarted { plan, units, .. } => {
+                begin(bar, plan, "{spinner} {prefix} [{bar:24}] {pos}/{len} {msg}");
+                bar.set_length(*units as u64);
             }
             Event::StepStarted { purpose, .. } => bar.set_message(purpose.clone()),
             Event::UnitFinished { .. } => bar.inc(1),
@@ -137,6 +148,16 @@ impl Listener for Bar {
             bar.suspend(|| output::talk(&line));
         }
     }
+}
+
+fn begin(bar: &ProgressBar, what: &str, template: &str) {
+    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+    bar.reset();
+    bar.set_prefix(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
 }
 
 impl Drop for Bar {

@@ -1,12 +1,12 @@
 //! A warehouse that notes what it is sent, and breaks where a trial says.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind};
+use websessions_core::files::Files;
 use websessions_core::plan::Statement;
 use websessions_core::rows::Rows;
 use websessions_core::table::{Table, TableName};
@@ -121,7 +121,7 @@ impl Warehouse for Faulty {
         self.call(&[sql], self.inner.query(sql)).await
     }
 
-    async fn load(&self, files: &[&Path], table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+    async fn load(&self, files: &Files, table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         self.call(&["files"], self.inner.load(files, table, name)).await
     }
 

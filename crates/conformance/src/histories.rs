@@ -7,6 +7,7 @@ use crate::{Case, Fault, Faulty};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use websessions_core::files::{Files, Source};
 use websessions_core::lock;
 use websessions_core::model::page_views::findings::*;
 use websessions_core::model::page_views::read_source;
@@ -272,7 +273,7 @@ async fn only(case: &Case, module: Module, table: &str, columns: &[&str]) -> Res
 }
 
 /// page_views alone, or with sessions, under one lock; the last job ends the run.
-pub async fn run(case: &Case, files: &[PathBuf], sessions_too: bool) -> Result<Report, RunError> {
+pub async fn run(case: &Case, files: &Files, sessions_too: bool) -> Result<Report, RunError> {
     let dialect = case.warehouse.dialect();
     let mut last = case.variables.clone();
     last.ends_run = true;
@@ -284,7 +285,7 @@ pub async fn run(case: &Case, files: &[PathBuf], sessions_too: bool) -> Result<R
         );
     }
     jobs.push(Job::phase(&page_views, Phase::Complete, &last, &dialect));
-    case.runner().run_jobs(&[], &jobs).await
+    case.runner().run_jobs(&Files::default(), &jobs).await
 }
 
 /// The table that arrivals come in: one of the user's, of few columns and with one that the model doesn't have.
@@ -310,20 +311,20 @@ pub(crate) async fn looked_at(mut case: Case) -> Result<Case, String> {
 }
 
 /// Makes arrivals come: gives the files that they are in.
-pub(crate) async fn arrive(case: &Case, arrivals: &[Arrival], by: By, file: PathBuf) -> Result<Vec<PathBuf>, String> {
+pub(crate) async fn arrive(case: &Case, arrivals: &[Arrival], by: By, file: PathBuf) -> Result<Files, String> {
     let columns: Vec<String> = COLUMNS.map(str::to_owned).to_vec();
     let rows: Vec<Vec<Cell>> = arrivals.iter().map(|arrival| arrival.cells()).collect();
     match by {
         By::File => {
             std::fs::write(&file, write_csv(&columns, &rows)).map_err(|error| error.to_string())?;
-            Ok(vec![file])
+            Ok(Files::new(vec![Source::File(file)]))
         }
         By::Table => {
             let (table, name) = arrivals_table(case);
             case.insert(&table, &name, &columns, Vec::new()).await?;
             case.sql(case.warehouse.dialect().delete(&name, "1 = 1")).await?;
             case.insert(&table, &name, &columns, rows).await?;
-            Ok(Vec::new())
+            Ok(Files::default())
         }
     }
 }

@@ -50,6 +50,7 @@ mod clock;
 pub mod dialect;
 pub mod did_you_mean;
 pub mod error;
+pub mod files;
 pub mod identifier;
 pub mod lock;
 pub mod model;

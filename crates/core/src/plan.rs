@@ -1,11 +1,11 @@
 //! A plan is what a phase will do, as plain data: steps of units of statements. It is made without a connection, a
 //! clock or an environment, and what it prints is what runs.
 
+use crate::files::Files;
 use crate::rows::Rows;
 use crate::table::{Table, TableName};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
 
 /// The phases of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -93,7 +93,7 @@ pub struct Load {
     /// Makes the table anew, empty: so that loading can run twice.
     pub replace: Vec<Statement>,
     /// The files.
-    pub files: Vec<PathBuf>,
+    pub files: Files,
     /// The table.
     #[serde(skip)]
     pub table: Table,
@@ -295,10 +295,11 @@ pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
             hash.update([0]);
         }
         if let Unit::Load(load) = unit {
-            for file in &load.files {
-                hash.update(file.as_os_str().as_encoded_bytes());
+            for source in &load.files.sources {
+                hash.update(source.to_string().as_bytes());
                 hash.update([0]);
             }
+            hash.update(format!("{:?}", load.files.options).as_bytes());
         }
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -10,7 +10,7 @@ impl Unit {
             Self::Block { statements, .. } => dialect.block(statements),
             Self::Script(script) => format!("-- {}\n{}\n", script.purpose, script.sql.trim_end()),
             Self::Load(load) => {
-                let files: Vec<String> = load.files.iter().map(|file| format!("-- {}\n", file.display())).collect();
+                let files: Vec<String> = load.files.sources.iter().map(|source| format!("-- {source}\n")).collect();
                 format!("{}\n-- files loaded into {}:\n{}", script(&load.replace), load.name, files.concat())
             }
             Self::Statement(_) | Self::Observation(_) => script(self.statements()),

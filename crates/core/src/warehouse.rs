@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::error::{WarehouseError, WarehouseErrorKind};
+use crate::files::Files;
 use crate::plan::Statement;
 use crate::rows::Rows;
 use crate::table::{Table, TableName};
@@ -71,6 +72,8 @@ pub struct Loaded {
     pub file: String,
     /// Rows appended.
     pub rows: u64,
+    /// Wrong rows that were left out, as was asked for.
+    pub rows_left_out: u64,
     /// Columns of the file that the model doesn't have: left out.
     pub ignored_columns: Vec<String>,
     /// Columns that the file doesn't have: NULL.
@@ -126,8 +129,9 @@ pub trait Warehouse: Send + Sync {
         Ok(())
     }
 
-    /// Appends files to an input, all or none: made if it is missing, by its columns' names.
-    async fn load(&self, _files: &[&Path], _table: &Table, _name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+    /// Appends files to an input, all or none: made if it is missing, by its columns' names. The crate websessions-files
+    /// reads them.
+    async fn load(&self, _files: &Files, _table: &Table, _name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
         Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend doesn't load files")
             .with_hint("load page views with the warehouse's own tools"))
     }

@@ -2,12 +2,14 @@
 //! contradicts it is an error, as the file is then not what its writer meant.
 
 use crate::error::{Error, Fault};
-use crate::source::{self, Source};
+use crate::source;
 use flate2::read::MultiGzDecoder;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use websessions_core::files::Source;
 
 /// The longest row, in bytes. A longer one is no page view, and memory stays bounded whatever a file unpacks to.
 pub const LONGEST_ROW: usize = 16 << 20;
@@ -99,17 +101,34 @@ fn foreign(first: &[u8]) -> Option<(&'static str, &'static str)> {
     kinds.into_iter().find(|(magic, ..)| first.starts_with(magic)).map(|(_, what, hint)| (what, hint))
 }
 
+/// A stream that was read, even in part, does not begin anew: a second attempt would see its rest as a whole.
+fn read_once(source: &Source) -> Result<(), Error> {
+    static READ: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let name = source.to_string();
+    if READ.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+        return Ok(());
+    }
+    Err(Error::new(Fault::Unreadable, name, "it has been read before, and can't be read again")
+        .with_hint("run the command again, with the whole input"))
+}
+
 /// Opens a source, and tells of which kind it is.
 pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Option<u64>), Error> {
     let name = source.to_string();
     let failed = |error: std::io::Error| Error::new(Fault::Unreadable, &name, error.to_string());
     let format = |message: String| Error::new(Fault::Format, &name, message);
     let (file, reader, total, endings): (Option<File>, Bytes, _, _) = match source {
-        Source::StandardInput => (None, Box::new(std::io::stdin()), None, (None, None)),
+        Source::StandardInput => {
+            read_once(source)?;
+            (None, Box::new(std::io::stdin()), None, (None, None))
+        }
         Source::File(path) => {
             let file = File::open(path).map_err(failed)?;
             let metadata = file.metadata().map_err(failed)?;
             let total = metadata.is_file().then_some(metadata.len());
+            if total.is_none() {
+                read_once(source)?;
+            }
             let twin = total.map(|_| file.try_clone()).transpose().map_err(failed)?;
             (twin, Box::new(file), total, source::endings(path))
         }
@@ -269,6 +288,6 @@ impl Input {
             }
             (true, _) => (Fault::Damaged, format!("the compressed file is damaged: {error}")),
         };
-        Error::new(fault, &self.name, message).with_hint("nothing of it was taken: get or write the whole file again")
+        Error::new(fault, &self.name, message).with_hint("get or write the whole file again")
     }
 }

@@ -297,9 +297,7 @@ impl Records {
                 self.input.name(),
                 format!("the file ends within a row: it has {found} values, the columns are {width}"),
             );
-            return Err(error
-                .at(self.row, Some(line))
-                .with_hint("nothing of it was taken: get or write the whole file again"));
+            return Err(error.at(self.row, Some(line)).with_hint("get or write the whole file again"));
         }
         let texts = match (flaw, wrong_width) {
             (Some(flaw), _) => {

@@ -1,7 +1,7 @@
 //! The columns that are looked for in a file, in the model's vocabulary of types.
-//! The only place of this crate that knows the core.
+//! Their names are compared without case.
 
-pub(crate) use websessions_core::did_you_mean::{nearest, unknown};
+pub(crate) use websessions_core::did_you_mean::nearest;
 use websessions_core::table::Column;
 pub use websessions_core::table::ColumnType;
 pub(crate) use websessions_core::table::TypeFamily;

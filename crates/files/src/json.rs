@@ -86,7 +86,7 @@ impl Objects {
                     if serde_json::from_slice::<serde::de::IgnoredAny>(data).is_err() {
                         return Err(self
                             .damaged("the file ends within a row")
-                            .with_hint("nothing of it was taken: get or write the whole file again"));
+                            .with_hint("get or write the whole file again"));
                     }
                     return Ok(Some(data.len()));
                 }
@@ -125,7 +125,7 @@ impl Objects {
                 Next::Incomplete if self.input.ended => {
                     return Err(self
                         .damaged("the file ends within its array")
-                        .with_hint("nothing of it was taken: get or write the whole file again"));
+                        .with_hint("get or write the whole file again"));
                 }
                 Next::Incomplete => self.refill()?,
             }

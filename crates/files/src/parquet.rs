@@ -37,7 +37,7 @@ pub(crate) struct ParquetFile {
 
 fn damaged(name: &str, error: impl std::fmt::Display) -> Error {
     Error::new(Fault::Damaged, name, format!("the Parquet file is damaged: {error}"))
-        .with_hint("nothing of it was taken: get or write the whole file again")
+        .with_hint("get or write the whole file again")
 }
 
 impl ParquetFile {

@@ -9,37 +9,16 @@ use crate::field::{Columns, Field, TypeFamily, nearest};
 use crate::json::{self, Objects, Scalar};
 use crate::parquet::{ParquetFile, ParquetRows};
 use crate::rejects::Rejects;
-use crate::source::Source;
-use crate::timestamp::{Clock, TimeFormat};
+
+use crate::timestamp::{Clock, time_zone};
 use crate::value::{self, Value};
 use arrow_schema::SchemaRef;
-use chrono_tz::Tz;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use websessions_core::files::{Position, ReadOptions, Source};
 
 /// The most names that an error or a report lists.
 const LISTED: usize = 1000;
-
-/// How files are read.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What stands between the values of a CSV file: one ASCII character, no quote and no line end.
-    pub delimiter: u8,
-    /// What a value of a CSV file is if there is none, unless it is quoted: by default nothing at all.
-    pub null: String,
-    /// The names of the columns of CSV files that have no line of names.
-    pub header: Option<Vec<String>>,
-    /// How numbers in columns of timestamps are taken.
-    pub time_format: TimeFormat,
-    /// The zone of times without an offset: UTC if it isn't said.
-    pub time_zone: Option<Tz>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { delimiter: b',', null: String::new(), header: None, time_format: TimeFormat::Iso, time_zone: None }
-    }
-}
 
 /// The delimiter that an option names: one ASCII character, or `\t`.
 pub fn delimiter(text: &str) -> Result<u8, String> {
@@ -48,15 +27,6 @@ pub fn delimiter(text: &str) -> Result<u8, String> {
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(*byte),
         _ => Err(format!("{text:?} is no delimiter: one ASCII character such as ';', or \\t for a tab")),
     }
-}
-
-/// How far a file has been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the file that have been read, before they were unpacked.
-    pub bytes: u64,
-    /// Its size; `None` for a stream.
-    pub total: Option<u64>,
 }
 
 enum Rows {
@@ -85,9 +55,11 @@ pub struct Reader {
 
 impl Reader {
     /// Opens a file and looks at its columns. `required` are those without which it is refused.
-    pub fn open(source: &Source, fields: &[Field], required: &[&str], options: &Options) -> Result<Self, Error> {
+    pub fn open(source: &Source, fields: &[Field], required: &[&str], options: &ReadOptions) -> Result<Self, Error> {
         let (name, counter) = (source.to_string(), Counter::default());
-        let clock = Clock { format: options.time_format, zone: options.time_zone };
+        let usage = |message| Error::new(Fault::Usage, name.as_str(), message);
+        let zone = options.time_zone.as_deref().map(time_zone).transpose().map_err(usage)?;
+        let clock = Clock { format: options.time_format, zone };
         let (content, total) = content::open(source, &counter)?;
         let (rows, fields, columns) = match content {
             Content::Text(Kind::Csv, input) => {
@@ -153,8 +125,8 @@ impl Reader {
     }
 
     /// How far the file has been read.
-    pub fn progress(&self) -> Progress {
-        Progress { bytes: self.counter.bytes(), total: self.total }
+    pub fn position(&self) -> Position {
+        Position { file: self.name.clone(), bytes: self.counter.bytes(), total: self.total }
     }
 
     /// The next rows; `None` once the whole file was read and nothing was wrong with it. Until then what was given is to

@@ -2,10 +2,11 @@
 //! Without a request no row is left out, and the first wrong one is the error.
 
 use crate::error::{Error, Fault};
-use crate::source::Source;
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use websessions_core::files::Source;
 
 /// The rows of a command's files that are left out.
 pub struct Rejects {
@@ -39,9 +40,7 @@ impl Rejects {
         if self.most == 0 {
             return Err(match error.hint {
                 Some(_) => error,
-                None => error.with_hint(
-                    "nothing was taken: mend the file, or leave wrong rows out with --max-bad-rows and --rejects",
-                ),
+                None => error.with_hint("mend the file, or leave wrong rows out with --max-bad-rows and --rejects"),
             });
         }
         if self.count == self.most {

@@ -5,29 +5,12 @@ use crate::error::{Error, Fault};
 use crate::field::nearest;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use websessions_core::files::Source;
 
 /// The endings of files of page views, without that of their compression.
 pub const ENDINGS: [&str; 5] = ["csv", "parquet", "ndjson", "jsonl", "json"];
 /// The endings of compressed files.
 pub const COMPRESSED_ENDINGS: [&str; 2] = ["gz", "zst"];
-
-/// Where page views come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A file, by its name.
-    File(PathBuf),
-    /// Standard input, `-`.
-    StandardInput,
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File(path) => write!(formatter, "{}", path.display()),
-            Self::StandardInput => formatter.write_str("standard input"),
-        }
-    }
-}
 
 /// All that was named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 //! A local time that a zone has twice, or not at all, is refused: either answer would be a guess.
 
 use crate::error::{Problem, quoted};
-use crate::field::{nearest, unknown};
+use crate::field::nearest;
 use crate::number::Decimal;
 use chrono::{Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
-use std::str::FromStr;
+use websessions_core::files::TimeFormat;
 
 const MICROSECONDS: i64 = 1_000_000;
 const DAY: i64 = 86_400;
@@ -15,46 +15,13 @@ const FIRST: i64 = -62_135_596_800 * MICROSECONDS;
 /// 9999-12-31 23:59:59.999999, the last one.
 const LAST: i64 = 253_402_300_800 * MICROSECONDS - 1;
 
-/// How numbers in columns of timestamps are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimeFormat {
-    /// Not at all: timestamps are ISO 8601 text.
-    #[default]
-    Iso,
-    /// Seconds since 1970-01-01 00:00:00 UTC.
-    EpochSeconds,
-    /// Milliseconds since then.
-    EpochMilliseconds,
-    /// Microseconds since then.
-    EpochMicroseconds,
-}
-
-impl TimeFormat {
-    /// The names, as options spell them.
-    pub const NAMES: [&'static str; 4] = ["iso", "epoch_s", "epoch_ms", "epoch_us"];
-
-    /// The power of ten that makes microseconds of it; `None` if numbers are not taken.
-    fn exponent(self) -> Option<i32> {
-        match self {
-            Self::Iso => None,
-            Self::EpochSeconds => Some(6),
-            Self::EpochMilliseconds => Some(3),
-            Self::EpochMicroseconds => Some(0),
-        }
-    }
-}
-
-impl FromStr for TimeFormat {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "iso" => Ok(Self::Iso),
-            "epoch_s" => Ok(Self::EpochSeconds),
-            "epoch_ms" => Ok(Self::EpochMilliseconds),
-            "epoch_us" => Ok(Self::EpochMicroseconds),
-            _ => Err(unknown("time format", name, Self::NAMES)),
-        }
+/// The power of ten that makes microseconds of a number; `None` if numbers are not taken.
+fn exponent(format: TimeFormat) -> Option<i32> {
+    match format {
+        TimeFormat::Iso => None,
+        TimeFormat::EpochSeconds => Some(6),
+        TimeFormat::EpochMilliseconds => Some(3),
+        TimeFormat::EpochMicroseconds => Some(0),
     }
 }
 
@@ -89,7 +56,7 @@ impl Clock {
             ))
         };
         if let Some(number) = Decimal::read(text) {
-            let Some(exponent) = self.format.exponent() else {
+            let Some(exponent) = exponent(self.format) else {
                 return Err(refused().with_hint(match number.scaled(0) {
                     Some(number) => format!("if it counts from 1970, say so: --time-format {}", likely_format(number)),
                     None => {

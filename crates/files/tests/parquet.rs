@@ -13,7 +13,7 @@ use parquet::arrow::ArrowWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::{Folder, REQUIRED, Table, fields, read, read_with};
-use websessions_files::{Error, Fault, Options, Reader, Rejects, Source, TimeFormat};
+use websessions_files::{Error, Fault, ReadOptions, Reader, Rejects, Source, TimeFormat};
 
 const TIME: i64 = 1_719_828_000_000_000;
 
@@ -29,10 +29,10 @@ fn write(folder: &Folder, columns: Vec<(&str, ArrayRef)>) -> PathBuf {
 
 /// A file of two rows with another column.
 fn with_column(name: &str, column: ArrayRef) -> Result<Table, Error> {
-    with_options(name, column, &Options::default())
+    with_options(name, column, &ReadOptions::default())
 }
 
-fn with_options(name: &str, column: ArrayRef, options: &Options) -> Result<Table, Error> {
+fn with_options(name: &str, column: ArrayRef, options: &ReadOptions) -> Result<Table, Error> {
     let ids: ArrayRef = Arc::new(StringArray::from(vec!["p1", "p2"]));
     let sessions: ArrayRef = Arc::new(StringArray::from(vec!["s1", "s1"]));
     let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![TIME, TIME]));
@@ -45,10 +45,10 @@ fn with_options(name: &str, column: ArrayRef, options: &Options) -> Result<Table
 
 /// What became of the column, in both rows.
 fn values(name: &str, column: ArrayRef) -> [String; 2] {
-    values_with(name, column, &Options::default())
+    values_with(name, column, &ReadOptions::default())
 }
 
-fn values_with(name: &str, column: ArrayRef, options: &Options) -> [String; 2] {
+fn values_with(name: &str, column: ArrayRef, options: &ReadOptions) -> [String; 2] {
     let table = with_options(name, column, options).unwrap_or_else(|error| panic!("{name}: {error}"));
     let value = |row: &String| {
         let found = row.split(' ').find_map(|value| value.strip_prefix(&format!("{name}=")));
@@ -103,9 +103,9 @@ fn moments_are_in_utc() {
     assert_refused(column, Arc::new(Int64Array::from(vec![TIME, TIME])), "is not a timestamp");
     assert_refused(column, Arc::new(TimestampMicrosecondArray::from(vec![0, i64::MAX])), "0001 to 9999");
     assert_refused(column, Arc::new(TimestampMillisecondArray::from(vec![0, i64::MAX])), "0001 to 9999");
-    let asked = Options { time_format: TimeFormat::EpochMicroseconds, ..Options::default() };
+    let asked = ReadOptions { time_format: TimeFormat::EpochMicroseconds, ..ReadOptions::default() };
     assert_eq!(values_with(column, Arc::new(Int64Array::from(vec![TIME, TIME])), &asked), expected);
-    let berlin = Options { time_zone: websessions_files::time_zone("Europe/Berlin").ok(), ..Options::default() };
+    let berlin = ReadOptions { time_zone: Some("Europe/Berlin".to_owned()), ..ReadOptions::default() };
     let local = TimestampMicrosecondArray::from(vec![TIME + 7_200_000_000; 2]);
     assert_eq!(values_with(column, Arc::new(local), &berlin), expected, "a local time");
     let utc = TimestampMicrosecondArray::from(vec![TIME; 2]).with_timezone("UTC");
@@ -145,7 +145,7 @@ fn wrong_rows_are_left_out_on_request() {
     );
     let file = folder.path("rejects.csv");
     let rejects = Rejects::new(2, Some(&file), &[]).expect("rejects");
-    let table = read_with(&path, &Options::default(), rejects).expect("two rows are left out");
+    let table = read_with(&path, &ReadOptions::default(), rejects).expect("two rows are left out");
     assert_eq!((table.rows.len(), table.rejected), (count - 2, 2));
     assert!(!table.rows.iter().any(|row| row.contains("\"p8999\"") || row.contains("\"p17999\"")));
     let written = std::fs::read_to_string(&file).expect("rejected rows");
@@ -180,7 +180,7 @@ fn a_long_value_of_a_dictionary_is_not_copied_for_all_rows_at_once() {
         ],
     );
     assert!(path.metadata().is_ok_and(|metadata| metadata.len() < 4 << 20), "the value stands in the file once");
-    let mut reader = Reader::open(&Source::File(path), &fields(), &REQUIRED, &Options::default()).expect("right");
+    let mut reader = Reader::open(&Source::File(path), &fields(), &REQUIRED, &ReadOptions::default()).expect("right");
     while let Some(batch) = reader.next_batch(&mut Rejects::none()).expect("right") {
         assert!(batch.len() <= 8, "{} MiB at once", batch.len());
     }

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::Write;
 use support::{Folder, REQUIRED, fields, gzip, read, read_bytes, read_with, zstd};
-use websessions_files::{Error, Fault, LONGEST_ROW, Options, Reader, Rejects, Source, Sources, TimeFormat};
+use websessions_files::{Error, Fault, LONGEST_ROW, ReadOptions, Reader, Rejects, Source, Sources, TimeFormat};
 
 const HEADER: &str = "page_view_id,domain_sessionid,start_tstamp,engaged_time_in_s,page_title\n";
 const ROW: &str = "page_view_id=\"p1\" domain_sessionid=\"s1\" start_tstamp=@1719828000000000";
@@ -126,7 +126,7 @@ fn damage_is_never_left_out() {
         ("cut.parquet", b"PAR1xxxxPAR1".to_vec()),
     ] {
         let rejects = Rejects::new(100, None, &[]).expect("rejects");
-        let outcome = read_with(&folder.write(name, content), &Options::default(), rejects);
+        let outcome = read_with(&folder.write(name, content), &ReadOptions::default(), rejects);
         assert!(outcome.as_ref().is_err_and(|error| error.fault == Fault::Damaged), "{name}: {outcome:?}");
     }
 }
@@ -157,7 +157,8 @@ fn a_second_line_of_names_is_refused() {
         let error = refused("a.csv", csv(&format!("{row}{row}{second}{row}")));
         assert_says(&error, (Some(3), Some(4), None), "second line of column names");
     }
-    let headed = Options { header: Some(HEADER.trim().split(',').map(str::to_owned).collect()), ..Options::default() };
+    let headed =
+        ReadOptions { header: Some(HEADER.trim().split(',').map(str::to_owned).collect()), ..ReadOptions::default() };
     let folder = Folder::new();
     let error =
         read_with(&folder.write("a.csv", csv(row)), &headed, Rejects::none()).expect_err("a header in the file");
@@ -196,7 +197,7 @@ fn nothing_is_null_and_two_quotes_are_no_text() {
         "must have one",
     );
     let folder = Folder::new();
-    let options = Options { null: "\\N".to_owned(), ..Options::default() };
+    let options = ReadOptions { null: "\\N".to_owned(), ..ReadOptions::default() };
     let path = folder.write("null.csv", csv("p1,s1,2024-07-01 10:00:00,\\N,\n"));
     assert_eq!(
         read_with(&path, &options, Rejects::none()).map(|table| table.rows),
@@ -209,7 +210,7 @@ fn a_delimiter_is_named() {
     let folder = Folder::new();
     let path = folder.write("a.csv", csv("p1,s1,2024-07-01 10:00:00,5,\"a;b\"\n").replace(',', ";"));
     assert_says(&read(&path).expect_err("another delimiter"), (None, None, None), "--delimiter ';'");
-    let options = Options { delimiter: b';', ..Options::default() };
+    let options = ReadOptions { delimiter: b';', ..ReadOptions::default() };
     let table = read_with(&path, &options, Rejects::none()).expect("right");
     assert_eq!(table.rows, vec![format!("{ROW} engaged_time_in_s=5 page_title=\"a;b\"")]);
     assert_eq!(websessions_files::delimiter("\\t"), Ok(b'\t'));
@@ -337,9 +338,9 @@ fn times_are_read_as_asked() {
         (Some(1), Some(1), Some("start_tstamp")),
         "--time-format epoch_ms",
     );
-    let asked = Options { time_format: TimeFormat::EpochMilliseconds, ..Options::default() };
+    let asked = ReadOptions { time_format: TimeFormat::EpochMilliseconds, ..ReadOptions::default() };
     assert_eq!(read_with(&json, &asked, Rejects::none()).map(|table| table.rows), Ok(vec![ROW.to_owned()]));
-    let local = Options { time_zone: websessions_files::time_zone("Europe/Berlin").ok(), ..Options::default() };
+    let local = ReadOptions { time_zone: Some("Europe/Berlin".to_owned()), ..ReadOptions::default() };
     let path = folder.write("a.csv", csv("p1,s1,2024-07-01 12:00:00,,\n"));
     assert_eq!(read_with(&path, &local, Rejects::none()).map(|table| table.rows), Ok(vec![ROW.to_owned()]));
 }
@@ -354,7 +355,7 @@ fn wrong_rows_are_left_out_on_request() {
     let sources = [Source::File(path.clone())];
     let file = folder.path("rejects.csv");
     let rejects = |most| Rejects::new(most, Some(&file), &sources).expect("rejects");
-    let table = read_with(&path, &Options::default(), rejects(4)).expect("four rows are left out");
+    let table = read_with(&path, &ReadOptions::default(), rejects(4)).expect("four rows are left out");
     assert_eq!((table.rows.len(), table.rejected), (2, 4));
     let written = std::fs::read_to_string(&file).expect("rejected rows").replace(&path.display().to_string(), "a.csv");
     let lines: Vec<&str> = written.lines().collect();
@@ -363,7 +364,7 @@ fn wrong_rows_are_left_out_on_request() {
     assert!(lines[1].starts_with("\"a.csv\",2,3,\"start_tstamp\",\"\"\"soon\"\" is not a timestamp"), "{written}");
     assert!(lines[1].ends_with(",\"p2,s2,soon,5,b\""), "{written}");
     assert!(lines[2].ends_with("\"p3,s3,2024-07-01 10:00:00,x,\"\"c, \"\"\"\"d\"\"\"\"\"\"\""), "{written}");
-    let error = read_with(&path, &Options::default(), rejects(3)).expect_err("one too many");
+    let error = read_with(&path, &ReadOptions::default(), rejects(3)).expect_err("one too many");
     assert_eq!(error.fault, Fault::TooManyBadRows);
     assert_says(&error, (Some(5), Some(6), None), "more than 3 rows are wrong");
     assert_says(
@@ -407,24 +408,24 @@ fn progress_counts_the_bytes_of_the_file() {
     let text = csv(&"p1,s1,2024-07-01 10:00:00,5,title\n".repeat(30_000));
     let content = gzip(&text);
     let source = Source::File(folder.write("a.csv.gz", &content));
-    let mut reader = Reader::open(&source, &fields(), &REQUIRED, &Options::default()).expect("right");
+    let mut reader = Reader::open(&source, &fields(), &REQUIRED, &ReadOptions::default()).expect("right");
     let (mut batches, mut last) = (0, 0);
     while let Some(batch) = reader.next_batch(&mut Rejects::none()).expect("right") {
         batches += 1;
         assert!(batch.len() <= websessions_files::MOST_ROWS);
-        assert!(reader.progress().bytes >= last);
-        last = reader.progress().bytes;
+        assert!(reader.position().bytes >= last);
+        last = reader.position().bytes;
     }
     assert_eq!(batches, 4);
     assert_eq!(reader.count(), 30_000);
-    assert_eq!((reader.progress().bytes, reader.progress().total), (content.len() as u64, Some(content.len() as u64)));
+    assert_eq!((reader.position().bytes, reader.position().total), (content.len() as u64, Some(content.len() as u64)));
 }
 
 #[test]
 fn after_an_error_comes_the_same_error() {
     let folder = Folder::new();
     let source = Source::File(folder.write("a.csv", csv("p1,s1,soon,5,title\n")));
-    let mut reader = Reader::open(&source, &fields(), &REQUIRED, &Options::default()).expect("a file");
+    let mut reader = Reader::open(&source, &fields(), &REQUIRED, &ReadOptions::default()).expect("a file");
     let first = reader.next_batch(&mut Rejects::none()).expect_err("a wrong value");
     assert_eq!(reader.next_batch(&mut Rejects::none()).expect_err("still"), first);
 }

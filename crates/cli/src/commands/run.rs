@@ -1,42 +1,36 @@
 //! Running, and what is said of it.
 
+use super::files::loaded_in_words;
 use super::jobs::selected;
-use super::tables::{check_readable, loaded_in_words};
 use super::waiting::patiently;
 use super::{Failed, Invocation, confirm};
 use crate::arguments::{OutputFormat, Selection, Waiting};
 use crate::interruption::interrupted;
 use crate::progress::Remembering;
 use crate::{output, progress};
-use std::path::{Path, PathBuf};
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
+use websessions_core::files::Files;
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::plan::Phase;
 use websessions_core::run::{Job, Options, Report, Runner};
 use websessions_core::table::Lifetime;
-use websessions_core::warehouse::Done;
+use websessions_core::warehouse::{Done, Loaded};
 
 impl Invocation<'_> {
-    pub(super) async fn run(
-        &self,
-        page_views: &[PathBuf],
-        selection: &Selection,
-        waiting: Waiting,
-    ) -> Result<(), Failed> {
+    pub(super) async fn run(&self, page_views: &Files, selection: &Selection, waiting: Waiting) -> Result<(), Failed> {
         let jobs = selected(self.jobs(&self.configuration.backend.dialect())?, selection)?;
-        check_readable(page_views)?;
         self.execute(page_views, &jobs, false, waiting).await
     }
 
     pub(super) async fn resume(&self, waiting: Waiting) -> Result<(), Failed> {
         let jobs = self.jobs(&self.configuration.backend.dialect())?;
-        self.execute(&[], &jobs, true, waiting).await
+        self.execute(&Files::default(), &jobs, true, waiting).await
     }
 
     pub(super) async fn phase(&self, phase: Phase, waiting: Waiting) -> Result<(), Failed> {
         let job = self.job(phase, &self.configuration.backend.dialect());
-        self.execute(&[], &[job], false, waiting).await
+        self.execute(&Files::default(), &[job], false, waiting).await
     }
 
     pub(super) async fn destroy(&self, yes: bool, waiting: Waiting) -> Result<(), Failed> {
@@ -69,16 +63,10 @@ impl Invocation<'_> {
         }
         drop(warehouse);
         confirm("Destroy them?", yes)?;
-        self.execute(&[], &jobs, false, waiting).await
+        self.execute(&Files::default(), &jobs, false, waiting).await
     }
 
-    async fn execute(
-        &self,
-        page_views: &[PathBuf],
-        jobs: &[Job],
-        resume: bool,
-        waiting: Waiting,
-    ) -> Result<(), Failed> {
+    async fn execute(&self, page_views: &Files, jobs: &[Job], resume: bool, waiting: Waiting) -> Result<(), Failed> {
         let cancellation = CancellationToken::new();
         let listener = Remembering::new(progress::listener(self.global));
         let (report, location) = tokio::select! {
@@ -96,7 +84,7 @@ impl Invocation<'_> {
     /// The run itself, again and again while another one has the lock and there is patience left.
     async fn work(
         &self,
-        page_views: &[PathBuf],
+        page_views: &Files,
         jobs: &[Job],
         resume: bool,
         waiting: Waiting,
@@ -104,7 +92,7 @@ impl Invocation<'_> {
         cancellation: &CancellationToken,
     ) -> Result<(Report, String), Failed> {
         let stopped = || Error::Cancelled { next: "the run began".to_owned() };
-        let mut files: Vec<&Path> = page_views.iter().map(PathBuf::as_path).collect();
+        let mut files = page_views.clone();
         let mut loaded = Vec::new();
         let run = patiently(waiting, listener, async || {
             let warehouse = tokio::select! {
@@ -118,13 +106,14 @@ impl Invocation<'_> {
             let result = if resume { runner.resume(jobs).await } else { runner.run_jobs(&files, jobs).await };
             match result {
                 Ok(mut report) => {
+                    report.rows_left_out += loaded.iter().map(|file: &Loaded| file.rows_left_out).sum::<u64>();
                     report.loaded.splice(..0, std::mem::take(&mut loaded));
                     Ok((report, warehouse.location()))
                 }
                 Err(failed) => {
                     // What is staged is not loaded again.
                     if !failed.report.loaded.is_empty() {
-                        files.clear();
+                        files.sources.clear();
                         loaded.extend(failed.report.loaded.iter().cloned());
                     }
                     Err(Failed::from(failed))

@@ -1,33 +1,31 @@
 //! Page views into the warehouse, and the names of tables.
 
+use super::files::loaded_in_words;
 use super::waiting::patiently;
 use super::{Failed, Invocation};
 use crate::arguments::{OutputFormat, Waiting};
 use crate::{output, progress};
 use serde_json::json;
-use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
+use websessions_core::files::Files;
 use websessions_core::identifier::Identifier;
 use websessions_core::model::{self, sessions};
 use websessions_core::run::Runner;
 use websessions_core::table::TableName;
-use websessions_core::warehouse::Loaded;
 
 impl Invocation<'_> {
-    pub(super) async fn load(&self, files: &[PathBuf], waiting: Waiting) -> Result<(), Failed> {
-        check_readable(files)?;
+    pub(super) async fn load(&self, files: &Files, waiting: Waiting) -> Result<(), Failed> {
         let module = sessions::module();
         let Some(input) = module.input.and_then(|input| module.table(input, self.variables())) else {
             return Err(Error::configuration("no module reads files").into());
         };
         let table = self.variables().table_name(&input);
-        let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
         let listener = progress::listener(self.global);
         let (loaded, location) = patiently(waiting, &*listener, async || {
             let warehouse = self.connect().await?;
             let runner = Runner::new(&*warehouse, self.variables()).listener(&*listener);
-            Ok((runner.load(&paths, &module).await?, warehouse.location()))
+            Ok((runner.load(files, &module).await?, warehouse.location()))
         })
         .await?;
         match self.global.output {
@@ -95,24 +93,4 @@ impl Invocation<'_> {
             }
         }
     }
-}
-
-/// Said before a connection is made, and before anything is loaded.
-pub(super) fn check_readable(files: &[PathBuf]) -> Result<(), Error> {
-    for file in files {
-        std::fs::File::open(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
-    }
-    Ok(())
-}
-
-pub(super) fn loaded_in_words(loaded: &Loaded) -> String {
-    let mut text = format!("{}: {} page views", loaded.file, loaded.rows);
-    if !loaded.missing_columns.is_empty() {
-        text.push_str(&format!("; {} columns are not in the file and are NULL", loaded.missing_columns.len()));
-    }
-    if !loaded.ignored_columns.is_empty() {
-        text.push_str(&format!("; left out, not the model's: {}", loaded.ignored_columns.join(", ")));
-    }
-    text.push('\n');
-    text
 }

@@ -8,6 +8,7 @@ use crate::histories::{self, Arrival, Break, By, Command, arrivals_table, free, 
 use crate::{Case, Fault, Faulty, Harness};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use websessions_core::files::Files;
 use websessions_core::model::page_views::findings::*;
 use websessions_core::model::page_views::tables::*;
 use websessions_core::model::page_views::{self, read_source};
@@ -63,16 +64,16 @@ async fn with_arrivals(harness: &dyn Harness, variables: Value, arrivals: &[Arri
 async fn page_views_of_a_run_that_died_anywhere_are_those_of_one_run(harness: &dyn Harness) -> Result<(), String> {
     let mut all = vec![arrival(0, 0, 1), arrival(0, 1, 1)];
     let case = with_arrivals(harness, Value::Null, &all).await?;
-    run(&case, &[], true).await.map_err(explain)?;
+    run(&case, &Files::default(), true).await.map_err(explain)?;
     for call in 0..u8::MAX {
         let form = if call % 2 == 0 { 4 } else { 0 };
         let new = [arrival(call, 0, form), arrival(call, 2, 6), arrival(call + 1, 0, 1), arrival(call + 1, 1, 2)];
         histories::arrive(&case, &new, By::Table, "unused".into()).await?;
         all.extend(new);
         let dying = Arc::new(Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(call.into())));
-        let died = run(&case.through(dying), &[], true).await.is_err();
+        let died = run(&case.through(dying), &Files::default(), true).await.is_err();
         free(&case).await?;
-        let repeated = run(&case, &[], true).await;
+        let repeated = run(&case, &Files::default(), true).await;
         repeated.map_err(|error| format!("repeated after death before call {call}: {}", explain(error)))?;
         let what = |error| format!("after death before call {call}: {error}");
         histories::compare(&case, &all).await.map_err(what)?;
@@ -87,7 +88,7 @@ async fn page_views_of_a_run_that_died_anywhere_are_those_of_one_run(harness: &d
 async fn page_views_that_come_again_change_no_row(harness: &dyn Harness) -> Result<(), String> {
     let arrivals = [arrival(0, 0, 1), arrival(0, 1, 2), arrival(0, 0, 0), arrival(1, 3, 6), arrival(2, 3, 0)];
     let case = with_arrivals(harness, Value::Null, &arrivals).await?;
-    let report = run(&case, &[], true).await.map_err(explain)?;
+    let report = run(&case, &Files::default(), true).await.map_err(explain)?;
     let several = report.counts.get(PAGE_VIEWS_IN_SEVERAL_SESSIONS.name).copied();
     expect("ids in several sessions", several, Some(1))?;
     expect("repeated", report.counts.get(REPEATED_PAGE_VIEWS.name).copied(), Some(1))?;
@@ -99,7 +100,7 @@ async fn page_views_that_come_again_change_no_row(harness: &dyn Harness) -> Resu
     let of_one_run = metadata(case.contents(DATAMODEL_METADATA).await?);
     let cell = |text: &str| Some(text.to_owned());
     expect("metadata", of_one_run, vec![cell("page-views"), cell("sessions"), None, cell("1")])?;
-    run(&case, &[], true).await.map_err(explain)?;
+    run(&case, &Files::default(), true).await.map_err(explain)?;
     expect("tables", (case.contents(PAGE_VIEWS).await?, sessions.contents("sessions").await?), first)?;
     expect("metadata rows", case.count(DATAMODEL_METADATA).await?, 4)?;
     let left: Vec<String> = case.tables().await?.into_iter().filter(|table| table.contains("this_run")).collect();
@@ -126,18 +127,18 @@ async fn page_views_of_a_table_are_read_from_the_newest_time_on(harness: &dyn Ha
         report.findings.get(REPEATED_PAGE_VIEWS.name).map(|rows| rows.get(0, "rows_arrived").as_integer())
     };
     let failing = Arc::new(Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(25)));
-    expect("it dies", run(&case.through(failing), &[], true).await.is_err(), true)?;
+    expect("it dies", run(&case.through(failing), &Files::default(), true).await.is_err(), true)?;
     free(&case).await?;
-    let report = run(&case, &[], true).await.map_err(explain)?;
+    let report = run(&case, &Files::default(), true).await.map_err(explain)?;
     expect("read at first, though a run died", arrived(&report), Some(3))?;
-    let report = run(&case, &[], true).await.map_err(explain)?;
+    let report = run(&case, &Files::default(), true).await.map_err(explain)?;
     expect("read again", arrived(&report), Some(2))?;
     let columns = ["page_view_id", "domain_sessionid", "start_tstamp"].map(str::to_owned);
     let row = |id: &str| vec![Some(id.to_owned()), Some("late".to_owned()), Some("2024-03-01 00:00:00".to_owned())];
     case.insert(&table, &name, &columns, vec![row("1"), row("2")]).await?;
     case.sql(loaded("2024-04-07 00:00:00", "page_view_id = '1'".to_owned())).await?;
     case.sql(loaded("2024-04-06 23:59:59", "page_view_id = '2'".to_owned())).await?;
-    let report = run(&case, &[], true).await.map_err(explain)?;
+    let report = run(&case, &Files::default(), true).await.map_err(explain)?;
     expect("read with one late row of two", arrived(&report), Some(3))?;
     expect("page views", case.count(PAGE_VIEWS).await?, 4)?;
     expect("what was seen", case.count(PAGE_VIEWS_SOURCE_SEEN).await?, 1)?;
@@ -149,12 +150,12 @@ async fn page_views_that_are_left_out_or_repeated_can_fail_the_run(harness: &dyn
         [("on_left_out_page_views", arrival(0, 1, 7)), ("on_repeated_page_views", arrival(0, 0, 0))]
     {
         let case = with_arrivals(harness, json!({ variable: "fail" }), &[arrival(0, 0, 1), second]).await?;
-        let error = run(&case, &[], true).await.err().ok_or("it did not fail")?;
+        let error = run(&case, &Files::default(), true).await.err().ok_or("it did not fail")?;
         expect("exit code", error.error.exit_code(), 4)?;
         expect("committed", error.report.committed(), false)?;
         expect("page views", case.count(PAGE_VIEWS).await?, 0)?;
         let mended = case.with(json!({ variable: "report" }))?;
-        let report = run(&looked_at(mended).await?, &[], true).await.map_err(explain)?;
+        let report = run(&looked_at(mended).await?, &Files::default(), true).await.map_err(explain)?;
         expect("notes", report.notes.len(), 1)?;
         case.drop().await?;
     }
@@ -170,10 +171,10 @@ async fn page_views_before_the_lookback_are_replaced_when_it_widens(harness: &dy
         let case = with_arrivals(harness, json!({"upsert_lookback_days": 1, "lookback_guard": guard}), &[]).await?;
         let (table, name) = arrivals_table(&case);
         case.insert(&table, &name, &columns, vec![row("early", "2024-01-01")]).await?;
-        run(&case, &[], true).await.map_err(explain)?;
+        run(&case, &Files::default(), true).await.map_err(explain)?;
         case.sql(case.warehouse.dialect().delete(&name, "1 = 1")).await?;
         case.insert(&table, &name, &columns, vec![row("late", "2024-03-01")]).await?;
-        expect(&format!("{guard}: fails"), run(&case, &[], true).await.is_err(), guard == "fail")?;
+        expect(&format!("{guard}: fails"), run(&case, &Files::default(), true).await.is_err(), guard == "fail")?;
         expect(&format!("{guard}: numbers"), numbers(case.contents(PAGE_VIEWS).await?), expected)?;
         case.drop().await?;
     }
@@ -204,7 +205,7 @@ async fn page_views_of_a_table_that_lacks_a_column_are_refused(harness: &dyn Har
 
 async fn page_views_are_destroyed_with_a_count(harness: &dyn Harness) -> Result<(), String> {
     let case = with_arrivals(harness, Value::Null, &[arrival(0, 0, 1), arrival(1, 0, 1)]).await?;
-    run(&case, &[], true).await.map_err(explain)?;
+    run(&case, &Files::default(), true).await.map_err(explain)?;
     let report = case.phase(Phase::Destroy).await?;
     expect("dropped", report.counts.get(STORED_PAGE_VIEWS.name).copied(), Some(2))?;
     expect("page_views", case.tables().await?.contains(&"derived.page_views".to_owned()), false)?;

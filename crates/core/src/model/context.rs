@@ -5,10 +5,10 @@ use super::Module;
 use super::select::{Renderer, Select};
 use super::shared;
 use crate::dialect::Dialect;
+use crate::files::Files;
 use crate::plan::{Finding, Load, Observation, OnFound, Phase, Statement, Step, Unit};
 use crate::table::{Lifetime, SchemaRole, Table, TableName};
 use crate::variables::{CleanupMode, Variables};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The place in which a module's steps are made. Tables are named without schema and entropy; a name that the module
@@ -21,18 +21,13 @@ pub struct Context<'a> {
     /// The dialect.
     pub dialect: Arc<dyn Dialect>,
     /// The files that the module is to load.
-    pub files: &'a [PathBuf],
+    pub files: &'a Files,
     tables: Vec<Table>,
     renderer: Renderer,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(
-        module: &Module,
-        variables: &'a Variables,
-        dialect: &Arc<dyn Dialect>,
-        files: &'a [PathBuf],
-    ) -> Self {
+    pub(super) fn new(module: &Module, variables: &'a Variables, dialect: &Arc<dyn Dialect>, files: &'a Files) -> Self {
         let tables = module.tables(variables);
         let renderer = Renderer::new(&tables, variables, dialect);
         Self { module: *module, variables, dialect: Arc::clone(dialect), files, tables, renderer }
@@ -85,11 +80,15 @@ impl<'a> Context<'a> {
             return self.replace_empty(table);
         }
         let (name, model) = (self.name(table), self.table(table));
-        let count = if self.files.len() == 1 { "a file".to_owned() } else { format!("{} files", self.files.len()) };
+        let count = if self.files.sources.len() == 1 {
+            "a file".to_owned()
+        } else {
+            format!("{} files", self.files.sources.len())
+        };
         vec![Unit::Load(Load {
             purpose: format!("{count} into {name}"),
             replace: self.dialect.replace_table(model, &name),
-            files: self.files.to_vec(),
+            files: self.files.clone(),
             table: model.clone(),
             name,
         })]

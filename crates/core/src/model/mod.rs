@@ -11,10 +11,10 @@ pub use context::Context;
 pub use select::Select;
 
 use crate::dialect::Dialect;
+use crate::files::Files;
 use crate::plan::{Phase, Plan, Step};
 use crate::table::Table;
 use crate::variables::Variables;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A module of the model: its name, its tables, what it reads, and the steps of its phases.
@@ -114,17 +114,11 @@ impl Module {
 
     /// What a phase will do.
     pub fn plan(&self, phase: Phase, variables: &Variables, dialect: &Arc<dyn Dialect>) -> Plan {
-        self.plan_with(phase, variables, dialect, &[])
+        self.plan_with(phase, variables, dialect, &Files::default())
     }
 
     /// What a phase will do that is given files.
-    pub fn plan_with(
-        &self,
-        phase: Phase,
-        variables: &Variables,
-        dialect: &Arc<dyn Dialect>,
-        files: &[PathBuf],
-    ) -> Plan {
+    pub fn plan_with(&self, phase: Phase, variables: &Variables, dialect: &Arc<dyn Dialect>, files: &Files) -> Plan {
         let context = Context::new(self, variables, dialect, files);
         let steps = match phase {
             Phase::Main => self.main,

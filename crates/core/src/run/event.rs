@@ -1,5 +1,6 @@
 //! What happens in a run, as it happens.
 
+use crate::files::Position;
 use crate::plan::{Finding, Phase};
 use crate::rows::Rows;
 use crate::warehouse::{Done, Loaded};
@@ -10,6 +11,12 @@ use serde::Serialize;
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
+    /// A file is being read.
+    Loading {
+        /// How far.
+        #[serde(flatten)]
+        position: Position,
+    },
     /// Files were loaded into the input.
     Loaded {
         /// Each of them.

@@ -1,10 +1,10 @@
 //! What is to run: a phase of a module, or a custom module.
 
 use crate::dialect::Dialect;
+use crate::files::Files;
 use crate::model::Module;
 use crate::plan::{Phase, Plan};
 use crate::variables::Variables;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One plan to run. That of a phase is made here, from the variables that its tables are checked by.
@@ -31,7 +31,7 @@ impl Job {
         phase: Phase,
         variables: &Variables,
         dialect: &Arc<dyn Dialect>,
-        files: &[PathBuf],
+        files: &Files,
     ) -> Self {
         Self {
             plan: module.plan_with(phase, variables, dialect, files),

@@ -3,15 +3,18 @@
 
 mod event;
 mod job;
+mod loading;
 mod report;
 mod resume;
 
 pub use event::{Event, Listener, Silence};
 pub use job::Job;
+pub use loading::load;
 pub use report::{PlanReport, Report, RunError, StepReport, UnitReport};
 
 use crate::clock;
 use crate::error::{Error, Place, Retry, WarehouseError, WarehouseErrorKind};
+use crate::files::Files;
 use crate::lock::{self, Holder, Lease, Note};
 use crate::model::Module;
 use crate::plan::{Load, Observation, OnFound, Phase, Plan, Statement, Step, Unit};
@@ -23,7 +26,6 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use report::Recorder;
 use resume::{note_at, resumed_step};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -126,22 +128,22 @@ impl<'a> Runner<'a> {
     pub async fn run(&self, modules: &[Module]) -> Result<Report, RunError> {
         let phases = [Phase::Main, Phase::Complete];
         let jobs: Vec<Job> = modules.iter().flat_map(|module| phases.map(|phase| self.job(module, phase))).collect();
-        self.run_jobs(&[], &jobs).await
+        self.run_jobs(&Files::default(), &jobs).await
     }
 
     /// Loads files into the input of the first module, if there are any, and runs jobs in order under one lock.
-    pub async fn run_jobs(&self, files: &[&Path], jobs: &[Job]) -> Result<Report, RunError> {
+    pub async fn run_jobs(&self, files: &Files, jobs: &[Job]) -> Result<Report, RunError> {
         self.start(files, jobs, false).await
     }
 
     /// Runs the jobs from the step on at which the last run of them failed. What comes before that step must be as it
     /// was then; the step itself and what follows may have been mended.
     pub async fn resume(&self, jobs: &[Job]) -> Result<Report, RunError> {
-        self.start(&[], jobs, true).await
+        self.start(&Files::default(), jobs, true).await
     }
 
     /// Appends files to the input of a module, as any writer may at any time: no lock is needed.
-    pub async fn load(&self, files: &[&Path], module: &Module) -> Result<Vec<Loaded>, Error> {
+    pub async fn load(&self, files: &Files, module: &Module) -> Result<Vec<Loaded>, Error> {
         let recorder = Recorder::new(self.listener);
         self.begin(&recorder).append(files, module).await
     }
@@ -156,14 +158,13 @@ impl<'a> Runner<'a> {
         }
     }
 
-    async fn start(&self, files: &[&Path], jobs: &[Job], resume: bool) -> Result<Report, RunError> {
+    async fn start(&self, files: &Files, jobs: &[Job], resume: bool) -> Result<Report, RunError> {
         let recorder = Recorder::new(self.listener);
         let run = self.begin(&recorder);
         let result = async {
             check_places(jobs, self.variables, &*self.warehouse.dialect())?;
             if !files.is_empty() {
-                let files = run.load(files, jobs).await?;
-                recorder.on(&Event::Loaded { files });
+                run.load(files, jobs).await?;
             }
             run.locked(jobs, resume).await
         }
@@ -211,7 +212,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Loading adds to the input, as any writer may at any time, and needs no lock. But if another run holds the lock,
     /// the jobs could not follow: then nothing is loaded.
-    async fn load(&self, files: &[&Path], jobs: &[Job]) -> Result<Vec<Loaded>, Error> {
+    async fn load(&self, files: &Files, jobs: &[Job]) -> Result<(), Error> {
         let failed = |source| Error::Warehouse { context: "can't look at the lock".into(), source };
         if let Some(held) =
             lock::holder(self.warehouse, self.variables).await.map_err(failed)?.filter(|held| !held.expired)
@@ -222,12 +223,12 @@ impl Run<'_> {
         let Some(module) = jobs.iter().find_map(Job::reads) else {
             return Err(Error::configuration("files are given, and nothing of this run reads them"));
         };
-        self.append(files, module).await
+        self.append(files, module).await.map(|_| ())
     }
 
     /// Appends files to the input of a module, again while the warehouse says that nothing was applied: as where several
     /// make its schema at once.
-    async fn append(&self, files: &[&Path], module: &Module) -> Result<Vec<Loaded>, Error> {
+    async fn append(&self, files: &Files, module: &Module) -> Result<Vec<Loaded>, Error> {
         self.check(|| preflight::check_tables(self.warehouse, std::slice::from_ref(module), self.variables)).await?;
         let Some(table) = module.input.and_then(|input| module.table(input, self.variables)) else {
             return Err(Error::configuration(format!("module {} reads no files", module.name)));
@@ -235,7 +236,7 @@ impl Run<'_> {
         let name = self.variables.table_name(&table);
         let (never, mut delays) = (CancellationToken::new(), self.delays());
         loop {
-            match self.cancellable(self.warehouse.load(files, &table, &name), &never).await {
+            match self.cancellable(load(self.warehouse, files, &table, &name, self.recorder), &never).await {
                 Err(error)
                     if error.retry == Retry::NotApplied
                         && !self.cancellation.is_cancelled()
@@ -544,9 +545,7 @@ impl Run<'_> {
         for statement in &load.replace {
             done.push(self.warehouse.execute(statement).await?);
         }
-        let files: Vec<&Path> = load.files.iter().map(PathBuf::as_path).collect();
-        let loaded = self.warehouse.load(&files, &load.table, &load.name).await?;
-        self.recorder.on(&Event::Loaded { files: loaded });
+        loading::load(self.warehouse, &load.files, &load.table, &load.name, self.recorder).await?;
         Ok(done)
     }
 

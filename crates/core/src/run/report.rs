@@ -60,6 +60,8 @@ pub struct PlanReport {
 pub struct Report {
     /// The files that were loaded first.
     pub loaded: Vec<Loaded>,
+    /// Wrong rows of them that were left out, as was asked for.
+    pub rows_left_out: u64,
     /// The plans that began, in order.
     pub plans: Vec<PlanReport>,
     /// What the observations found, by their findings' names.
@@ -74,7 +76,10 @@ impl Report {
     /// The report after one more event.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::Loaded { files } => self.loaded.extend(files.iter().cloned()),
+            Event::Loaded { files } => {
+                self.rows_left_out += files.iter().map(|file| file.rows_left_out).sum::<u64>();
+                self.loaded.extend(files.iter().cloned());
+            }
             Event::PlanStarted { plan, phase, .. } => {
                 self.plans.push(PlanReport { plan: plan.clone(), phase: *phase, seconds: 0.0, steps: Vec::new() });
             }
@@ -119,7 +124,8 @@ impl Report {
                 self.counts.insert(finding.name, (finding.count)(rows));
                 self.findings.insert(finding.name, rows.clone());
             }
-            Event::Locked
+            Event::Loading { .. }
+            | Event::Locked
             | Event::UnitStarted { .. }
             | Event::Retrying { .. }
             | Event::Warning { .. }

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use websessions_files::{ColumnType, Columns, Error, Field, Options, Reader, Rejects, Source, Value};
+use websessions_files::{ColumnType, Columns, Error, Field, ReadOptions, Reader, Rejects, Source, Value};
 
 /// The columns without which a file is refused.
 pub const REQUIRED: [&str; 3] = ["page_view_id", "domain_sessionid", "start_tstamp"];
@@ -56,7 +56,7 @@ impl Folder {
 }
 
 /// Reads a file to its end.
-pub fn read_with(path: &Path, options: &Options, mut rejects: Rejects) -> Result<Table, Error> {
+pub fn read_with(path: &Path, options: &ReadOptions, mut rejects: Rejects) -> Result<Table, Error> {
     let mut reader = Reader::open(&Source::File(path.to_owned()), &fields(), &REQUIRED, options)?;
     let names: Vec<String> = reader.fields().iter().map(|field| field.name.clone()).collect();
     let mut rows = Vec::new();
@@ -85,7 +85,7 @@ pub fn read_with(path: &Path, options: &Options, mut rejects: Rejects) -> Result
 
 /// Reads a file that must be right.
 pub fn read(path: &Path) -> Result<Table, Error> {
-    read_with(path, &Options::default(), Rejects::none())
+    read_with(path, &ReadOptions::default(), Rejects::none())
 }
 
 /// Reads bytes as a file of that name.

@@ -1,0 +1,56 @@
+//! The files of page views that a command line names, found and looked at before anything else is done.
+
+use crate::arguments::Reading;
+use crate::output;
+use std::path::{Path, PathBuf};
+use websessions_core::error::Error;
+use websessions_core::files::{Files, ReadOptions, Source};
+use websessions_core::warehouse::Loaded;
+use websessions_files::Sources;
+
+/// The files that are named, and how they are read.
+pub(super) fn files(named: &[PathBuf], reading: &Reading) -> Result<Files, Error> {
+    let failed = |error: websessions_files::Error| Error::Warehouse {
+        context: "can't load the files".into(),
+        source: error.into(),
+    };
+    let Sources { sources, left_out } = Sources::resolve(named).map_err(failed)?;
+    for source in &sources {
+        if let Source::File(path) = source {
+            std::fs::File::open(path).map_err(|source| Error::File { path: path.display().to_string(), source })?;
+        }
+    }
+    // Writers name so what is not finished, and their own records.
+    let is_hidden =
+        |path: &Path| path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')));
+    for path in left_out.iter().filter(|path| !is_hidden(path)) {
+        output::warn(&format!("{} was left out: it is no file of page views by its ending", path.display()));
+    }
+    let mut files = Files::new(sources);
+    files.options = ReadOptions {
+        delimiter: reading.delimiter,
+        null: reading.null.clone(),
+        header: reading.header.clone(),
+        time_format: reading.time_format,
+        time_zone: reading.time_zone.clone(),
+    };
+    files.most_bad_rows = reading.max_bad_rows;
+    files.rejects = reading.rejects.clone();
+    Ok(files)
+}
+
+/// What was loaded of a file, in a line.
+pub(super) fn loaded_in_words(loaded: &Loaded) -> String {
+    let mut text = format!("{}: {} page views", loaded.file, loaded.rows);
+    if loaded.rows_left_out > 0 {
+        text.push_str(&format!("; {} wrong rows were left out", loaded.rows_left_out));
+    }
+    if !loaded.missing_columns.is_empty() {
+        text.push_str(&format!("; {} columns are not in the file and are NULL", loaded.missing_columns.len()));
+    }
+    if !loaded.ignored_columns.is_empty() {
+        text.push_str(&format!("; left out, not the model's: {}", loaded.ignored_columns.join(", ")));
+    }
+    text.push('\n');
+    text
+}

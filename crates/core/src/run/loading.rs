@@ -1,0 +1,51 @@
+//! Loading files: how far it is and what was left out are told as they are known.
+
+use super::event::{Event, Listener};
+use crate::error::WarehouseError;
+use crate::files::Files;
+use crate::table::{Table, TableName};
+use crate::warehouse::{Loaded, Warehouse};
+use std::time::Duration;
+
+/// How often the progress is told.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Appends files to an input, and tells how far they have been read.
+pub async fn load(
+    warehouse: &dyn Warehouse,
+    files: &Files,
+    table: &Table,
+    name: &TableName,
+    listener: &dyn Listener,
+) -> Result<Vec<Loaded>, WarehouseError> {
+    let loading = warehouse.load(files, table, name);
+    tokio::pin!(loading);
+    let mut looks = tokio::time::interval(PROGRESS_INTERVAL);
+    let mut told = None;
+    let mut tell = || {
+        let position = files.progress.get();
+        if position != told
+            && let Some(position) = position.clone()
+        {
+            listener.on(&Event::Loading { position });
+        }
+        told = position;
+    };
+    let loaded = loop {
+        tokio::select! {
+            loaded = &mut loading => break loaded?,
+            _ = looks.tick() => tell(),
+        }
+    };
+    tell();
+    for file in loaded.iter().filter(|file| file.rows_left_out > 0) {
+        let kept = match &files.rejects {
+            Some(path) => format!("they are in {}", path.display()),
+            None => "--rejects FILE keeps them".to_owned(),
+        };
+        let message = format!("{}: {} wrong rows were left out; {kept}", file.file, file.rows_left_out);
+        listener.on(&Event::Warning { message });
+    }
+    listener.on(&Event::Loaded { files: loaded.clone() });
+    Ok(loaded)
+}
