@@ -142,7 +142,7 @@ fn a_directory_runs_on_the_embedded_engine() {
     refused(
         &folder.run(&[&ON_DUCKDB[..], &["--var", "stage_next=perhaps"]].concat()),
         2,
-        &["--var stage_next: must be true or false"],
+        &["variable stage_next: must be true or false"],
     );
     // Only destroy destroys.
     let file = "playbooks/XX-destroy-sessions.yml.tmpl";

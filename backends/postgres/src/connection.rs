@@ -39,13 +39,13 @@ pub struct PostgresWarehouse {
     cancelled: AtomicBool,
     /// What the server knows our statements by: this process, and a run's id as soon as it has one.
     name: Mutex<String>,
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<OpenConnection>>,
     busy: Mutex<BTreeSet<i32>>,
     /// Ends what is being loaded.
     loading: Mutex<CancellationToken>,
 }
 
-struct Session {
+struct OpenConnection {
     connection: PgConnection,
     /// The server's number of this connection, by which it can be cancelled.
     process: i32,
@@ -106,7 +106,7 @@ impl PostgresWarehouse {
         Ok(warehouse)
     }
 
-    async fn open(&self) -> Result<Session, WarehouseError> {
+    async fn open(&self) -> Result<OpenConnection, WarehouseError> {
         let renewed = self
             .settings
             .renewed("password")
@@ -119,7 +119,7 @@ impl PostgresWarehouse {
             let mut connection = options.connect().await.map_err(connect_error)?;
             let rows = fetch(&mut connection, "SELECT pg_backend_pid() AS process").await?;
             let process = i32::try_from(rows.get(0, "process").as_integer()).unwrap_or(0);
-            Ok(Session {
+            Ok(OpenConnection {
                 connection,
                 process,
                 name: self.options.get_application_name().unwrap_or_default().to_owned(),
@@ -134,7 +134,7 @@ impl PostgresWarehouse {
     }
 
     /// A connection that answers: an idle one that the server has not closed meanwhile, or a new one.
-    async fn session(&self) -> Result<Session, WarehouseError> {
+    async fn session(&self) -> Result<OpenConnection, WarehouseError> {
         loop {
             let idle = lock(&self.idle).pop();
             let Some(mut session) = idle else { return self.open().await };

@@ -164,7 +164,7 @@ async fn stage(case: &Case, numbers: std::ops::Range<usize>) -> Result<(), Strin
 }
 
 /// What lasts, the log of commits aside.
-async fn lasting(case: &Case) -> Result<Vec<Contents>, String> {
+async fn rows_that_stay(case: &Case) -> Result<Vec<Contents>, String> {
     let mut tables = Vec::new();
     for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, PAGE_VIEWS_STAGED] {
         tables.push(case.contents(table).await?);
@@ -184,7 +184,7 @@ async fn prepared(server: &Server) -> Result<Case, String> {
 async fn expected(server: &Server) -> Result<Vec<Contents>, String> {
     let case = prepared(server).await?;
     case.run().await?;
-    let tables = lasting(&case).await?;
+    let tables = rows_that_stay(&case).await?;
     case.drop().await?;
     Ok(tables)
 }
@@ -230,7 +230,7 @@ async fn survive(
     let through = case.through(Arc::clone(&injecting) as Arc<_>);
     let _ = through.phases_with(&PHASES, CancellationToken::new(), options()).await;
     rerun(&case).await.map_err(|error| format!("{fault:?} at call {at}, after {after:?}: rerun: {error}"))?;
-    let found = lasting(&case).await?;
+    let found = rows_that_stay(&case).await?;
     for (found, expected) in found.iter().zip(expected) {
         found.expect(expected, &format!("{fault:?} at call {at}, after {after:?}"))?;
     }
@@ -281,7 +281,7 @@ async fn two_runs_race(server: &Server) -> Result<(), String> {
         if first.is_err() && second.is_err() {
             return Err(format!("round {round}: both lost"));
         }
-        for (found, expected) in lasting(&one).await?.iter().zip(&expected) {
+        for (found, expected) in rows_that_stay(&one).await?.iter().zip(&expected) {
             found.expect(expected, &format!("race, round {round}"))?;
         }
         one.drop().await?;
@@ -332,7 +332,7 @@ async fn a_killed_holder_s_lock_expires(server: &Server) -> Result<(), String> {
     let _ = tokio::time::timeout(Duration::from_millis(60), run).await;
     INJECTED.fetch_add(1, Ordering::SeqCst);
     rerun(&case).await?;
-    for (found, expected) in lasting(&case).await?.iter().zip(&expected) {
+    for (found, expected) in rows_that_stay(&case).await?.iter().zip(&expected) {
         found.expect(expected, "after a killed holder")?;
     }
     case.drop().await
@@ -372,7 +372,7 @@ async fn a_statement_takes_too_long(server: &Server) -> Result<(), String> {
     let table = case.warehouse.dialect().table(&case.name(PAGE_VIEWS_STAGED)?);
     extra.sql(format!("DELETE FROM {table} WHERE domain_sessionid NOT IN (SELECT 's' || number FROM generate_series(0, 59) AS number)")).await?;
     rerun(&case).await?;
-    for (found, expected) in lasting(&case).await?.iter().zip(&expected) {
+    for (found, expected) in rows_that_stay(&case).await?.iter().zip(&expected) {
         found.expect(expected, "after a timeout")?;
     }
     case.drop().await
@@ -387,15 +387,15 @@ async fn a_role_lacks_privileges(server: &Server) -> Result<(), String> {
         case.sql(format!("GRANT USAGE ON SCHEMA {schema} TO {role}")).await?;
         case.sql(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")).await?;
     }
-    let before = lasting(&case).await?;
+    let before = rows_that_stay(&case).await?;
     let url = server.0.lock().await.url_of(&role);
     let guest = connect(&[("url", url)]).await.map_err(|error| error.to_string())?;
     is(&failure(&case, guest).await?, WarehouseErrorKind::Permission)?;
-    if lasting(&case).await? != before {
+    if rows_that_stay(&case).await? != before {
         return Err("a refused run changed something".to_owned());
     }
     rerun(&case).await?;
-    for (found, expected) in lasting(&case).await?.iter().zip(&expected) {
+    for (found, expected) in rows_that_stay(&case).await?.iter().zip(&expected) {
         found.expect(expected, "after a refused run")?;
     }
     case.drop().await
@@ -435,7 +435,7 @@ async fn on_a_full_disk(server: &Server, path: &str) -> Result<(), String> {
     ))
     .await?;
     rerun(&case).await?;
-    for (found, expected) in lasting(&case).await?.iter().zip(&expected) {
+    for (found, expected) in rows_that_stay(&case).await?.iter().zip(&expected) {
         found.expect(expected, "after a full disk")?;
     }
     case.drop().await?;

@@ -56,11 +56,11 @@ pub struct SnowflakeWarehouse {
     statement_timeout: Option<u64>,
     /// One for all sessions: each would hold its own copy of the authorities' certificates.
     http: reqwest::Client,
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<OpenConnection>>,
     busy: Mutex<BTreeMap<u64, Gateway>>,
 }
 
-struct Session {
+struct OpenConnection {
     api: SnowflakeApi,
     gateway: Gateway,
 }
@@ -140,7 +140,7 @@ impl SnowflakeWarehouse {
         self.endpoint.clone().map_or_else(|| Url::parse(&host(&self.account)).map_err(wrong), Ok)
     }
 
-    fn open(&self, autocommit: bool) -> Result<Session, WarehouseError> {
+    fn open(&self, autocommit: bool) -> Result<OpenConnection, WarehouseError> {
         // Timestamps are UTC and without a zone, whatever the account's defaults are.
         // <https://docs.snowflake.com/en/sql-reference/parameters>
         let mut session_parameters = json!({ "TIMEZONE": "UTC", "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ", "AUTOCOMMIT": autocommit, "QUERY_TAG": self.query_tag });
@@ -183,13 +183,13 @@ impl SnowflakeWarehouse {
             .with_client(client.build())
             .build()
             .map_err(|error| other(error.to_string()))?;
-        Ok(Session { api, gateway })
+        Ok(OpenConnection { api, gateway })
     }
 
     /// Runs work on a session of its own, and keeps the session unless it broke.
     async fn with<T>(
         &self,
-        work: impl AsyncFnOnce(&Session) -> Result<T, WarehouseError>,
+        work: impl AsyncFnOnce(&OpenConnection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
         let idle = lock(&self.idle).pop();
         let session = match idle {
@@ -207,7 +207,7 @@ impl SnowflakeWarehouse {
     async fn alone<T>(
         &self,
         autocommit: bool,
-        work: impl AsyncFnOnce(&Session) -> Result<T, WarehouseError>,
+        work: impl AsyncFnOnce(&OpenConnection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
         let session = self.open(autocommit)?;
         let result = self.on(&session, work).await;
@@ -227,8 +227,8 @@ impl SnowflakeWarehouse {
     /// Runs work on a session, where `cancel` finds it.
     async fn on<T>(
         &self,
-        session: &Session,
-        work: impl AsyncFnOnce(&Session) -> Result<T, WarehouseError>,
+        session: &OpenConnection,
+        work: impl AsyncFnOnce(&OpenConnection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
         let number = {
             let mut busy = lock(&self.busy);
@@ -280,7 +280,7 @@ impl SnowflakeWarehouse {
 
     async fn send(
         &self,
-        session: &Session,
+        session: &OpenConnection,
         purpose: &str,
         sql: &str,
     ) -> Result<(QueryResult, Option<String>), WarehouseError> {
@@ -289,7 +289,7 @@ impl SnowflakeWarehouse {
 
     async fn send_with(
         &self,
-        session: &Session,
+        session: &OpenConnection,
         sql: &str,
         parameters: serde_json::Value,
     ) -> Result<(QueryResult, Option<String>), WarehouseError> {
@@ -310,7 +310,7 @@ impl SnowflakeWarehouse {
         }
     }
 
-    async fn execute_on(&self, session: &Session, purpose: &str, sql: &str) -> Result<Done, WarehouseError> {
+    async fn execute_on(&self, session: &OpenConnection, purpose: &str, sql: &str) -> Result<Done, WarehouseError> {
         let (result, query_id) = self.send(session, purpose, sql).await?;
         Ok(Done { rows_affected: affected(&result), query_id, ..Done::default() })
     }

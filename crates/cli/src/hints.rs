@@ -1,7 +1,7 @@
 //! What to do about an error, in this command line's words.
 
 use crate::output::STANDARD_OUTPUT;
-use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::error::{Error, Remedy, WarehouseErrorKind};
 use websessions_core::run::Report;
 
 /// The command that helps, where there is one; else what the error itself says.
@@ -26,6 +26,15 @@ fn of(error: &Error) -> Option<String> {
         Error::Warehouse { source, .. } if source.kind == WarehouseErrorKind::Unsupported && source.hint.is_none() => {
             "'websessions plan' without --estimate prints the SQL"
         }
+        Error::Usage { remedy, .. } => match remedy {
+            Remedy::DestroyByPlaybook => "run it through 'websessions destroy --playbook FILE'",
+            Remedy::DestroyByJobList => {
+                "a job list whose playbooks all destroy runs through 'websessions destroy --config-json FILE'"
+            }
+            Remedy::NameOnePlaybook => "keep one of them, or name one with --playbook",
+            Remedy::NameTheFolderOfSql => "--sqlroot names the folder that the files of queries are in",
+            _ => return None,
+        },
         Error::Locked { .. } => {
             "wait for it to end, as --wait SECONDS does; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
         }

@@ -147,6 +147,20 @@ impl Place {
     }
 }
 
+/// What helps whoever asked in the wrong way: how that is said depends on the program that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// To destroy by this playbook, instead of running it.
+    DestroyByPlaybook,
+    /// To destroy by this job list, instead of running it.
+    DestroyByJobList,
+    /// To name one playbook, instead of a folder.
+    NameOnePlaybook,
+    /// To name the folder that files of SQL are in.
+    NameTheFolderOfSql,
+}
+
 /// Everything that can end a command.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -158,6 +172,14 @@ pub enum Error {
         message: String,
         /// What to do.
         hint: Option<String>,
+    },
+    /// What was asked for needs another way to ask: nothing was done.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong, and where it stands.
+        message: String,
+        /// What helps.
+        remedy: Remedy,
     },
     /// The warehouse could not be reached, or refused something outside a run.
     #[error("{context}")]
@@ -242,7 +264,7 @@ impl Error {
     /// The process's exit code: 1 the run failed, 2 usage or configuration, 3 locked, 4 checks failed, 130 cancelled.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Configuration { .. } | Self::NoResume { .. } => 2,
+            Self::Configuration { .. } | Self::Usage { .. } | Self::NoResume { .. } => 2,
             Self::Locked { .. } => 3,
             Self::Check { .. } => 4,
             Self::Cancelled { .. } => 130,
@@ -272,7 +294,7 @@ impl Error {
             Self::NoResume { .. } => Some("run the whole again: every step of the model can run twice".into()),
             Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
-            Self::File { .. } => None,
+            Self::Usage { .. } | Self::File { .. } => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Files: read as text, and found where the trees of playbooks keep their SQL.
 
 use std::path::{Path, PathBuf};
-use websessions_core::error::Error;
+use websessions_core::error::{Error, Remedy};
 
 /// How many folders above a playbook's may have the folder `sql`.
 const HIGHEST: usize = 7;
@@ -29,9 +29,9 @@ pub fn find_file(playbook: &Path, file: &str, sql_root: Option<&Path>) -> Result
             beside.chain([folder.to_owned()]).collect()
         }
     };
-    let wrong = |message: String| Error::Configuration {
+    let wrong = |message: String| Error::Usage {
         message: format!("{}: {message}", playbook.display()),
-        hint: Some("--sqlroot names the folder that the files of queries are in".to_owned()),
+        remedy: Remedy::NameTheFolderOfSql,
     };
     let candidates: Vec<PathBuf> = roots.iter().map(|root| root.join(file)).collect();
     let Some(found) = candidates.iter().find(|path| path.is_file()) else {

@@ -3,7 +3,7 @@
 use crate::playbook::{ENDINGS, Playbook};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use websessions_core::error::Error;
+use websessions_core::error::{Error, Remedy};
 use websessions_core::plan::Phase;
 
 /// Folders of playbooks that change an older release's tables, once.
@@ -27,9 +27,7 @@ impl Purpose {
     /// Refuses a playbook that is for another purpose.
     pub(crate) fn check(self, playbook: &Playbook) -> Result<(), Error> {
         match (self, playbook.destroys()) {
-            (Self::Run, true) => {
-                Err(playbook.wrong("this playbook destroys", "run it through 'websessions destroy --playbook FILE'"))
-            }
+            (Self::Run, true) => Err(playbook.wrong_use("this playbook destroys", Remedy::DestroyByPlaybook)),
             (Self::Destroy, false) => Err(playbook.wrong(
                 "this playbook destroys nothing",
                 "a playbook that destroys is named XX-destroy-…, or has the steps of standard/03-sessions/XX-destroy",
@@ -96,7 +94,10 @@ fn read_directory(
     };
     if purpose != Purpose::Destroy {
         first.warnings.extend(left_out.iter().map(|folder| {
-            format!("{} is left out: migrations run once, each by --playbook or a job list", folder.display())
+            format!(
+                "{} is left out: migrations run once, each as a playbook of its own or by a job list",
+                folder.display()
+            )
         }));
     }
     Ok(chosen)
@@ -137,9 +138,9 @@ pub(crate) fn check_phases(playbooks: &[Playbook]) -> Result<(), Error> {
         let of_phase: Vec<&Playbook> = playbooks.iter().filter(|playbook| playbook.phases().contains(&phase)).collect();
         if let [first, second, ..] = of_phase.as_slice() {
             let other = first.path.display();
-            return Err(second.wrong(
+            return Err(second.wrong_use(
                 format!("the sessions module's {} stands in {other} too", phase.name()),
-                "keep one of them, or name one with --playbook",
+                Remedy::NameOnePlaybook,
             ));
         }
     }

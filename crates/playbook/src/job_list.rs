@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::unknown;
-use websessions_core::error::Error;
+use websessions_core::error::{Error, Remedy};
 
 #[derive(Deserialize)]
 struct JobList {
@@ -83,13 +83,7 @@ pub fn from_job_list(
         purpose => purpose,
     };
     playbooks.iter().try_for_each(|playbook| purpose.check(playbook)).map_err(|error| match error {
-        Error::Configuration { message, .. } if purpose == Purpose::Run => Error::Configuration {
-            message,
-            hint: Some(
-                "a job list whose playbooks all destroy runs through 'websessions destroy --config-json FILE'"
-                    .to_owned(),
-            ),
-        },
+        Error::Usage { message, .. } => Error::Usage { message, remedy: Remedy::DestroyByJobList },
         Error::Configuration { message, .. } => {
             Error::Configuration { message, hint: Some("a job list destroys if all its playbooks do".to_owned()) }
         }

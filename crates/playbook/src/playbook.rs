@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::nearest;
-use websessions_core::error::Error;
+use websessions_core::error::{Error, Remedy};
 
 /// The largest playbook that is read, in bytes: as for templates.
 const LARGEST: u64 = crate::template::LARGEST_TEMPLATE as u64;
@@ -94,8 +94,8 @@ impl Playbook {
             Some(_) => return Err(wrong("variables must be names with values".to_owned())),
         };
         for (name, value) in overrides {
-            let typed =
-                typed_like(variables.get(name), value).map_err(|problem| wrong(format!("--var {name}: {problem}")))?;
+            let typed = typed_like(variables.get(name), value)
+                .map_err(|problem| wrong(format!("variable {name}: {problem}")))?;
             variables.insert(name.clone(), typed);
         }
         let targets = reader.list(root.get("targets"), "targets").map_err(wrong)?;
@@ -112,6 +112,10 @@ impl Playbook {
     }
 
     /// An error of this file.
+    pub(crate) fn wrong_use(&self, problem: impl std::fmt::Display, remedy: Remedy) -> Error {
+        Error::Usage { message: format!("{}: {problem}", self.path.display()), remedy }
+    }
+
     pub(crate) fn wrong(&self, problem: impl std::fmt::Display, hint: &str) -> Error {
         Error::Configuration { message: format!("{}: {problem}", self.path.display()), hint: Some(hint.to_owned()) }
     }
