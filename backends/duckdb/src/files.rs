@@ -1,5 +1,6 @@
 //! Tables out to files, by DuckDB's own writers.
 
+use crate::dialect::DuckDbDialect;
 use std::path::Path;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{WarehouseError, WarehouseErrorKind};
@@ -43,6 +44,6 @@ pub(crate) fn export_statement(table: &str, file: &Path) -> Result<String, Wareh
     // A whole path is nothing but a path, and is written as it is asked for.
     // <https://duckdb.org/docs/stable/sql/statements/copy#copy--to-options>
     let whole = std::path::absolute(file).map_err(|error| data_error(format!("{}: {error}", file.display())))?;
-    let path = crate::DuckDbDialect.text(&whole.to_string_lossy());
+    let path = DuckDbDialect.text(&whole.to_string_lossy());
     Ok(format!("COPY (SELECT * FROM {table}) TO {path} ({options}, USE_TMP_FILE false)"))
 }

@@ -1,7 +1,7 @@
 //! Files of page views into a table, in the transaction of whoever asks: batches of the strict reader, appended as Arrow has them.
 //! The appender fills the columns that a file has; the others are NULL. <https://duckdb.org/docs/stable/data/appender>
 
-use crate::warehouse_error;
+use crate::errors::warehouse_error;
 use duckdb::{Appender, Connection};
 use websessions_core::error::WarehouseError;
 use websessions_core::table::TableName;

@@ -1,0 +1,81 @@
+//! Statements on a connection, and the values that they give.
+
+use crate::dialect::DuckDbDialect;
+use crate::errors::warehouse_error;
+use duckdb::Connection;
+use duckdb::types::TimeUnit;
+use websessions_core::dialect::Dialect;
+use websessions_core::error::WarehouseError;
+use websessions_core::rows::{Rows, Value};
+use websessions_core::warehouse::Done;
+
+pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<Done, WarehouseError> {
+    let rows = connection.execute(sql, []).map_err(|error| warehouse_error(&error))?;
+    Ok(Done { rows_affected: Some(rows as u64), ..Done::default() })
+}
+
+pub(crate) fn in_transaction<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> Result<T, WarehouseError>,
+) -> Result<T, WarehouseError> {
+    let dialect = DuckDbDialect;
+    execute(connection, dialect.begin())?;
+    let result = work().and_then(|done| execute(connection, dialect.commit()).map(|_| done));
+    if result.is_err() {
+        // A failed COMMIT has ended the transaction already; then there is nothing to roll back.
+        let _ = connection.execute("ROLLBACK", []);
+    }
+    result
+}
+
+pub(crate) fn query(connection: &Connection, sql: &str) -> Result<Rows, WarehouseError> {
+    let failed = |error: duckdb::Error| warehouse_error(&error);
+    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let mut found = statement.query([]).map_err(failed)?;
+    let columns: Vec<String> = found
+        .as_ref()
+        .map(|statement| statement.column_names().iter().map(|name| name.to_lowercase()).collect())
+        .unwrap_or_default();
+    let mut rows = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        let values: Result<Vec<Value>, _> =
+            (0..columns.len()).map(|position| row.get::<_, duckdb::types::Value>(position).map(value)).collect();
+        rows.push(values.map_err(failed)?);
+    }
+    Ok(Rows { columns, rows })
+}
+
+fn value(value: duckdb::types::Value) -> Value {
+    use duckdb::types::Value as Duck;
+    match value {
+        Duck::Null => Value::Null,
+        Duck::Boolean(truth) => Value::Boolean(truth),
+        Duck::TinyInt(number) => Value::Integer(number.into()),
+        Duck::SmallInt(number) => Value::Integer(number.into()),
+        Duck::Int(number) => Value::Integer(number.into()),
+        Duck::BigInt(number) => Value::Integer(number),
+        Duck::HugeInt(number) => i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer),
+        Duck::UTinyInt(number) => Value::Integer(number.into()),
+        Duck::USmallInt(number) => Value::Integer(number.into()),
+        Duck::UInt(number) => Value::Integer(number.into()),
+        Duck::UBigInt(number) => i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer),
+        Duck::Float(number) => Value::Float(number.into()),
+        Duck::Double(number) => Value::Float(number),
+        Duck::Text(text) | Duck::Enum(text) => Value::Text(text),
+        Duck::Timestamp(unit, number) => timestamp(unit, number),
+        other => Value::Text(format!("{other:?}")),
+    }
+}
+
+fn timestamp(unit: TimeUnit, number: i64) -> Value {
+    let microseconds = match unit {
+        TimeUnit::Second => number.saturating_mul(1_000_000),
+        TimeUnit::Millisecond => number.saturating_mul(1_000),
+        TimeUnit::Microsecond => number,
+        TimeUnit::Nanosecond => number / 1_000,
+    };
+    Value::Text(chrono::DateTime::from_timestamp_micros(microseconds).map_or_else(
+        || format!("{microseconds} µs since 1970"),
+        |time| time.naive_utc().format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
+    ))
+}
