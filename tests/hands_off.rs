@@ -118,7 +118,7 @@ fn an_entropy_that_makes_another_table_of_the_model_is_refused() {
         folder.run(&arguments)
     };
     for entropy in ["_this_run", "_THIS_RUN", "_this_run_test", "_lock"] {
-        refused(&run(entropy), 2, &["entropy", entropy, "sessions"]);
+        refused(&run(entropy), 2, &["entropy", entropy, "is called so too"]);
     }
     assert_eq!(folder.dump(), "no database");
     for entropy in ["", "_test", "_this"] {
