@@ -133,12 +133,11 @@ pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<(
     let table = variables.table_name(&self::table());
     let rows = look(warehouse, &table).await?;
     let holders: Vec<String> = (0..rows.rows.len()).map(|row| rows.get(row, "holder").to_string()).collect();
-    let free = format!("UPDATE {}\nSET holder = NULL\nWHERE holder IS NOT NULL", dialect.table(&table));
-    warehouse.execute(&Statement::new("clears the lock", free)).await?;
     for holder in holders.iter().filter(|holder| !holder.is_empty()) {
         warehouse.end_statements(holder).await?;
     }
-    Ok(())
+    let free = format!("UPDATE {}\nSET holder = NULL\nWHERE holder IS NOT NULL", dialect.table(&table));
+    warehouse.execute(&Statement::new("clears the lock", free)).await.map(|_| ())
 }
 
 async fn look(warehouse: &dyn Warehouse, table: &TableName) -> Result<Rows, WarehouseError> {

@@ -70,8 +70,10 @@ impl Invocation<'_> {
         let cancellation = CancellationToken::new();
         let listener = Remembering::new(progress::listener(self.global));
         let (report, location) = tokio::select! {
-            done = self.work(page_views, jobs, resume, waiting, &listener, &cancellation) => done?,
+            // Ctrl-C is heard before the work begins.
+            biased;
             () = given_up(&cancellation) => return Err(self.given_up(&listener)),
+            done = self.work(page_views, jobs, resume, waiting, &listener, &cancellation) => done?,
         };
         drop(listener);
         match self.global.output {
