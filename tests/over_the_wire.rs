@@ -92,11 +92,12 @@ async fn is_refused_and_rerun(service: &Service, fault: Break) -> Result<(), Str
         is_commit,
         |request| request.sql().is_some_and(|sql| sql.contains("DROP TABLE")),
     ];
-    for chosen in places {
+    for (number, chosen) in places.into_iter().enumerate() {
         let case = staged(service).await?;
         let before = service.proxy.count();
         service.proxy.break_each(fault.clone(), chosen);
-        let error = case.phases(&PHASES).await.err().ok_or("the run should have been refused")?.error;
+        let refused = case.phases(&PHASES).await.err();
+        let error = refused.ok_or_else(|| format!("the run should have been refused at place {number}"))?.error;
         service.proxy.heal();
         if service.proxy.count() == before {
             return Err("nothing was broken".to_owned());

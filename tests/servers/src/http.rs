@@ -165,7 +165,9 @@ fn next_fault(orders: &Mutex<Orders>, request: &Request) -> Option<Break> {
     let kind = request.sql().unwrap_or_else(|| request.path.clone());
     let mut orders = lock(orders);
     let (fault, chosen) = orders.fault.as_ref()?;
-    if kind.to_lowercase().contains("sessions_lock") || !chosen(request) || orders.broken.contains(&kind) {
+    // A block holds the lock's row, and is not about it.
+    let about_the_lock = kind.to_lowercase().contains("sessions_lock") && !kind.contains("BEGIN TRANSACTION");
+    if about_the_lock || !chosen(request) || orders.broken.contains(&kind) {
         return None;
     }
     let fault = fault.clone();
