@@ -258,11 +258,7 @@ impl<'a> Lease<'a> {
             (Some(other), false) => Ok(Some(other)),
             (Some(_), true) => {
                 // Two runs made a row each and hold one each: both give way and try again, each after its own time.
-                self.send(
-                    "gives way to another run",
-                    format!("UPDATE {table}\nSET holder = NULL\nWHERE holder = {}", dialect.text(&self.holder.id)),
-                )
-                .await?;
+                self.free("gives way to another run").await?;
                 Err(passing_error("another run takes the lock at the same time"))
             }
             (None, false) => Err(passing_error("the lock was given up while it was taken")),
@@ -364,12 +360,7 @@ impl<'a> Lease<'a> {
         let dialect = self.warehouse.dialect();
         if !self.renew().await? {
             // A run that found what it made changed by another gives up a lock that it may hold still.
-            let free = format!(
-                "UPDATE {}\nSET holder = NULL\nWHERE holder = {}",
-                dialect.table(&self.table),
-                dialect.text(&self.holder.id)
-            );
-            return match self.send("gives the lock up, if it is its own", free).await {
+            return match self.free("gives the lock up, if it is its own").await {
                 Err(error) if error.kind == WarehouseErrorKind::Missing => Ok(()),
                 other => other,
             };
@@ -393,6 +384,13 @@ impl<'a> Lease<'a> {
             ),
         )
         .await
+    }
+
+    /// Frees the rows that are ours.
+    async fn free(&self, purpose: &str) -> Result<(), WarehouseError> {
+        let dialect = self.warehouse.dialect();
+        let (table, holder) = (dialect.table(&self.table), dialect.text(&self.holder.id));
+        self.send(purpose, format!("UPDATE {table}\nSET holder = NULL\nWHERE holder = {holder}")).await
     }
 
     /// Where the last run stopped, if it failed.

@@ -115,6 +115,18 @@ impl<'a> Context<'a> {
         Statement::new(purpose, sql)
     }
 
+    /// What every commit ends with: the module's metadata of this run go into those of all runs, and say that it has
+    /// committed, so that a second attempt finds nothing to do.
+    pub fn committed(&self, metadata_this_run: &str) -> [Statement; 2] {
+        let quoted = self.quoted(metadata_this_run);
+        let names = [("metadata_this_run", quoted.as_str())];
+        let row = self.select_with(&shared::METADATA_ROW, &names);
+        [
+            self.insert(shared::DATAMODEL_METADATA, "this run's metadata", &row),
+            Statement::new("this run has committed", self.select_with(&shared::RUN_HAS_COMMITTED, &names)),
+        ]
+    }
+
     /// A query for the report.
     pub fn observe(&self, finding: Finding, on_found: OnFound, purpose: &str, select: &Select) -> Unit {
         Unit::Observation(Observation { finding, on_found, statement: Statement::new(purpose, self.select(select)) })

@@ -12,6 +12,8 @@ pub const METADATA_RUN_ID: &str = "metadata_run_id";
 
 /// The metadata of a module's run as it begins, with the module's name as `module`.
 pub(super) const METADATA_THIS_RUN: Select = sql!("shared/metadata_this_run");
+pub(super) const METADATA_ROW: Select = sql!("shared/metadata_row");
+pub(super) const RUN_HAS_COMMITTED: Select = sql!("shared/run_has_committed");
 
 pub(super) const RUN_ID: Select = sql!("shared/metadata_run_id");
 

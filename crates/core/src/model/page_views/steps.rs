@@ -3,7 +3,7 @@
 use super::findings::*;
 use super::tables::*;
 use crate::model::select::sql;
-use crate::model::shared::{DATAMODEL_METADATA, METADATA_THIS_RUN};
+use crate::model::shared::METADATA_THIS_RUN;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, Phase, Statement, Step, Unit};
 use crate::table::TableName;
@@ -12,14 +12,12 @@ use crate::variables::{CleanupMode, LookbackGuard, Reaction};
 const ARRIVALS: Select = sql!("page_views/arrivals");
 const IN_SEVERAL_SESSIONS: Select = sql!("page_views/in_several_sessions");
 const LEFT_OUT: Select = sql!("page_views/left_out");
-const METADATA_ROW: Select = sql!("page_views/metadata_row");
 const NEW: Select = sql!("page_views/page_views_new");
 const NEW_PAGE_VIEWS: Select = sql!("page_views/new_page_views");
 const OLD_COPIES: Select = sql!("page_views/old_copies");
 const OLD_PAGE_VIEWS_OF: Select = sql!("page_views/old_page_views");
 const OLD_STAGED: Select = sql!("page_views/old_staged");
 const PRODUCTION: Select = sql!("page_views/production");
-const RUN_HAS_COMMITTED: Select = sql!("page_views/run_has_committed");
 const RUN_METADATA: Select = sql!("page_views/run_metadata");
 const SESSIONS: Select = sql!("page_views/page_views_sessions");
 const SOURCE: Select = sql!("page_views/source");
@@ -253,8 +251,7 @@ fn commit(context: &Context<'_>) -> Step {
             &context.select(&SOURCE_SEEN),
         ));
     }
-    statements.push(context.insert(DATAMODEL_METADATA, "this run's metadata", &context.select(&METADATA_ROW)));
-    statements.push(Statement::new("this run has committed", context.select(&RUN_HAS_COMMITTED)));
+    statements.extend(context.committed(PAGE_VIEWS_METADATA_THIS_RUN));
     let purpose = "page views, staged page views and metadata, all or nothing".to_owned();
     Step::new("commit", "upserts production and stages whole sessions", vec![Unit::Block { purpose, statements }])
         .commits()

@@ -3,7 +3,6 @@
 use super::findings::*;
 use super::tables::*;
 use crate::model::select::sql;
-use crate::model::shared::DATAMODEL_METADATA;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, Phase, Statement, Step, Unit};
 use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
@@ -17,13 +16,11 @@ const INPUT_KEPT: Select = sql!("sessions/sessions_input_kept");
 const LEFT: Select = sql!("sessions/input_left");
 const MANIFEST: Select = sql!("sessions/sessions_userid_manifest_this_run");
 const METADATA: Select = sql!("sessions/sessions_metadata_this_run");
-const METADATA_ROW: Select = sql!("sessions/metadata_row");
 const MULTIPLIED: Select = sql!("sessions/multiplied_sessions");
 const NEW_SESSIONS: Select = sql!("sessions/new_sessions");
 const OLD_COPIES_FOUND: Select = sql!("sessions/old_copies");
 const OLD_SESSIONS: Select = sql!("sessions/old_sessions");
 const OLD_USERS: Select = sql!("sessions/old_users");
-const RUN_HAS_COMMITTED: Select = sql!("sessions/run_has_committed");
 const RUN_METADATA: Select = sql!("sessions/run_metadata");
 const SEAL_HOLDS: Select = sql!("sessions/seal_holds");
 const SEAL_INPUT: Select = sql!("sessions/seal_input");
@@ -168,8 +165,7 @@ fn commit(context: &Context<'_>) -> Step {
         statements.push(context.delete(SESSIONS_USERID_MANIFEST_STAGED, "old rows of this run's users", &old_users));
         statements.push(context.insert(SESSIONS_USERID_MANIFEST_STAGED, "this run's users", &new_users));
     }
-    statements.push(context.insert(DATAMODEL_METADATA, "this run's metadata", &context.select(&METADATA_ROW)));
-    statements.push(Statement::new("this run has committed", context.select(&RUN_HAS_COMMITTED)));
+    statements.extend(context.committed(SESSIONS_METADATA_THIS_RUN));
     let purpose = "sessions, user manifest and metadata, all or nothing".to_owned();
     Step::new("commit", "upserts production", vec![Unit::Block { purpose, statements }]).commits()
 }

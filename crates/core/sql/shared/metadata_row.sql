@@ -13,5 +13,5 @@ SELECT
   max_time_key,
   duplicate_rows_removed,
   distinct_keys_removed
-FROM {{ table.page_views_metadata_this_run }}
+FROM {{ metadata_this_run }}
 WHERE run_end_tstamp IS NULL

@@ -1,3 +1,0 @@
-UPDATE {{ table.sessions_metadata_this_run }}
-SET run_end_tstamp = {{ now() }}
-WHERE run_end_tstamp IS NULL
