@@ -109,7 +109,7 @@ fn custom_modules_run_between_main_and_complete_and_stand_in_the_plan() {
     let said = folder.run(&["run", "--page-views", &sample()]);
     assert_eq!(said.code, 1);
     for word in
-        ["nothing_like_that", "daily.sql", "production and metadata have this run's sessions", "without --page-views"]
+        ["nothing_like_that", "daily.sql", "production and metadata have this run's sessions", "with the same flags"]
     {
         assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
     }
@@ -138,10 +138,8 @@ fn json_output_holds_the_report_and_events_hold_the_sql_of_the_plan() {
             planned.push(sql(&unit["statement"]));
         }
     }
-    let said = folder
-        .run(&["--output", "json", "--log-format", "json", "run", "--page-views", &sample()])
-        .done("run")
-        .expect("a run");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
+    let said = folder.run(&["--output", "json", "--log-format", "json", "run"]).done("run").expect("a run");
     let sent: Vec<String> = said
         .stderr
         .lines()
@@ -162,13 +160,13 @@ fn json_output_holds_the_report_and_events_hold_the_sql_of_the_plan() {
 #[test]
 fn every_kind_of_file_gives_the_same_page_views() {
     let folder = Folder::new();
-    folder.run(&["load", &sample()]).done("load").expect("loaded");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("loaded");
     let expected = folder.contents("page_views_staged", &[]).expect("page views");
     for kind in ["csv", "parquet", "ndjson"] {
         let file = format!("page_views.{kind}");
         folder.run(&["export", "page_views_staged", "--to", &file]).done("export").expect("exported");
         let entropy = format!("entropy=_{kind}");
-        folder.run(&["--var", &entropy, "load", &file]).done("load").expect("loaded");
+        folder.run(&["--var", &entropy, "load", "--staged", &file]).done("load").expect("loaded");
         let loaded = folder.contents("page_views_staged", &["--var", &entropy]).expect("page views");
         loaded.expect(&expected, kind).expect("the same page views");
     }
@@ -177,7 +175,7 @@ fn every_kind_of_file_gives_the_same_page_views() {
         "few.csv",
         "domain_sessionid,page_view_id,extra,page_view_in_session_index,start_tstamp,end_tstamp\ns,p,x,1,2024-01-01T00:00:00Z,2024-01-01 00:00:10+00\n",
     );
-    let said = folder.run(&["--var", "entropy=_few", "load", "few.csv"]).done("load").expect("loaded");
+    let said = folder.run(&["--var", "entropy=_few", "load", "--staged", "few.csv"]).done("load").expect("loaded");
     assert!(said.stdout.contains("93 columns are not in the file") && said.stdout.contains("extra"), "{}", said.stdout);
 }
 
@@ -205,7 +203,7 @@ fn a_killed_run_is_finished_by_the_next_one() {
     let expected = reference.contents("sessions", &[]).expect("sessions");
     for step in ["setup", "input", "aggregates", "sessions", "metadata", "manifest", "upsert_limit", "commit"] {
         let folder = Folder::new();
-        folder.run(&["load", &sample()]).done("load").expect("staged");
+        folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
         let (mut child, _lines) =
             started_until(&folder, &format!("\"step_started\",\"plan\":\"main\",\"step\":\"{step}\""));
         child.kill().expect("killed");
@@ -220,7 +218,7 @@ fn a_killed_run_is_finished_by_the_next_one() {
 #[test]
 fn ctrl_c_ends_a_run_in_order() {
     let folder = Folder::new();
-    folder.run(&["load", &sample()]).done("load").expect("staged");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
     folder.write("websessions.toml", "[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n");
     folder.write("slow.sql", "CREATE TEMP TABLE slow AS SELECT COUNT(*) FROM range(1000000) AS a, range(10000000) AS b WHERE a.range * b.range % 7 = 1;");
     let (mut child, mut lines) = started_until(&folder, "\"unit_started\",\"plan\":\"slow\"");
@@ -266,14 +264,14 @@ fn destroy_lists_what_it_drops() {
 fn the_columns_of_a_table_are_listed_with_what_a_file_must_have() {
     let folder = Folder::new();
     let said = folder.run(&["columns"]).done("columns").expect("listed");
-    assert!(said.stdout.contains("scratch.page_views_staged") && said.stdout.contains("useragent"), "{}", said.stdout);
-    let needed: Vec<&str> = said
-        .stdout
-        .lines()
-        .filter(|line| line.contains("needed in every file"))
-        .filter_map(|line| line.split_whitespace().nth(1))
-        .collect();
-    assert_eq!(needed.len(), 5, "{needed:?}");
+    assert!(said.stdout.contains("scratch.page_views_arrived") && said.stdout.contains("useragent"), "{}", said.stdout);
+    let needed = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.contains("needed in every file"));
+        lines.filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned)).collect()
+    };
+    assert_eq!(needed(&said.stdout), ["page_view_id", "domain_sessionid", "start_tstamp"]);
+    let said = folder.run(&["columns", "page_views_staged"]).done("columns").expect("listed");
+    assert_eq!(needed(&said.stdout).len(), 5, "{}", said.stdout);
     let said = folder.run(&["--output", "json", "columns", "sessions"]).done("columns").expect("listed");
     let columns: Vec<serde_json::Value> = serde_json::from_str(&said.stdout).expect("JSON");
     assert_eq!(columns.len(), 90);
@@ -285,9 +283,9 @@ fn the_columns_of_a_table_are_listed_with_what_a_file_must_have() {
 #[test]
 fn waiting_for_a_database_that_another_process_has_open() {
     let folder = Folder::new();
-    folder.run(&["load", &sample()]).done("load").expect("staged");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
     let holder = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
-    for arguments in [&["main", "--wait", "1"] as &[&str], &["load", &sample(), "--wait", "1"]] {
+    for arguments in [&["main", "--wait", "1"] as &[&str], &["load", "--staged", &sample(), "--wait", "1"]] {
         let said = folder.run(arguments);
         assert_eq!(said.code, 3, "{arguments:?}: {}", said.stderr);
         assert!(said.stderr.contains("waiting up to 1 s"), "{}", said.stderr);
@@ -309,7 +307,7 @@ fn waiting_for_a_database_that_another_process_has_open() {
 #[test]
 fn a_second_ctrl_c_gives_the_statement_up() {
     let folder = Folder::new();
-    folder.run(&["load", &sample()]).done("load").expect("staged");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
     // A pipe that nobody writes to: reading it is not interrupted.
     let fifo = folder.path().join("nothing.csv");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());

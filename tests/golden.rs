@@ -81,7 +81,16 @@ fn every_phase_and_option_of_every_dialect_is_as_reviewed() {
 fn names_change_nothing_but_names() {
     let folder = Folder::new();
     for dialect in dialects() {
-        for phase in ["main", "complete", "destroy", "page_views_main", "page_views_complete", "page_views_destroy"] {
+        for phase in [
+            "main",
+            "complete",
+            "destroy",
+            "page_views_main",
+            "page_views_complete",
+            "page_views_destroy",
+            "rebuild",
+            "unstage",
+        ] {
             let usual = plan(&folder, phase, dialect, &["model_version=usual"]);
             let variables = ["scratch_schema=ours", "output_schema=theirs", "entropy=_test", "model_version=a/b 1.0"];
             let named = plan(&folder, phase, dialect, &variables);

@@ -78,13 +78,13 @@ fn a_file_s_name_is_a_name() {
     folder.write("day1.csv", &row("another"));
     for name in ["day*.csv", "day?.csv", "[day]1.csv", "s3:x.csv", "app_id=shop/x.csv", "it's.csv", "a{1,2}.csv"] {
         folder.write(name, &row("the-one"));
-        for (position, command) in ["load", "run --page-views"].iter().enumerate() {
+        for (position, command) in ["load --staged", "run --page-views"].iter().enumerate() {
             let entropy = format!("entropy=_{position}");
             let database = format!("{}.duckdb", name.replace('/', "_"));
             let options = ["--database", &database, "--var", &entropy];
             let arguments: Vec<&str> = options.iter().copied().chain(command.split(' ')).chain([name]).collect();
             folder.run(&arguments).done(name).expect("loaded");
-            if *command == "load" {
+            if *command == "load --staged" {
                 let staged = folder.contents("page_views_staged", &options).expect("page views");
                 assert_eq!(staged.column("page_view_id"), vec![Some("the-one".to_owned())], "{name}");
                 assert_eq!(staged.column("app_id"), vec![None], "{name}");

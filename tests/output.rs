@@ -87,7 +87,7 @@ fn an_export_that_fails_leaves_the_file_that_was_there() {
 /// Stages the sample, whose export is far larger than the limit.
 fn fixture_sessions(folder: &Folder) -> String {
     let sample = support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned();
-    folder.run(&["load", &sample]).done("load").expect("staged");
+    folder.run(&["load", "--staged", &sample]).done("load").expect("staged");
     sample
 }
 

@@ -129,7 +129,7 @@ fn an_export_that_fails_leaves_the_file_that_was_there(cluster: &Cluster) {
     let keep = folder.write("keep.csv", "precious\n");
     refused(&folder.run(&["export", "derived.nope", "--to", "keep.csv"]), 1, &["nope"]);
     assert_eq!(std::fs::read_to_string(&keep).expect("the file"), "precious\n");
-    folder.run(&["load", &sample()]).done("load").expect("staged");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
     folder.run(&["export", "page_views_staged", "--to", "keep.csv"]).done("export").expect("exported");
     let file = std::fs::read_to_string(&keep).expect("the file");
     let said = folder.run(&["export", "page_views_staged", "--to", "-"]).done("export").expect("exported");
@@ -197,7 +197,7 @@ fn files_with_other_columns_and_broken_files(cluster: &Cluster) {
     let header =
         "page_view_id,of_their_own,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp,page_title";
     folder.write("few.csv", &format!("{header}\np1,x,s1,1,2024-01-01 00:00:00,2024-01-01 00:00:10,\"\"\n"));
-    let said = folder.run(&["--var", "entropy=_few", "load", "few.csv"]).done("load").expect("loaded");
+    let said = folder.run(&["--var", "entropy=_few", "load", "--staged", "few.csv"]).done("load").expect("loaded");
     assert!(
         said.stdout.contains("of_their_own") && said.stdout.contains("92 columns are not in the file"),
         "{}",
@@ -220,7 +220,7 @@ fn files_with_other_columns_and_broken_files(cluster: &Cluster) {
         ("page_views.parquet", &["page_views.parquet", "Parquet"]),
         ("missing.csv", &["missing.csv"]),
     ] {
-        refused(&folder.run(&["--var", "entropy=_few", "load", "few.csv", file]), 1, words);
+        refused(&folder.run(&["--var", "entropy=_few", "load", "--staged", "few.csv", file]), 1, words);
         let rows = folder.contents("page_views_staged", &["--var", "entropy=_few"]).expect("exported").rows.len();
         assert_eq!(rows, 1, "{file} left something behind");
     }
@@ -273,7 +273,7 @@ fn sleeping_run(folder: &Folder) -> (std::process::Child, BufReader<std::process
     let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
     let slow = folder.write("slow.toml", &format!("{config}[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n"));
     folder.write("slow.sql", "BEGIN; CREATE TABLE derived.slow (number int); SELECT pg_sleep(600); COMMIT;");
-    folder.run(&["load", &sample()]).done("load").expect("loaded");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("loaded");
     let mut child = folder
         .command(&["--config", &slow.to_string_lossy(), "--log-format", "json", "run"])
         .stdout(Stdio::null())
@@ -353,7 +353,7 @@ fn tls_verifies_the_server_by_default() {
     };
     let authority = format!("sslrootcert = \"{at}/ca.crt\"\n");
     write("localhost", &format!("{authority}sslmode = \"verify-full\"\n"));
-    folder.run(&["load", &sample()]).done("load").expect("a trusted connection");
+    folder.run(&["load", "--staged", &sample()]).done("load").expect("a trusted connection");
     write("localhost", "sslmode = \"verify-full\"\n");
     refused(&folder.run(&["main"]), 1, &["sslrootcert"]);
     // The certificate is for another name; and a machine that is not this one is verified without being asked for.

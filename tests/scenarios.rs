@@ -43,7 +43,7 @@ fn prove(scenario: &Scenario) -> Result<(), String> {
             match phase.strip_prefix("load:") {
                 Some(file) => {
                     let page_views = folder.write("page_views.csv", scenario.page_views(file)?);
-                    command(&["load", &page_views.to_string_lossy()])?;
+                    command(&["load", "--staged", &page_views.to_string_lossy()])?;
                 }
                 None if phase == "destroy" => drop(command(&["destroy", "--yes"])?),
                 None => drop(command(&[phase])?),

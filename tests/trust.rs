@@ -157,7 +157,7 @@ fn relative_paths_of_a_file_begin_at_the_file() {
     assert!(exists("project/events.duckdb") && !exists("events.duckdb"));
     // A path of the command line begins where the command does.
     let arguments: Vec<&str> =
-        config.iter().copied().chain(["--database", "here.duckdb", "load", "good.csv"]).collect();
+        config.iter().copied().chain(["--database", "here.duckdb", "load", "--staged", "good.csv"]).collect();
     run(&folder, &arguments).done("load").expect("loaded");
     assert!(exists("here.duckdb") && !exists("project/here.duckdb"));
 }

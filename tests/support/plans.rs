@@ -2,7 +2,7 @@
 
 use super::Folder;
 
-/// Name, the usual plan that it is a variant of, and variables of each.
+/// Name, the usual plan that it is a variant of, and variables, or flags, of each.
 pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("main", "main", &[]),
     ("main-stage_next", "main", &["stage_next=true"]),
@@ -21,9 +21,12 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("page_views_main-lookback_guard-fail", "page_views_main", &["lookback_guard=fail"]),
     ("page_views_main-from", "page_views_main", &["page_views_from=tracker.hits"]),
     ("page_views_main-time", "page_views_main", &["page_views_from=tracker.hits", "page_views_time=loaded"]),
+    ("page_views_main-files", "page_views_main", &["--page-views=day.csv"]),
     ("page_views_complete", "page_views_complete", &[]),
     ("page_views_complete-debug", "page_views_complete", &["cleanup_mode=debug"]),
     ("page_views_destroy", "page_views_destroy", &[]),
+    ("rebuild", "rebuild", &[]),
+    ("unstage", "unstage", &[]),
 ];
 
 /// The dialects of the bundled backends.
@@ -36,8 +39,18 @@ pub fn dialects() -> Vec<&'static str> {
 /// What `plan` prints.
 pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> String {
     let (module, phase) = usual.strip_prefix("page_views_").map_or(("sessions", usual), |phase| ("page-views", phase));
+    folder.write("day.csv", "page_view_id,domain_sessionid,start_tstamp\n");
     let mut arguments = vec!["plan", phase, "--module", module, "--dialect", dialect];
-    arguments.extend(variables.iter().flat_map(|variable| ["--var", variable]));
+    if phase == "rebuild" {
+        // What comes after is a run as any.
+        arguments.extend(["--from", "2024-03-10", "--to", "2024-03-12", "--until-step", "page_views_rebuild/stage"]);
+    }
+    for variable in variables.iter().copied() {
+        match variable.strip_prefix("--") {
+            Some(_) => arguments.push(variable),
+            None => arguments.extend(["--var", variable]),
+        }
+    }
     folder.run(&arguments).done("plan").expect("a plan").stdout
 }
 

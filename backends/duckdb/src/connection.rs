@@ -13,11 +13,10 @@ use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
-use websessions_core::files::Files;
 use websessions_core::lock;
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-use websessions_core::table::{Table, TableName};
+use websessions_core::table::TableName;
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
 use websessions_files::Loading;
 
@@ -221,15 +220,13 @@ impl Warehouse for DuckDbWarehouse {
         self.with(move |connection| free_dead_lock(connection, &table, &opened)).await
     }
 
-    async fn load(&self, files: &Files, table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
-        let loading = Loading::start(files, table, guard(&self.inner.loading).clone());
-        let (table, name) = (table.clone(), name.clone());
+    async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
+        let loading = Loading::start(&load.files, &load.table, guard(&self.inner.loading).clone());
+        let (first, name) = (load.first.clone(), load.name.clone());
         let runtime = tokio::runtime::Handle::current();
         self.with(move |connection| {
             in_transaction(connection, || {
-                let dialect = DuckDbDialect;
-                execute(connection, &dialect.create_schema(&name.schema).sql)?;
-                for statement in dialect.create_table(&table, &name) {
+                for statement in &first {
                     execute(connection, &statement.sql)?;
                 }
                 runtime.block_on(load::load(connection, loading, &name))

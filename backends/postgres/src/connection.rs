@@ -17,11 +17,10 @@ use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
-use websessions_core::files::Files;
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-use websessions_core::table::{Table, TableName};
-use websessions_core::warehouse::{Activity, Done, Loaded, Warehouse};
+use websessions_core::table::TableName;
+use websessions_core::warehouse::{self, Activity, Done, Loaded, Warehouse};
 use websessions_files::Loading;
 
 /// A server, and the idle connections to it. A broken connection is left behind; the next call makes another.
@@ -371,25 +370,26 @@ impl Warehouse for PostgresWarehouse {
         Ok(())
     }
 
-    async fn load(&self, files: &Files, table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
+    async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
         if self.flavor == Flavor::Redshift {
-            return Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "Redshift loads files from S3 only")
-                .with_hint("load them with Redshift's own COPY, then run"));
+            // <https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html>
+            return Err(warehouse::takes_no_files("Redshift loads files from S3 only", "with Redshift's own COPY"));
         }
-        let loading = Loading::start(files, table, lock(&self.loading).clone());
-        let dialect = self.dialect();
+        let loading = Loading::start(&load.files, &load.table, lock(&self.loading).clone());
+        let name = self.dialect().table(&load.name);
         self.with(async |connection| {
             self.in_transaction(connection, async |connection| {
-                // A refusal would end the transaction: what is there is not made again.
-                if fetch(connection, &dialect.schema_query(&name.schema)).await?.rows.is_empty() {
-                    send(connection, &dialect.create_schema(&name.schema).sql).await?;
-                }
-                if fetch(connection, &dialect.columns_query(&name.schema, &[&name.name])).await?.rows.is_empty() {
-                    for statement in dialect.create_table(table, name) {
+                for statement in &load.first {
+                    // A refusal would end the transaction: what is there is not made again.
+                    let there = match &statement.there {
+                        Some(query) => !fetch(connection, query).await?.rows.is_empty(),
+                        None => false,
+                    };
+                    if !there {
                         send(connection, &statement.sql).await?;
                     }
                 }
-                copy::load(connection, loading, &dialect.table(name)).await
+                copy::load(connection, loading, &name).await
             })
             .await
         })

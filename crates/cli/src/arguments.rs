@@ -62,6 +62,27 @@ pub(crate) enum PlanPhase {
     Main,
     Complete,
     Destroy,
+    /// Sessions of some days computed again
+    Rebuild,
+    /// What is staged taken away
+    Unstage,
+}
+
+/// Days, in UTC.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Days {
+    /// The first day, as 2024-03-31, in UTC
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    pub(crate) from: Option<String>,
+    /// The last day [default: none, so that all later ones are meant too]
+    #[arg(long, value_name = "DATE", requires = "from", value_parser = day)]
+    pub(crate) to: Option<String>,
+}
+
+/// A day that a calendar has.
+fn day(text: &str) -> Result<String, String> {
+    let date = text.parse::<toml::value::Datetime>().ok().filter(|date| date.time.is_none() && date.date.is_some());
+    date.map(|date| date.to_string()).ok_or_else(|| "no day: a date as 2024-03-31 is one".to_owned())
 }
 
 /// Playbooks to run, in place of the phases and modules of the configuration.
@@ -135,9 +156,9 @@ pub(crate) struct Selection {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run main, the custom modules and complete, in order
+    /// Run the modules in order: page views if some come, sessions, custom modules; each is completed
     Run {
-        /// Page views to stage first: CSV, JSON or Parquet files, folders, quoted patterns, or '-' for standard input
+        /// Page views that come: CSV, JSON or Parquet files, folders, quoted patterns, or '-' for standard input
         #[arg(long, value_name = "FILE", num_args = 1..)]
         page_views: Vec<PathBuf>,
         #[command(flatten)]
@@ -149,20 +170,43 @@ pub(crate) enum Command {
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// Continue the last failed run at the step at which it failed
+    /// Continue the last failed run, with the same flags, at the step at which it failed
     Resume {
+        /// The files of page views that the failed run was given
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        page_views: Vec<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
         #[command(flatten)]
         playbooks: Playbooks,
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// Append files of page views to page_views_staged, making it if it is missing
+    /// Keep the page views of files, or of the table that page_views_from names, and stage their whole sessions
     Load {
         /// CSV, JSON or Parquet files (.gz and .zst too), folders, quoted patterns, or '-' for standard input
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Append the rows to page_views_staged as they are, indexes included, as a page views module of one's own does
+        #[arg(long, requires = "files")]
+        staged: bool,
         #[command(flatten)]
         reading: Reading,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Compute sessions again: all that have a page view from a day on, from page_views
+    Rebuild {
+        #[command(flatten)]
+        days: Days,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Take away the staged page views that wait for the next run
+    Unstage {
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
         #[command(flatten)]
         waiting: Waiting,
     },
@@ -184,8 +228,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// Drop every table that this module owns
+    /// Drop every table that a module owns
     Destroy {
+        /// The module
+        #[arg(long, value_name = "NAME", default_value = "sessions", conflicts_with = "source")]
+        module: String,
         /// Don't ask
         #[arg(long, short)]
         yes: bool,
@@ -202,6 +249,13 @@ pub(crate) enum Command {
         /// The module whose phase it is
         #[arg(long, value_name = "NAME", default_value = "sessions")]
         module: String,
+        /// The files of page views that come
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        page_views: Vec<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
+        #[command(flatten)]
+        days: Days,
         /// Dialect [default: the target's]
         #[arg(long, value_name = "NAME")]
         dialect: Option<String>,

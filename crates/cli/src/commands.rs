@@ -6,6 +6,7 @@ mod files;
 mod import;
 mod jobs;
 mod lint;
+mod page_views;
 mod plan;
 mod run;
 mod tables;
@@ -17,6 +18,7 @@ use crate::configuration::{self, Configuration, FILE_NAME, assignments, starter}
 use crate::{hints, output};
 use clap::CommandFactory;
 use files::files;
+use plan::Planned;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -74,23 +76,33 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Run { page_views, reading, playbooks, selection, waiting } => {
             invoke(playbooks, Purpose::Run)?.run(&files(page_views, reading)?, selection, *waiting).await
         }
-        Command::Resume { playbooks, waiting } => invoke(playbooks, Purpose::Run)?.resume(*waiting).await,
+        Command::Resume { page_views, reading, playbooks, waiting } => {
+            invoke(playbooks, Purpose::Run)?.resume(&files(page_views, reading)?, *waiting).await
+        }
+        Command::Rebuild { days, waiting } => invoke(none, Purpose::Run)?.rebuild(days, *waiting).await,
+        Command::Unstage { yes, waiting } => invoke(none, Purpose::Run)?.unstage(*yes, *waiting).await,
         Command::Main { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Main, *waiting).await,
         Command::Complete { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Complete, *waiting).await,
-        Command::Destroy { yes, playbooks, waiting } => {
-            invoke(playbooks, Purpose::Destroy)?.destroy(*yes, *waiting).await
+        Command::Destroy { module, yes, playbooks, waiting } => {
+            invoke(playbooks, Purpose::Destroy)?.destroy(module, *yes, *waiting).await
         }
-        Command::Load { files: named, reading, waiting } => {
-            invoke(none, Purpose::Run)?.load(&files(named, reading)?, *waiting).await
+        Command::Load { files: named, staged, reading, waiting } => {
+            let (mut invocation, files) = (invoke(none, Purpose::Run)?, files(named, reading)?);
+            if *staged {
+                invocation.load_staged(&files, *waiting).await
+            } else {
+                invocation.load(&files, *waiting).await
+            }
         }
         Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
-        Command::Plan { phase, module, dialect, split, estimate, playbooks, selection } => {
+        Command::Plan { phase, module, page_views, reading, days, dialect, split, estimate, playbooks, selection } => {
             let purpose = if *phase == PlanPhase::Destroy { Purpose::Destroy } else { Purpose::Run };
-            let invocation = invoke(playbooks, purpose)?;
+            let (mut invocation, page_views) = (invoke(playbooks, purpose)?, files(page_views, reading)?);
+            let what = Planned { phase: *phase, module, page_views: &page_views, days, selection };
             if *estimate {
-                return Ok(invocation.estimate(module, *phase, selection).await?);
+                return invocation.estimate(&what).await;
             }
-            Ok(invocation.plan(registry, module, *phase, selection, dialect.as_deref(), split.as_deref())?)
+            Ok(invocation.plan(registry, &what, dialect.as_deref(), split.as_deref())?)
         }
         // What is odd in a playbook is a finding here.
         Command::Lint { playbooks } => Ok(Invocation::read(registry, global, playbooks, Purpose::Look)?.lint()?),

@@ -9,7 +9,7 @@ pub(crate) fn hint(error: &Error, report: Option<&Report>) -> Option<String> {
     if report.is_some_and(Report::commit_is_unknown) {
         let first = of(error).map(|hint| format!("{hint}; ")).unwrap_or_default();
         return Some(format!(
-            "{first}if production was changed, 'websessions export datamodel_metadata --to -' has a row of this run; the same command again, without --page-views, is right either way: every step of the model can run twice"
+            "{first}if production was changed, 'websessions export datamodel_metadata --to -' has a row of this run; the same command again is right either way: every step of the model can run twice"
         ));
     }
     of(error)
@@ -35,6 +35,9 @@ fn of(error: &Error) -> Option<String> {
             Remedy::NameTheFolderOfSql => "--sqlroot names the folder that the files of queries are in",
             _ => return None,
         },
+        Error::NoResume { .. } => {
+            "'websessions resume' takes the flags of the run that failed, its --page-views too; or run the whole again, as it was: every step of the model can run twice"
+        }
         Error::Locked { .. } => {
             "wait for it to end, as --wait SECONDS does; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
         }

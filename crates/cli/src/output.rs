@@ -96,7 +96,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>
         _ => None,
     };
     let sql = match error {
-        Error::Unit { place, .. } => Some(place.sql.as_str()),
+        Error::Unit { place, .. } => Some(place.sql.as_str()).filter(|sql| !sql.is_empty()),
         _ => None,
     };
     let place = match error {
@@ -165,9 +165,6 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>
             }
             (false, Some(last)) => talk(&format!("  done before: up to {last}; production was not changed")),
             (false, None) => talk("  done before: nothing"),
-        }
-        if !report.loaded.is_empty() {
-            talk("  the page views are staged: run again without --page-views");
         }
     }
     // A user's own script is for the user to mend.

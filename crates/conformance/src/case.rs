@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use websessions_core::CancellationToken;
 use websessions_core::error::chain;
-use websessions_core::files::Files;
 use websessions_core::lock;
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::*;
@@ -86,7 +85,7 @@ impl Case {
         options: Options,
     ) -> Result<Report, RunError> {
         let jobs: Vec<Job> = phases.iter().map(|phase| self.job(*phase)).collect();
-        self.runner().cancellation(cancellation).options(options).run_jobs(&Files::default(), &jobs).await
+        self.runner().cancellation(cancellation).options(options).run_jobs(&jobs).await
     }
 
     /// A phase as a job.

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind};
-use websessions_core::files::Files;
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-use websessions_core::table::{Table, TableName};
+
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
 
 /// What breaks.
@@ -121,8 +120,8 @@ impl Warehouse for Faulty {
         self.call(&[sql], self.inner.query(sql)).await
     }
 
-    async fn load(&self, files: &Files, table: &Table, name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
-        self.call(&["files"], self.inner.load(files, table, name)).await
+    async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
+        self.call(&["files"], self.inner.load(load)).await
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {

@@ -285,7 +285,7 @@ pub async fn run(case: &Case, files: &Files, sessions_too: bool) -> Result<Repor
         );
     }
     jobs.push(Job::phase(&page_views, Phase::Complete, &last, &dialect));
-    case.runner().run_jobs(&Files::default(), &jobs).await
+    case.runner().run_jobs(&jobs).await
 }
 
 /// The table that arrivals come in: one of the user's, of few columns and with one that the model doesn't have.

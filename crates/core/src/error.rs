@@ -115,7 +115,7 @@ pub struct Place {
     pub step: String,
     /// What the unit was for.
     pub unit: String,
-    /// The SQL that was sent.
+    /// The SQL that was sent; empty for files.
     pub sql: String,
     /// Where a user's own SQL comes from: the file, and its line if the warehouse said which.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,7 +131,12 @@ pub struct Place {
 impl Place {
     /// A unit's place, with the line that the warehouse complains about.
     pub(crate) fn new(plan: &Plan, step: &Step, unit: &Unit, error: &WarehouseError) -> Self {
-        let sql: Vec<&str> = unit.statements().iter().map(|statement| statement.sql.as_str()).collect();
+        let statements = match unit {
+            // What fails of it is a file, not what makes its table.
+            Unit::Load(_) => &[],
+            _ => unit.statements(),
+        };
+        let sql: Vec<&str> = statements.iter().map(|statement| statement.sql.as_str()).collect();
         let source = unit.statements().iter().find_map(|statement| statement.source.as_ref());
         let rendered_line = error.line.and_then(|line| usize::try_from(line).ok());
         let line = source.zip(rendered_line).and_then(|(source, line)| source.lines.get(line.checked_sub(1)?).copied());
@@ -291,7 +296,9 @@ impl Error {
                 Some("fill it with the module that makes it, or check scratch_schema and entropy".into())
             }
             Self::Locked { .. } => Some("wait for it to end; a dead run's lock expires by itself".into()),
-            Self::NoResume { .. } => Some("run the whole again: every step of the model can run twice".into()),
+            Self::NoResume { .. } => {
+                Some("run the whole again, as it was: every step of the model can run twice".into())
+            }
             Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
             Self::Usage { .. } | Self::File { .. } => None,

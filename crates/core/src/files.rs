@@ -135,6 +135,11 @@ impl Files {
         Self { sources, ..Self::default() }
     }
 
+    /// Whether all of them can be read again: standard input can't.
+    pub fn can_be_read_twice(&self) -> bool {
+        !self.sources.contains(&Source::StandardInput)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty()

@@ -62,7 +62,8 @@ pub struct Step {
     pub commits: bool,
 }
 
-/// What the executor hands to the warehouse at once. Every unit but a script can run twice.
+/// What the executor hands to the warehouse at once. Every unit but a script, and a load of what can be read once, can run
+/// twice.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -81,17 +82,18 @@ pub enum Unit {
     Observation(Observation),
     /// A user's SQL, sent whole.
     Script(Statement),
-    /// Files that are loaded into a table which is made anew first.
+    /// Files that are loaded into a table.
     Load(Load),
 }
 
-/// Files, and the table that they are loaded into.
+/// Files, and the table that they are loaded into: in one transaction, so that a file which is refused changes nothing.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Load {
     /// What it is for.
     pub purpose: String,
-    /// Makes the table anew, empty: so that loading can run twice.
-    pub replace: Vec<Statement>,
+    /// What the transaction begins with: makes the table.
+    pub first: Vec<Statement>,
     /// The files.
     pub files: Files,
     /// The table.
@@ -99,6 +101,17 @@ pub struct Load {
     pub table: Table,
     /// Its full name.
     pub name: TableName,
+}
+
+impl Load {
+    /// Files into a table, after statements that make it.
+    pub fn new(first: Vec<Statement>, files: &Files, table: &Table, name: TableName) -> Self {
+        let count = match files.sources.as_slice() {
+            [_] => "a file".to_owned(),
+            several => format!("{} files", several.len()),
+        };
+        Self { purpose: format!("{count} into {name}"), first, files: files.clone(), table: table.clone(), name }
+    }
 }
 
 /// One SQL statement, without a closing semicolon.
@@ -179,12 +192,21 @@ pub struct Finding {
     pub in_words: fn(&Rows) -> Option<String>,
     /// How many it found, for programs; 0 if it looks for nothing that is counted.
     pub count: fn(&Rows) -> i64,
+    /// Whether a person should see it at once.
+    pub warns: bool,
 }
 
 impl Finding {
     /// A finding of that name.
     pub const fn new(name: &'static str, in_words: fn(&Rows) -> Option<String>) -> Self {
-        Self { name, in_words, count: |_| 0 }
+        Self { name, in_words, count: |_| 0, warns: false }
+    }
+
+    /// That a person should see at once.
+    #[must_use]
+    pub const fn warning(mut self) -> Self {
+        self.warns = true;
+        self
     }
 
     /// That is counted so.
@@ -239,8 +261,18 @@ impl Unit {
         match self {
             Self::Statement(statement) | Self::Script(statement) => std::slice::from_ref(statement),
             Self::Block { statements, .. } => statements,
-            Self::Load(load) => &load.replace,
+            Self::Load(load) => &load.first,
             Self::Observation(observation) => std::slice::from_ref(&observation.statement),
+        }
+    }
+
+    /// Whether it may be sent again if it failed in a way that can pass. A script's failed statement may not be its first,
+    /// and a stream is read once.
+    pub fn can_run_twice(&self) -> bool {
+        match self {
+            Self::Script(_) => false,
+            Self::Load(load) => load.files.can_be_read_twice(),
+            Self::Statement(_) | Self::Block { .. } | Self::Observation(_) => true,
         }
     }
 

@@ -11,7 +11,12 @@ impl Unit {
             Self::Script(script) => format!("-- {}\n{}\n", script.purpose, script.sql.trim_end()),
             Self::Load(load) => {
                 let files: Vec<String> = load.files.sources.iter().map(|source| format!("-- {source}\n")).collect();
-                format!("{}\n-- files loaded into {}:\n{}", script(&load.replace), load.name, files.concat())
+                format!(
+                    "{}\n-- files loaded into {}, in one transaction with this:\n{}",
+                    script(&load.first),
+                    load.name,
+                    files.concat()
+                )
             }
             Self::Statement(_) | Self::Observation(_) => script(self.statements()),
         }

@@ -63,7 +63,7 @@ pub const VARIABLES: &[VariableInfo] = &[
     VariableInfo {
         name: "ends_run",
         default: "false",
-        meaning: "no module follows in this run: complete drops the shared run id",
+        meaning: "for phases that are called one by one: no module follows in this run, so complete drops the shared run id; run, load and rebuild do that by themselves",
     },
     VariableInfo {
         name: "model_version",

@@ -2,10 +2,9 @@
 
 use crate::dialect::Dialect;
 use crate::error::{WarehouseError, WarehouseErrorKind};
-use crate::files::Files;
-use crate::plan::Statement;
+use crate::plan::{Load, Statement};
 use crate::rows::Rows;
-use crate::table::{Table, TableName};
+use crate::table::TableName;
 use async_trait::async_trait;
 use serde::Serialize;
 use std::path::Path;
@@ -129,11 +128,12 @@ pub trait Warehouse: Send + Sync {
         Ok(())
     }
 
-    /// Appends files to an input, all or none: made if it is missing, by its columns' names. The crate websessions-files
+    /// Sends what a load begins with (but what is there already need not be made: [`Statement::there`]), and appends its
+    /// files to its table by the names of columns: all in one transaction, all files or none. The crate websessions-files
     /// reads them.
-    async fn load(&self, _files: &Files, _table: &Table, _name: &TableName) -> Result<Vec<Loaded>, WarehouseError> {
-        Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend doesn't load files")
-            .with_hint("load page views with the warehouse's own tools"))
+    async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
+        let _ = load;
+        Err(takes_no_files("this backend takes no files", "with the warehouse's own tools"))
     }
 
     /// Writes a table to a CSV or Parquet file, by its ending; gives the number of rows.
@@ -141,6 +141,12 @@ pub trait Warehouse: Send + Sync {
         Err(WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend doesn't export files")
             .with_hint("export tables with the warehouse's own tools"))
     }
+}
+
+/// The error of a warehouse that takes no files: why, and how else they come into a table.
+pub fn takes_no_files(because: &str, how: &str) -> WarehouseError {
+    let hint = format!("load the file into a table of your own {how}, and name it: page_views_from = SCHEMA.TABLE");
+    WarehouseError::new(WarehouseErrorKind::Unsupported, because).with_hint(hint)
 }
 
 /// Runs a statement that makes something if it is missing. Warehouses ask for the right to make it even where it is there,

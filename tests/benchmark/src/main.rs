@@ -121,7 +121,7 @@ fn duckdb(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
             .args(["--page-views", &size.to_string(), "--to"])
             .arg(&file),
     )?;
-    let loaded = measure(websessions(&staged).arg("load").arg(&file))?;
+    let loaded = measure(websessions(&staged).args(["load", "--staged"]).arg(&file))?;
     std::fs::remove_file(&file)?;
     println!("\n## {size} page views, memory_limit {memory_limit}, {rounds} rounds\n");
     println!(
@@ -187,7 +187,7 @@ fn overhead(memory_limit: &str) -> Outcome<()> {
         command
     };
     measure(Command::new(binaries.join("websessions-fixtures")).args(["--page-views", "1000", "--to"]).arg(&file))?;
-    measure(websessions().arg(&staged).arg("load").arg(&file))?;
+    measure(websessions().arg(&staged).args(["load", "--staged"]).arg(&file))?;
     std::fs::write(&plan, Command::new(&binary).args(["plan", "main"]).output()?.stdout)?;
     let (mut ours, mut bare, mut extra) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

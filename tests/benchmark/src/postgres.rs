@@ -58,7 +58,7 @@ pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outc
     let fixtures = std::env::current_exe()?.with_file_name("websessions-fixtures");
     measure(Command::new(fixtures).args(["--page-views", &size.to_string(), "--to"]).arg(&file))?;
     server.sql("postgres", "CREATE DATABASE base;")?;
-    let loaded = server.websessions("base", &["load", path(&file)?])?;
+    let loaded = server.websessions("base", &["load", "--staged", path(&file)?])?;
     std::fs::remove_file(&file)?;
     println!("\n## Postgres, {size} page views, {rounds} pairs\n\nloaded by COPY in {:.1} s\n", loaded.seconds);
     println!("| sessions before | main, s | plain, s | main / plain, median (min to max) |\n|---|---|---|---|");

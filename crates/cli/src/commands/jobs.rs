@@ -1,6 +1,7 @@
 //! What is to run: of the playbooks, or of the configuration.
 
 use super::Invocation;
+use super::page_views::{Arrivals, ending};
 use crate::arguments::{Playbooks, Selection};
 use crate::output;
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use websessions_core::dialect::Dialect;
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::model::sessions;
+use websessions_core::model::{Module, modules, sessions};
 use websessions_core::plan::Phase;
 use websessions_core::run::Job;
 use websessions_playbook::{Playbook, Purpose, Work};
@@ -18,24 +19,33 @@ impl Invocation<'_> {
         Job::phase(&sessions::module(), phase, self.variables(), dialect)
     }
 
-    /// What the playbooks say; without any main, the custom modules, complete.
-    pub(super) fn jobs(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        if !self.configuration.playbooks.is_empty() {
-            return self.jobs_of_playbooks(dialect);
-        }
+    /// What the playbooks say; without any, sessions' main, the custom modules, sessions' complete. The page views' module
+    /// comes before these, and is completed after them, if it has arrivals.
+    pub(super) fn jobs(&self, arrivals: Arrivals<'_>, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
+        let jobs = if self.configuration.playbooks.is_empty() {
+            self.jobs_of_modules(matches!(arrivals, Arrivals::Staged), dialect)?
+        } else {
+            self.jobs_of_playbooks(dialect)?
+        };
+        Ok(self.around(arrivals, jobs, dialect))
+    }
+
+    /// Sessions and the custom modules, after which a run ends, or does not.
+    pub(super) fn jobs_of_modules(&self, ends_run: bool, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
         let mut jobs = vec![self.job(Phase::Main, dialect)];
         let values = self.variables().to_values();
         for module in &self.configuration.custom {
             jobs.push(Job::custom(module.plan(&values, dialect.name())?));
         }
-        jobs.push(self.job(Phase::Complete, dialect));
+        let variables = ending(self.variables(), ends_run);
+        jobs.push(Job::phase(&sessions::module(), Phase::Complete, &variables, dialect));
         Ok(jobs)
     }
 
-    /// What destroys: the playbooks that do, or the model's own phase.
-    pub(super) fn destroying_jobs(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
+    /// What destroys: the playbooks that do, or a module's own phase.
+    pub(super) fn destroying_jobs(&self, module: &Module, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
         if self.configuration.playbooks.is_empty() {
-            return Ok(vec![self.job(Phase::Destroy, dialect)]);
+            return Ok(vec![Job::phase(module, Phase::Destroy, self.variables(), dialect)]);
         }
         self.jobs_of_playbooks(dialect)
     }
@@ -55,6 +65,14 @@ impl Invocation<'_> {
         });
         jobs.collect()
     }
+}
+
+/// The module of that name.
+pub(super) fn module(name: &str) -> Result<Module, Error> {
+    let all = modules();
+    let names = || all.iter().map(|known| known.name);
+    let found = all.iter().find(|known| known.name == name);
+    found.copied().ok_or_else(|| Error::configuration(unknown("module", name, names())))
 }
 
 pub(super) fn read_playbooks(

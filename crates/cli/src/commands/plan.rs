@@ -1,27 +1,34 @@
 //! The SQL before it runs, and what it would cost.
 
-use super::Invocation;
-use super::jobs::selected;
-use crate::arguments::{OutputFormat, PlanPhase, Selection};
+use super::jobs::{module, selected};
+use super::page_views::Arrivals;
+use super::{Failed, Invocation};
+use crate::arguments::{Days, OutputFormat, PlanPhase, Selection, Waiting};
 use crate::output;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use websessions_core::backend::Registry;
 use websessions_core::dialect::Dialect;
-use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::model::{modules, sessions};
+use websessions_core::files::Files;
 use websessions_core::plan::{Phase, Plan, Statement, Unit};
 use websessions_core::run::Job;
+
+/// What is to be planned.
+pub(super) struct Planned<'a> {
+    pub(super) phase: PlanPhase,
+    pub(super) module: &'a str,
+    pub(super) page_views: &'a Files,
+    pub(super) days: &'a Days,
+    pub(super) selection: &'a Selection,
+}
 
 impl Invocation<'_> {
     pub(super) fn plan(
         &self,
         registry: &Registry,
-        module: &str,
-        phase: PlanPhase,
-        selection: &Selection,
+        what: &Planned<'_>,
         dialect: Option<&str>,
         split: Option<&Path>,
     ) -> Result<(), Error> {
@@ -29,7 +36,7 @@ impl Invocation<'_> {
             Some(name) => registry.get(name)?.dialect(),
             None => self.configuration.backend.dialect(),
         };
-        let plans = self.plans(module, phase, selection, &dialect)?;
+        let plans = self.plans(what, self.planned_arrivals(what.page_views), &dialect)?;
         if let Some(directory) = split {
             let written = write_steps(&plans, &*dialect, directory)?;
             return match self.global.output {
@@ -52,18 +59,15 @@ impl Invocation<'_> {
 
     fn plans(
         &self,
-        module: &str,
-        phase: PlanPhase,
-        selection: &Selection,
+        what: &Planned<'_>,
+        arrivals: Arrivals<'_>,
         dialect: &Arc<dyn Dialect>,
     ) -> Result<Vec<Plan>, Error> {
-        let all = modules();
-        let found = all.iter().find(|known| known.name == module);
-        let module =
-            found.ok_or_else(|| Error::configuration(unknown("module", module, all.iter().map(|known| known.name))))?;
-        let job = |phase| vec![Job::phase(module, phase, self.variables(), dialect)];
+        let Planned { phase, selection, page_views, days, .. } = *what;
+        let module = module(what.module)?;
+        let job = |phase| vec![Job::phase_with(&module, phase, self.variables(), dialect, page_views)];
         let jobs = match phase {
-            PlanPhase::Run => self.jobs(dialect)?,
+            PlanPhase::Run => self.jobs(arrivals, dialect)?,
             // A phase of the playbooks, with the variables that it has there.
             PlanPhase::Main | PlanPhase::Complete if !self.configuration.playbooks.is_empty() => {
                 let wanted = if phase == PlanPhase::Main { Phase::Main } else { Phase::Complete };
@@ -74,17 +78,19 @@ impl Invocation<'_> {
             }
             PlanPhase::Main => job(Phase::Main),
             PlanPhase::Complete => job(Phase::Complete),
-            PlanPhase::Destroy if module.name == sessions::module().name => self.destroying_jobs(dialect)?,
-            PlanPhase::Destroy => job(Phase::Destroy),
+            PlanPhase::Destroy => self.destroying_jobs(&module, dialect)?,
+            PlanPhase::Rebuild => self.rebuilding_jobs(days, dialect)?,
+            PlanPhase::Unstage => vec![self.unstaging_job(dialect)],
         };
         Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan().clone()).collect())
     }
 
     /// What each statement would read and cost, as the warehouse says without running it.
-    pub(super) async fn estimate(&self, module: &str, phase: PlanPhase, selection: &Selection) -> Result<(), Error> {
+    pub(super) async fn estimate(&mut self, what: &Planned<'_>) -> Result<(), Failed> {
+        let arrivals = self.arrivals(what.page_views, Waiting::default()).await?;
         let warehouse = self.connect().await?;
         let mut estimates = Vec::new();
-        for plan in self.plans(module, phase, selection, &warehouse.dialect())? {
+        for plan in self.plans(what, arrivals, &warehouse.dialect())? {
             for (step, unit) in plan.units() {
                 // A block is one script: its parts may use what it declares.
                 let block = match unit {
@@ -108,7 +114,7 @@ impl Invocation<'_> {
                 .iter()
                 .map(|(step, purpose, estimate)| json!({ "step": step, "statement": purpose, "estimate": estimate }))
                 .collect();
-            return output::json(&estimates);
+            return Ok(output::json(&estimates)?);
         }
         let known = || estimates.iter().filter_map(|(_, _, estimate)| estimate.as_ref());
         let (bytes, price) = (known().map(|known| known.bytes_processed).sum(), known().map(|known| known.price).sum());

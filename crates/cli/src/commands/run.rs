@@ -1,7 +1,7 @@
 //! Running, and what is said of it.
 
 use super::files::loaded_in_words;
-use super::jobs::selected;
+use super::jobs::{self, selected};
 use super::waiting::patiently;
 use super::{Failed, Invocation, confirm};
 use crate::arguments::{OutputFormat, Selection, Waiting};
@@ -11,31 +11,35 @@ use crate::{output, progress};
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
+use websessions_core::model::page_views;
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::plan::Phase;
 use websessions_core::run::{Job, Options, Report, Runner};
-use websessions_core::table::Lifetime;
-use websessions_core::warehouse::{Done, Loaded};
+use websessions_core::table::{Lifetime, Table};
+use websessions_core::warehouse::Done;
 
 impl Invocation<'_> {
-    pub(super) async fn run(&self, page_views: &Files, selection: &Selection, waiting: Waiting) -> Result<(), Failed> {
-        let jobs = selected(self.jobs(&self.configuration.backend.dialect())?, selection)?;
-        self.execute(page_views, &jobs, false, waiting).await
+    pub(super) async fn run(&mut self, files: &Files, selection: &Selection, waiting: Waiting) -> Result<(), Failed> {
+        let arrivals = self.arrivals(files, waiting).await?;
+        let jobs = selected(self.jobs(arrivals, &self.configuration.backend.dialect())?, selection)?;
+        self.execute(&jobs, false, waiting).await
     }
 
-    pub(super) async fn resume(&self, waiting: Waiting) -> Result<(), Failed> {
-        let jobs = self.jobs(&self.configuration.backend.dialect())?;
-        self.execute(&Files::default(), &jobs, true, waiting).await
+    pub(super) async fn resume(&mut self, files: &Files, waiting: Waiting) -> Result<(), Failed> {
+        let arrivals = self.arrivals(files, waiting).await?;
+        let jobs = self.jobs(arrivals, &self.configuration.backend.dialect())?;
+        self.execute(&jobs, true, waiting).await
     }
 
     pub(super) async fn phase(&self, phase: Phase, waiting: Waiting) -> Result<(), Failed> {
         let job = self.job(phase, &self.configuration.backend.dialect());
-        self.execute(&Files::default(), &[job], false, waiting).await
+        self.execute(&[job], false, waiting).await
     }
 
-    pub(super) async fn destroy(&self, yes: bool, waiting: Waiting) -> Result<(), Failed> {
+    pub(super) async fn destroy(&self, module: &str, yes: bool, waiting: Waiting) -> Result<(), Failed> {
         let dialect = self.configuration.backend.dialect();
-        let jobs = self.destroying_jobs(&dialect)?;
+        let module = jobs::module(module)?;
+        let jobs = self.destroying_jobs(&module, &dialect)?;
         let listener = progress::listener(self.global);
         let warehouse = patiently(waiting, &*listener, async || Ok(self.connect().await?)).await?;
         output::talk(&format!("destroy in {}:", warehouse.location()));
@@ -46,7 +50,6 @@ impl Invocation<'_> {
                 output::talk(&format!("  {script}{}", unit.purpose()));
             }
         }
-        let module = sessions::module();
         for table in module.tables(self.variables()) {
             let name = self.variables().table_name(&table);
             let dropped = dialect.drop_table(&name).sql;
@@ -63,17 +66,17 @@ impl Invocation<'_> {
         }
         drop(warehouse);
         confirm("Destroy them?", yes)?;
-        self.execute(&Files::default(), &jobs, false, waiting).await
+        self.execute(&jobs, false, waiting).await
     }
 
-    async fn execute(&self, page_views: &Files, jobs: &[Job], resume: bool, waiting: Waiting) -> Result<(), Failed> {
+    pub(super) async fn execute(&self, jobs: &[Job], resume: bool, waiting: Waiting) -> Result<(), Failed> {
         let cancellation = CancellationToken::new();
         let listener = Remembering::new(progress::listener(self.global));
         let (report, location) = tokio::select! {
             // Ctrl-C is heard before the work begins.
             biased;
             () = given_up(&cancellation) => return Err(self.given_up(&listener)),
-            done = self.work(page_views, jobs, resume, waiting, &listener, &cancellation) => done?,
+            done = self.work(jobs, resume, waiting, &listener, &cancellation) => done?,
         };
         drop(listener);
         match self.global.output {
@@ -86,7 +89,6 @@ impl Invocation<'_> {
     /// The run itself, again and again while another one has the lock and there is patience left.
     async fn work(
         &self,
-        page_views: &Files,
         jobs: &[Job],
         resume: bool,
         waiting: Waiting,
@@ -94,8 +96,6 @@ impl Invocation<'_> {
         cancellation: &CancellationToken,
     ) -> Result<(Report, String), Failed> {
         let stopped = || Error::Cancelled { next: "the run began".to_owned() };
-        let mut files = page_views.clone();
-        let mut loaded = Vec::new();
         let run = patiently(waiting, listener, async || {
             let warehouse = tokio::select! {
                 connected = self.connect() => connected?,
@@ -105,22 +105,8 @@ impl Invocation<'_> {
                 .listener(listener)
                 .cancellation(cancellation.clone())
                 .options(self.options());
-            let result = if resume { runner.resume(jobs).await } else { runner.run_jobs(&files, jobs).await };
-            match result {
-                Ok(mut report) => {
-                    report.rows_left_out += loaded.iter().map(|file: &Loaded| file.rows_left_out).sum::<u64>();
-                    report.loaded.splice(..0, std::mem::take(&mut loaded));
-                    Ok((report, warehouse.location()))
-                }
-                Err(failed) => {
-                    // What is staged is not loaded again.
-                    if !failed.report.loaded.is_empty() {
-                        files.sources.clear();
-                        loaded.extend(failed.report.loaded.iter().cloned());
-                    }
-                    Err(Failed::from(failed))
-                }
-            }
+            let report = if resume { runner.resume(jobs).await? } else { runner.run_jobs(jobs).await? };
+            Ok((report, warehouse.location()))
         });
         run.await
     }
@@ -152,6 +138,22 @@ impl Invocation<'_> {
         let mut text = String::new();
         for loaded in &report.loaded {
             text.push_str(&loaded_in_words(loaded));
+        }
+        if let Some(summary) = report.findings.get(page_views::findings::PAGE_VIEWS_SUMMARY.name) {
+            let name = |table: Option<Table>| {
+                table.map(|table| self.variables().table_name(&table).to_string()).unwrap_or_default()
+            };
+            let arrived = report.findings.get(page_views::findings::REPEATED_PAGE_VIEWS.name);
+            let of_rows = |column: &str| arrived.map(|rows| rows.get(0, column).to_string()).unwrap_or_default();
+            let rows = [
+                ["rows that came".to_owned(), of_rows("rows_arrived")],
+                ["page views of them".to_owned(), of_rows("rows_kept")],
+                ["sessions that they are of".to_owned(), summary.get(0, "sessions").to_string()],
+                ["page views of these sessions".to_owned(), summary.get(0, "page_views").as_integer().to_string()],
+                ["table".to_owned(), name(page_views::production(self.variables()))],
+                ["staged in".to_owned(), name(page_views::staged(self.variables()))],
+            ];
+            text.push_str(&output::table(["page views this run", ""], rows));
         }
         if let Some(summary) = report.findings.get(findings::SUMMARY.name) {
             let production = self.variables().table_name(&sessions::production(self.variables()));

@@ -1,60 +1,36 @@
-//! Page views into the warehouse, and the names of tables.
+//! The names of tables and of their columns.
 
-use super::files::loaded_in_words;
-use super::waiting::patiently;
-use super::{Failed, Invocation};
-use crate::arguments::{OutputFormat, Waiting};
-use crate::{output, progress};
+use super::Invocation;
+use crate::arguments::OutputFormat;
+use crate::output;
 use serde_json::json;
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::files::Files;
 use websessions_core::identifier::Identifier;
-use websessions_core::model::{self, sessions};
-use websessions_core::run::Runner;
+use websessions_core::model;
 use websessions_core::table::TableName;
 
 impl Invocation<'_> {
-    pub(super) async fn load(&self, files: &Files, waiting: Waiting) -> Result<(), Failed> {
-        let module = sessions::module();
-        let Some(input) = module.input.and_then(|input| module.table(input, self.variables())) else {
-            return Err(Error::configuration("no module reads files").into());
-        };
-        let table = self.variables().table_name(&input);
-        let listener = progress::listener(self.global);
-        let (loaded, location) = patiently(waiting, &*listener, async || {
-            let warehouse = self.connect().await?;
-            let runner = Runner::new(&*warehouse, self.variables()).listener(&*listener);
-            Ok((runner.load(files, &module).await?, warehouse.location()))
-        })
-        .await?;
-        match self.global.output {
-            OutputFormat::Json => output::json(&loaded)?,
-            OutputFormat::Text => {
-                for file in &loaded {
-                    output::data(&loaded_in_words(file))?;
-                }
-                output::data(&format!("staged in {table}, {location}\n"))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The columns of a table of the model, as the target's dialect has them: of the input, unless one is named.
+    /// The columns of a table of the model, as the target's dialect has them: of what files are loaded into, unless one is named.
     pub(super) fn columns(&self, name: Option<&str>) -> Result<(), Error> {
         let modules = model::modules();
         let all = model::tables(&modules, self.variables());
         let inputs: Vec<&str> = modules.iter().filter_map(|module| module.input).collect();
-        let name = name.or(inputs.first().copied()).unwrap_or_default();
+        let loaded: Vec<&str> = modules.iter().filter_map(|module| module.loads).collect();
+        let name = name.or(loaded.first().copied()).unwrap_or_default();
         let Some(table) = all.iter().find(|table| table.name == name) else {
             return Err(Error::configuration(unknown("table", name, all.iter().map(|table| table.name))));
         };
         let dialect = self.configuration.backend.dialect();
         let rows = table.columns.iter().map(|column| {
-            let note = match (inputs.contains(&table.name) && column.required, column.not_null) {
-                (true, _) => "needed in every file",
-                (_, true) => "never NULL",
-                _ => "",
+            let note = if column.required && loaded.contains(&table.name) {
+                "needed in every file"
+            } else if column.required && inputs.contains(&table.name) {
+                "needed in every file of load --staged"
+            } else if column.not_null {
+                "never NULL"
+            } else {
+                ""
             };
             (column.name.to_string(), dialect.column_type(column.column_type), note)
         });

@@ -31,7 +31,7 @@ pub(crate) fn starter(registry: &Registry) -> String {
         }
     }
     text.push_str(
-        "\n# Your own SQL, run between main and complete, in this order. Files are Go templates: {{.output_schema}}.\n\
+        "\n# Your own SQL, run after sessions' main and before what a run cleans up, in this order. Files are Go templates: {{.output_schema}}.\n\
          # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n",
     );
     text

@@ -8,7 +8,6 @@ use crate::{Case, Fault, Faulty, Harness};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use websessions_core::CancellationToken;
-use websessions_core::files::Files;
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::DATAMODEL_METADATA;
 use websessions_core::plan::Phase;
@@ -131,12 +130,12 @@ async fn a_cancelled_run_leaves_production_alone(harness: &dyn Harness) -> Resul
     let listener = CancelAt("commit", cancellation.clone());
     let jobs = [case.job(Phase::Main)];
     let runner = case.runner().listener(&listener).cancellation(cancellation);
-    let error = runner.run_jobs(&Files::default(), &jobs).await.err().ok_or("it was not cancelled")?;
+    let error = runner.run_jobs(&jobs).await.err().ok_or("it was not cancelled")?;
     expect("exit code", error.error.exit_code(), 130)?;
     expect("committed", error.report.committed(), false)?;
     expect("sessions", case.count(SESSIONS).await?, 0)?;
     // The lock is free again at once.
-    case.runner().run_jobs(&Files::default(), &jobs).await.map_err(explain)?;
+    case.runner().run_jobs(&jobs).await.map_err(explain)?;
     expect("sessions", case.count(SESSIONS).await?, 2)?;
     case.drop().await
 }

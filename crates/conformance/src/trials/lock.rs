@@ -7,7 +7,6 @@ use crate::{Case, Fault, Faulty, Harness};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use websessions_core::error::Error;
-use websessions_core::files::Files;
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::DATAMODEL_METADATA;
 use websessions_core::plan::Phase;
@@ -89,7 +88,7 @@ async fn loses_its_lock(case: &Case, other: Case, holder: String) -> Result<(), 
         let _ = act.send(());
         stolen
     });
-    let result = runner.run_jobs(&Files::default(), &jobs).await;
+    let result = runner.run_jobs(&jobs).await;
     steal.await.map_err(|error| error.to_string())??;
     let error = result.err().ok_or("the run did not notice that its lock was lost")?;
     expect("error", matches!(error.error, Error::LeaseLost { .. }), true)

@@ -8,7 +8,6 @@ use serde_json::Value;
 use std::sync::Arc;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
-use websessions_core::files::Files;
 use websessions_core::model::sessions::tables::*;
 use websessions_core::plan::{Phase, Plan, Statement, Step, Unit};
 use websessions_core::run::Job;
@@ -29,7 +28,7 @@ async fn a_script_is_sent_once(harness: &dyn Harness) -> Result<(), String> {
         let faulty = Faulty::new(Arc::clone(&case.warehouse), fault);
         let runner = case.runner().warehouse(&faulty);
         let error = runner
-            .run_jobs(&Files::default(), &[own_script("SELECT 1", &*case.warehouse.dialect())])
+            .run_jobs(&[own_script("SELECT 1", &*case.warehouse.dialect())])
             .await
             .err()
             .ok_or("it was sent again")?;
@@ -46,12 +45,12 @@ async fn a_note_of_an_older_run_is_not_resumed(harness: &dyn Harness) -> Result<
     let own = own_script("SELECT * FROM there_is_no_such_table", &*dialect);
     let jobs = [case.job(Phase::Main), own];
     let dying = Faulty::new(Arc::clone(&case.warehouse), Fault::DeadBefore(5));
-    let error = case.runner().run_jobs(&Files::default(), &jobs).await.err().ok_or("the script did not fail")?;
+    let error = case.runner().run_jobs(&jobs).await.err().ok_or("the script did not fail")?;
     expect("the first error", matches!(error.error, Error::Unit { .. }), true)?;
     let error = case.runner().resume(&jobs).await.err().ok_or("the script did not fail again")?;
     expect("main ran again", error.report.plans.iter().any(|plan| plan.plan == "main"), false)?;
     // A later run dies: where an older one stopped says nothing any more.
-    expect("the run died", case.runner().warehouse(&dying).run_jobs(&Files::default(), &jobs).await.is_err(), true)?;
+    expect("the run died", case.runner().warehouse(&dying).run_jobs(&jobs).await.is_err(), true)?;
     expire_the_lock(&case).await?;
     let error = case.runner().resume(&jobs).await.err().ok_or("there was a note")?;
     expect("the last error", matches!(error.error, Error::NoResume { .. }), true)

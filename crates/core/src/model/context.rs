@@ -74,24 +74,16 @@ impl<'a> Context<'a> {
         units(self.dialect.replace_table(self.table(table), &self.name(table)))
     }
 
-    /// A table anew, from the files that the module is to load: empty if there are none.
+    /// A table anew, from the files that the module is to load: empty if there are none. It needs nothing but the schema,
+    /// which the load makes too: files are read before anything else is done.
     pub fn load(&self, table: &str) -> Vec<Unit> {
         if self.files.is_empty() {
             return self.replace_empty(table);
         }
         let (name, model) = (self.name(table), self.table(table));
-        let count = if self.files.sources.len() == 1 {
-            "a file".to_owned()
-        } else {
-            format!("{} files", self.files.sources.len())
-        };
-        vec![Unit::Load(Load {
-            purpose: format!("{count} into {name}"),
-            replace: self.dialect.replace_table(model, &name),
-            files: self.files.clone(),
-            table: model.clone(),
-            name,
-        })]
+        let mut first = vec![self.dialect.ensure_schema(&name.schema)];
+        first.extend(self.dialect.replace_table(model, &name));
+        vec![Unit::Load(Load::new(first, self.files, model, name))]
     }
 
     /// A table anew, from a SELECT.

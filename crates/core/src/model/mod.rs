@@ -127,6 +127,17 @@ impl Module {
         };
         Plan::new(format!("{}{}", self.prefix, phase.name()), dialect.name(), steps(&context))
     }
+
+    /// A plan that is none of its phases.
+    fn plan_of(
+        &self,
+        name: &str,
+        variables: &Variables,
+        dialect: &Arc<dyn Dialect>,
+        steps: impl Fn(&Context<'_>) -> Vec<Step>,
+    ) -> Plan {
+        Plan::new(name, dialect.name(), steps(&Context::new(self, variables, dialect, &Files::default())))
+    }
 }
 
 /// The modules of this crate, in the order in which they run.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Job {
     plan: Plan,
-    of: Option<(Module, Phase)>,
+    module: Option<Module>,
+    phase: Option<Phase>,
     variables: Option<Variables>,
 }
 
@@ -20,7 +21,8 @@ impl Job {
     pub fn phase(module: &Module, phase: Phase, variables: &Variables, dialect: &Arc<dyn Dialect>) -> Self {
         Self {
             plan: module.plan(phase, variables, dialect),
-            of: Some((*module, phase)),
+            module: Some(*module),
+            phase: Some(phase),
             variables: Some(variables.clone()),
         }
     }
@@ -39,9 +41,14 @@ impl Job {
         }
     }
 
+    /// A plan of a module's that is none of its phases. Its tables are checked as before main.
+    pub fn plan_of(module: &Module, plan: Plan, variables: &Variables) -> Self {
+        Self { plan, module: Some(*module), phase: None, variables: Some(variables.clone()) }
+    }
+
     /// A custom module: scripts of the user's own.
     pub fn custom(plan: Plan) -> Self {
-        Self { plan, of: None, variables: None }
+        Self { plan, module: None, phase: None, variables: None }
     }
 
     /// What it will do.
@@ -49,14 +56,19 @@ impl Job {
         &self.plan
     }
 
-    /// The module and the phase, unless it is a custom module.
+    /// The module and the phase, if it is one.
     pub fn of(&self) -> Option<(&Module, Phase)> {
-        self.of.as_ref().map(|(module, phase)| (module, *phase))
+        Some((self.module.as_ref()?, self.phase?))
     }
 
-    /// The module, if this is a phase that reads its input.
+    /// The module, unless it is a custom one.
+    pub fn module(&self) -> Option<&Module> {
+        self.module.as_ref()
+    }
+
+    /// The module, if this works on tables of it that must be as the model has them.
     pub(super) fn reads(&self) -> Option<&Module> {
-        self.of().and_then(|(module, phase)| (phase != Phase::Destroy).then_some(module))
+        self.module.as_ref().filter(|_| self.phase != Some(Phase::Destroy))
     }
 
     /// The variables of a phase.

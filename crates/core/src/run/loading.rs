@@ -2,23 +2,20 @@
 
 use super::event::{Event, Listener};
 use crate::error::WarehouseError;
-use crate::files::Files;
-use crate::table::{Table, TableName};
+use crate::plan::Load;
 use crate::warehouse::{Loaded, Warehouse};
 use std::time::Duration;
 
 /// How often the progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Appends files to an input, and tells how far they have been read.
-pub async fn load(
+/// Loads files, and tells how far they have been read.
+pub(super) async fn load_files(
     warehouse: &dyn Warehouse,
-    files: &Files,
-    table: &Table,
-    name: &TableName,
+    load: &Load,
     listener: &dyn Listener,
 ) -> Result<Vec<Loaded>, WarehouseError> {
-    let loading = warehouse.load(files, table, name);
+    let (files, loading) = (&load.files, warehouse.load(load));
     tokio::pin!(loading);
     let mut looks = tokio::time::interval(PROGRESS_INTERVAL);
     let mut told = None;

@@ -9,13 +9,12 @@ mod resume;
 
 pub use event::{Event, Listener, Silence};
 pub use job::Job;
-pub use loading::load;
 pub use report::{PlanReport, Report, RunError, StepReport, UnitReport};
 
 use crate::clock;
 use crate::error::{Error, Place, Retry, WarehouseError, WarehouseErrorKind};
 use crate::files::Files;
-use crate::lock::{self, Holder, Lease, Note};
+use crate::lock::{Holder, Lease, Note};
 use crate::model::Module;
 use crate::plan::{Load, Observation, OnFound, Phase, Plan, Statement, Step, Unit};
 use crate::preflight;
@@ -24,6 +23,7 @@ use crate::variables::Variables;
 use crate::warehouse::{self, Activity, Done, Loaded, Warehouse};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use loading::load_files;
 use report::Recorder;
 use resume::{note_at, resumed_step};
 use std::time::{Duration, Instant};
@@ -128,18 +128,18 @@ impl<'a> Runner<'a> {
     pub async fn run(&self, modules: &[Module]) -> Result<Report, RunError> {
         let phases = [Phase::Main, Phase::Complete];
         let jobs: Vec<Job> = modules.iter().flat_map(|module| phases.map(|phase| self.job(module, phase))).collect();
-        self.run_jobs(&Files::default(), &jobs).await
+        self.run_jobs(&jobs).await
     }
 
-    /// Loads files into the input of the first module, if there are any, and runs jobs in order under one lock.
-    pub async fn run_jobs(&self, files: &Files, jobs: &[Job]) -> Result<Report, RunError> {
-        self.start(files, jobs, false).await
+    /// Runs jobs in order under one lock.
+    pub async fn run_jobs(&self, jobs: &[Job]) -> Result<Report, RunError> {
+        self.start(jobs, false).await
     }
 
     /// Runs the jobs from the step on at which the last run of them failed. What comes before that step must be as it
     /// was then; the step itself and what follows may have been mended.
     pub async fn resume(&self, jobs: &[Job]) -> Result<Report, RunError> {
-        self.start(&Files::default(), jobs, true).await
+        self.start(jobs, true).await
     }
 
     /// Appends files to the input of a module, as any writer may at any time: no lock is needed.
@@ -158,14 +158,11 @@ impl<'a> Runner<'a> {
         }
     }
 
-    async fn start(&self, files: &Files, jobs: &[Job], resume: bool) -> Result<Report, RunError> {
+    async fn start(&self, jobs: &[Job], resume: bool) -> Result<Report, RunError> {
         let recorder = Recorder::new(self.listener);
         let run = self.begin(&recorder);
         let result = async {
             check_places(jobs, self.variables, &*self.warehouse.dialect())?;
-            if !files.is_empty() {
-                run.load(files, jobs).await?;
-            }
             run.locked(jobs, resume).await
         }
         .await;
@@ -210,22 +207,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Loading adds to the input, as any writer may at any time, and needs no lock. But if another run holds the lock,
-    /// the jobs could not follow: then nothing is loaded.
-    async fn load(&self, files: &Files, jobs: &[Job]) -> Result<(), Error> {
-        let failed = |source| Error::Warehouse { context: "can't look at the lock".into(), source };
-        if let Some(held) =
-            lock::holder(self.warehouse, self.variables).await.map_err(failed)?.filter(|held| !held.expired)
-        {
-            let table = self.variables.table_name(&lock::table()).to_string();
-            return Err(Error::Locked { table, holder: held.in_words });
-        }
-        let Some(module) = jobs.iter().find_map(Job::reads) else {
-            return Err(Error::configuration("files are given, and nothing of this run reads them"));
-        };
-        self.append(files, module).await.map(|_| ())
-    }
-
     /// Appends files to the input of a module, again while the warehouse says that nothing was applied: as where several
     /// make its schema at once.
     async fn append(&self, files: &Files, module: &Module) -> Result<Vec<Loaded>, Error> {
@@ -233,12 +214,16 @@ impl Run<'_> {
         let Some(table) = module.input.and_then(|input| module.table(input, self.variables)) else {
             return Err(Error::configuration(format!("module {} reads no files", module.name)));
         };
-        let name = self.variables.table_name(&table);
+        let (name, dialect) = (self.variables.table_name(&table), self.warehouse.dialect());
+        let mut first = vec![dialect.ensure_schema(&name.schema)];
+        first.extend(dialect.ensure_table(&table, &name));
+        let load = Load::new(first, files, &table, name);
         let (never, mut delays) = (CancellationToken::new(), self.delays());
         loop {
-            match self.cancellable(load(self.warehouse, files, &table, &name, self.recorder), &never).await {
+            match self.cancellable(load_files(self.warehouse, &load, self.recorder), &never).await {
                 Err(error)
                     if error.retry == Retry::NotApplied
+                        && load.files.can_be_read_twice()
                         && !self.cancellation.is_cancelled()
                         && self.pause("the load", &error, &mut delays).await => {}
                 other => {
@@ -268,6 +253,8 @@ impl Run<'_> {
                 };
                 let begun = self.recorder.steps_begun();
                 let note = result.as_ref().err().and_then(|_| note_at(jobs, (first + begun).checked_sub(1)?));
+                // The first step of a module: nothing is done that a later run could go on from.
+                let note = note.filter(|_| first + begun > 1 || jobs.first().is_some_and(|job| job.module().is_none()));
                 (result, note)
             }
         };
@@ -384,6 +371,11 @@ impl Run<'_> {
                     Ok(rows) => {
                         if let (Unit::Observation(observation), Some(rows)) = (unit, rows) {
                             let checked = check_finding(observation, &rows);
+                            if let Some(message) = (observation.finding.in_words)(&rows)
+                                && observation.finding.warns
+                            {
+                                self.warn(message);
+                            }
                             self.recorder.on(&Event::Observed { finding: observation.finding, rows });
                             checked?;
                         }
@@ -457,9 +449,10 @@ impl Run<'_> {
             if self.cancellation.is_cancelled() && error.kind == WarehouseErrorKind::Cancelled {
                 return Err(Error::Cancelled { next });
             }
-            // A script's failed statement may not be its first: what went before it must not happen twice.
-            let may_retry = error.retry != Retry::Never && !matches!(unit, Unit::Script(_));
-            if may_retry && self.pause(unit.purpose(), &error, &mut delays).await {
+            if error.retry != Retry::Never
+                && unit.can_run_twice()
+                && self.pause(unit.purpose(), &error, &mut delays).await
+            {
                 if error.retry == Retry::Unknown {
                     self.end_own_statements(lease).await;
                 }
@@ -535,18 +528,11 @@ impl Run<'_> {
             Unit::Observation(observation) => {
                 (Vec::new(), Some(self.warehouse.query(&observation.statement.sql).await?))
             }
-            Unit::Load(load) => (self.load_anew(load).await?, None),
+            Unit::Load(load) => {
+                load_files(self.warehouse, load, self.recorder).await?;
+                (Vec::new(), None)
+            }
         })
-    }
-
-    /// The table is made anew by each attempt, so that none leaves rows beside those of another.
-    async fn load_anew(&self, load: &Load) -> Result<Vec<Done>, WarehouseError> {
-        let mut done = Vec::new();
-        for statement in &load.replace {
-            done.push(self.warehouse.execute(statement).await?);
-        }
-        loading::load(self.warehouse, &load.files, &load.table, &load.name, self.recorder).await?;
-        Ok(done)
     }
 
     /// Awaits work; when the user asks to stop, or the lock is lost, asks the warehouse to stop it, and awaits what it says. What has not begun

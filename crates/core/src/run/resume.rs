@@ -20,8 +20,9 @@ fn steps(jobs: &[Job]) -> impl Iterator<Item = (&Plan, &Step)> {
 /// The number of the step that a note is about.
 pub(super) fn resumed_step(jobs: &[Job], note: Option<&Note>) -> Result<usize, Error> {
     let no = |message: String| Error::NoResume { message };
-    let note =
-        note.ok_or_else(|| no("no run of these schemas and entropy has failed since the last one that ended".into()))?;
+    let note = note.ok_or_else(|| {
+        no("no run of these schemas and entropy has failed after its first step since the last one that ended".into())
+    })?;
     let numbers = 0..steps(jobs).count();
     let found = numbers.clone().find(|number| note_at(jobs, *number).as_ref() == Some(note));
     found.ok_or_else(|| {

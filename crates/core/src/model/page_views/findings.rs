@@ -9,10 +9,11 @@ pub const PAGE_VIEWS_SUMMARY: Finding = Finding::new("page_views_summary", |_| N
 
 /// What became of the rows that arrived: so many are kept, repeat one that is kept, or are left out.
 pub const REPEATED_PAGE_VIEWS: Finding =
-    Finding::new("repeated_page_views", repeated).counted(|rows| rows.get(0, "rows_repeated").as_integer());
+    Finding::new("repeated_page_views", repeated).warning().counted(|rows| rows.get(0, "rows_repeated").as_integer());
 
 /// Rows that are no page views.
 pub const LEFT_OUT_PAGE_VIEWS: Finding = Finding::new("left_out_page_views", left_out)
+    .warning()
     .counted(|rows| (0..rows.rows.len()).map(|row| rows.get(row, "row_count").as_integer()).sum());
 
 /// Ids that stand in several sessions of this run.
@@ -22,6 +23,14 @@ pub const PAGE_VIEWS_IN_SEVERAL_SESSIONS: Finding = Finding::new("page_views_in_
 /// Rows of production's that the lookback does not reach.
 pub const OLD_PAGE_VIEWS: Finding =
     Finding::new("old_page_views", old_page_views).counted(|rows| rows.get(0, "session_count").as_integer());
+
+/// What is staged again.
+pub const REBUILT_SESSIONS: Finding =
+    Finding::new("rebuilt_sessions", rebuilt).counted(|rows| rows.get(0, "sessions").as_integer());
+
+/// What was staged and is taken away.
+pub const UNSTAGED_PAGE_VIEWS: Finding =
+    Finding::new("unstaged_page_views", unstaged).counted(|rows| rows.get(0, "page_views").as_integer());
 
 /// How many page views production has.
 pub const STORED_PAGE_VIEWS: Finding =
@@ -75,4 +84,14 @@ fn old_page_views(rows: &Rows) -> Option<String> {
 
 fn stored(rows: &Rows) -> Option<String> {
     Some(format!("page views dropped with their table: {}", rows.get(0, "page_views")))
+}
+
+fn rebuilt(rows: &Rows) -> Option<String> {
+    let (sessions, page_views) = (rows.get(0, "sessions"), rows.get(0, "page_views"));
+    Some(format!("{sessions} sessions of {page_views} page views are staged again"))
+}
+
+fn unstaged(rows: &Rows) -> Option<String> {
+    let (sessions, page_views) = (rows.get(0, "sessions"), rows.get(0, "page_views"));
+    Some(format!("{page_views} staged page views of {sessions} sessions are taken away"))
 }

@@ -2,13 +2,17 @@
 //! sessions module.
 
 pub mod findings;
+mod restage;
 mod source;
 mod steps;
 pub mod tables;
 
+pub use restage::{rebuild, unstage};
 pub use source::{Source, read_source};
 
 use super::Module;
+use crate::table::Table;
+use crate::variables::Variables;
 
 /// The module.
 pub fn module() -> Module {
@@ -16,6 +20,16 @@ pub fn module() -> Module {
         .prefix("page_views_")
         .loads(tables::PAGE_VIEWS_ARRIVED)
         .kept_for_debugging(&[tables::PAGE_VIEWS_THIS_RUN])
+}
+
+/// The table that main commits to: one row a page view.
+pub fn production(variables: &Variables) -> Option<Table> {
+    module().table(tables::PAGE_VIEWS, variables)
+}
+
+/// The table that waits for the sessions module.
+pub fn staged(variables: &Variables) -> Option<Table> {
+    module().table(tables::PAGE_VIEWS_STAGED, variables)
 }
 
 #[cfg(test)]

@@ -33,15 +33,10 @@ const UPSERT_LIMIT: Select = sql!("page_views/upsert_limit");
 const UPSERT_LIMIT_WIDENED: Select = sql!("page_views/upsert_limit_widened");
 
 pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
-    vec![
-        setup(context),
-        input(context),
-        arrivals(context),
-        stored(context),
-        this_run(context),
-        metadata(context),
-        commit(context),
-    ]
+    // Files are read before anything is made: one that is refused changes nothing.
+    let begin = if context.files.is_empty() { [setup, input] } else { [input, setup] };
+    let rest = vec![arrivals(context), sessions(context), this_run(context), metadata(context), commit(context)];
+    begin.map(|step| step(context)).into_iter().chain(rest).collect()
 }
 
 pub(super) fn complete(context: &Context<'_>) -> Vec<Step> {
@@ -168,8 +163,15 @@ fn range(context: &Context<'_>) -> (Vec<Statement>, String, String) {
     (declarations, context.quoted(sessions), range)
 }
 
-fn stored(context: &Context<'_>) -> Step {
+fn sessions(context: &Context<'_>) -> Step {
     let mut units = context.replace(PAGE_VIEWS_SESSIONS, &context.select(&SESSIONS));
+    units.extend(stored(context));
+    Step::new("stored", "what production has of the sessions that have an arrival", units)
+}
+
+/// Every row of production's of the sessions of this run.
+pub(super) fn stored(context: &Context<'_>) -> Vec<Unit> {
+    let mut units = Vec::new();
     if looks_back(context) {
         let rows = context.dialect.rows_of_keys(
             &context.table(PAGE_VIEWS_UPSERT_KEYS).column_list(),
@@ -199,7 +201,7 @@ fn stored(context: &Context<'_>) -> Step {
     statements.push(context.insert(PAGE_VIEWS_STORED, "production's rows of this run's sessions", &rows));
     units.extend(context.replace_empty(PAGE_VIEWS_STORED));
     units.push(Unit::Block { purpose: "what production has of this run's sessions".to_owned(), statements });
-    Step::new("stored", "what production has of the sessions that have an arrival", units)
+    units
 }
 
 fn this_run(context: &Context<'_>) -> Step {

@@ -9,11 +9,13 @@ pub const SUMMARY: Finding = Finding::new("summary", |_| None);
 
 /// Sessions of the input that are not in the result.
 pub const DROPPED_SESSIONS: Finding = Finding::new("dropped_sessions", dropped_sessions)
+    .warning()
     .counted(|rows| (0..rows.rows.len()).map(|row| rows.get(row, "session_count").as_integer()).sum());
 
 /// Sessions with more than one row.
-pub const MULTIPLIED_SESSIONS: Finding =
-    Finding::new("multiplied_sessions", multiplied_sessions).counted(|rows| rows.get(0, "session_count").as_integer());
+pub const MULTIPLIED_SESSIONS: Finding = Finding::new("multiplied_sessions", multiplied_sessions)
+    .warning()
+    .counted(|rows| rows.get(0, "session_count").as_integer());
 
 /// Old rows that the upsert would leave beside new ones.
 pub const OLD_COPIES: Finding =

@@ -1,0 +1,1 @@
+domain_sessionid IN (SELECT domain_sessionid FROM {{ table.page_views_sessions }})

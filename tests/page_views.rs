@@ -1,0 +1,175 @@
+//! The binary with page views of a user's own: commands that can be repeated, and what they say.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use support::{Folder, refused};
+use websessions_conformance::Contents;
+
+const FIRST: &str = "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,engaged_time_in_s,page_title
+a1,a,ann,2024-03-10 12:00:00,2024-03-10 12:00:30,10,one
+a2,a,ann,2024-03-10 12:01:00,2024-03-10 12:01:30,10,two
+b1,b,bob,2024-03-10 12:00:00,,,alone
+";
+const SECOND: &str = "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,engaged_time_in_s,page_title
+a0,a,ann,2024-03-10 11:59:00,2024-03-10 11:59:30,5,before
+a2,a,ann,2024-03-10 12:01:00,2024-03-10 12:02:30,40,two
+a2,a,ann,2024-03-10 12:01:00,2024-03-10 12:01:30,10,two
+,c,cid,2024-03-11 12:00:00,,,nameless
+";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("first.csv", FIRST);
+    folder.write("second.csv", SECOND);
+    folder
+}
+
+fn done(folder: &Folder, arguments: &[&str]) -> String {
+    folder.run(arguments).done(&arguments.join(" ")).expect("done").stdout
+}
+
+fn tables(folder: &Folder) -> Vec<Contents> {
+    ["page_views", "sessions"].map(|table| folder.contents(table, &[]).expect("exported")).to_vec()
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// `session: page views` of each session.
+fn sessions(folder: &Folder) -> Vec<String> {
+    let sessions = folder.contents("sessions", &[]).expect("exported");
+    let position = |name: &str| sessions.columns.iter().position(|column| column == name).expect("a column");
+    let (id, page_views) = (position("domain_sessionid"), position("page_views"));
+    let shown = |cell: &Option<String>| cell.clone().unwrap_or_default();
+    sessions.rows.iter().map(|row| format!("{}: {}", shown(&row[id]), shown(&row[page_views]))).collect()
+}
+
+#[test]
+fn a_repeated_command_changes_no_row_and_a_late_page_view_changes_its_session_alone() {
+    let folder = folder();
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    let first = tables(&folder);
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    assert_eq!(tables(&folder), first);
+    done(&folder, &["run", "--page-views", "second.csv"]);
+    assert_eq!(sessions(&folder), ["a: 3", "b: 1"]);
+    let both = tables(&folder);
+    // An older form that comes last changes nothing; both files at once are the same.
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    assert_eq!(tables(&folder), both);
+    let other = self::folder();
+    done(&other, &["run", "--page-views", "second.csv", "first.csv"]);
+    assert_eq!(tables(&other), both);
+    let left = folder.contents("scratch.metadata_run_id", &[]);
+    assert!(left.is_err(), "a run ends its own run");
+}
+
+#[test]
+fn load_stages_and_a_later_run_computes() {
+    let folder = folder();
+    done(&folder, &["load", "first.csv"]);
+    done(&folder, &["load", "second.csv"]);
+    assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 4);
+    done(&folder, &["run"]);
+    assert_eq!(sessions(&folder), ["a: 3", "b: 1"]);
+    assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 0);
+    refused(&folder.run(&["load"]), 2, &["no files are given", "page_views_from"]);
+}
+
+#[test]
+fn what_is_repeated_or_left_out_is_said_and_counted_and_may_fail_the_run() {
+    let folder = folder();
+    let said = folder.run(&["run", "--page-views", "second.csv", "-q", "--output", "json"]).done("run").expect("done");
+    for words in ["rows that repeat a page view: 1 of 4", "rows left out: 1 (page_view_id is missing; such as c)"] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    let counts = &json(&said.stdout)["counts"];
+    assert_eq!((&counts["repeated_page_views"], &counts["left_out_page_views"]), (&1.into(), &1.into()), "{counts}");
+    assert_eq!(counts["dropped_sessions"], 0, "{counts}");
+    for variable in ["on_repeated_page_views=fail", "on_left_out_page_views=fail"] {
+        let folder = self::folder();
+        refused(
+            &folder.run(&["run", "--page-views", "second.csv", "--var", variable]),
+            4,
+            &["production was not changed"],
+        );
+        done(&folder, &["run", "--page-views", "second.csv"]);
+        assert_eq!(sessions(&folder), ["a: 2"]);
+    }
+}
+
+#[test]
+fn page_views_of_a_table_are_read_where_no_files_are_given() {
+    let folder = folder();
+    folder.write(
+        "websessions.toml",
+        "[variables]\npage_views_from = \"tracker.hits\"\n[[custom]]\nname = \"hits\"\nfiles = [\"hits.sql\"]\n",
+    );
+    folder.write("hits.sql", "SELECT 1");
+    refused(&folder.run(&["run"]), 1, &["tracker.hits"]);
+    let file = folder.path().join("websessions.duckdb");
+    let connection = duckdb::Connection::open(file).expect("the database opens");
+    let create = "CREATE SCHEMA tracker;
+        CREATE TABLE tracker.hits (Page_View_Id TEXT, domain_sessionid TEXT, start_tstamp TIMESTAMP, colour TEXT);
+        INSERT INTO tracker.hits VALUES ('a1', 'a', '2024-03-10 12:00:00', 'red'), ('b1', 'b', '2024-03-10 12:00:00', NULL);
+        INSERT INTO tracker.hits VALUES ('a2', 'a', '2024-03-10 12:01:00', NULL);";
+    connection.execute_batch(create).expect("created");
+    drop(connection);
+    let said = folder.run(&["run"]).done("run").expect("done");
+    assert!(said.stderr.contains("columns ignored: colour"), "{}", said.stderr);
+    assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+    done(&folder, &["run", "--page-views", "second.csv"]);
+    assert_eq!(sessions(&folder), ["a: 3", "b: 1"]);
+}
+
+#[test]
+fn sessions_of_a_time_are_built_again() {
+    let folder = folder();
+    done(&folder, &["run", "--page-views", "first.csv", "second.csv"]);
+    let all = tables(&folder);
+    done(&folder, &["destroy", "--yes"]);
+    done(&folder, &["rebuild", "--from", "2024-03-11"]);
+    assert_eq!(sessions(&folder), [""; 0]);
+    done(&folder, &["rebuild", "--from", "2024-03-01", "--to", "2024-03-10"]);
+    assert_eq!(tables(&folder), all);
+    refused(&folder.run(&["rebuild", "--from", "yesterday"]), 2, &["yesterday", "2024-03-31"]);
+    refused(&folder.run(&["rebuild", "--from", "2024-02-30"]), 2, &["2024-02-30"]);
+    refused(&folder.run(&["rebuild", "--from", "2024-03-02", "--to", "2024-03-01"]), 2, &["comes after"]);
+    refused(&folder.run(&["rebuild"]), 2, &["--from"]);
+}
+
+#[test]
+fn what_is_staged_can_be_taken_away() {
+    let folder = folder();
+    assert!(done(&folder, &["unstage"]).contains("no page views are staged"));
+    done(&folder, &["load", "first.csv"]);
+    refused(&folder.run(&["unstage"]), 2, &["3 page views", "--yes"]);
+    done(&folder, &["unstage", "--yes"]);
+    done(&folder, &["run"]);
+    assert_eq!(sessions(&folder), [""; 0]);
+    done(&folder, &["rebuild", "--from", "2024-03-10"]);
+    assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+}
+
+#[test]
+fn a_failed_run_is_repeated_or_resumed_with_the_same_flags() {
+    let folder = folder();
+    folder.write("websessions.toml", "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n");
+    for command in ["run", "resume"] {
+        folder.write("own.sql", "SELECT nothing");
+        refused(&folder.run(&["run", "--page-views", "first.csv"]), 1, &["own.sql"]);
+        folder.write("own.sql", "SELECT 1");
+        done(&folder, &[command, "--page-views", "first.csv"]);
+        assert_eq!(sessions(&folder), ["a: 2", "b: 1"], "{command}");
+        done(&folder, &["destroy", "--yes"]);
+    }
+    folder.write("broken.csv", "page_view_id,domain_sessionid\na1,a\n");
+    refused(&folder.run(&["run", "--page-views", "broken.csv"]), 1, &["start_tstamp"]);
+    folder.write("broken.csv", FIRST);
+    // Nothing had been done: there is nothing to go on from.
+    refused(&folder.run(&["resume", "--page-views", "broken.csv"]), 2, &["run the whole again"]);
+    done(&folder, &["run", "--page-views", "broken.csv"]);
+    assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+}
