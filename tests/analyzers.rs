@@ -234,16 +234,35 @@ fn sqlglot_s_optimizer_refuses_no_statement_and_each_negative_control() {
     assert!(count("plans") > 600 && count("controls") > 60, "{counts}");
 }
 
-/// `docs/cost.md` has the bill of a run as it follows from the golden SQL: `just accept` writes it anew.
-#[test]
-fn the_bill_of_a_run_is_that_of_the_golden_sql() {
+/// What a run on BigQuery reads: the tables of `docs/cost.md`, gigabytes in all, and how often complete reads its input.
+fn bill(production: u32) -> (String, f64, f64) {
     let folder = Folder::new();
     let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect));
     let script = fixtures().join("../tests/googlesql/cost.mjs");
     let arguments = [tables, fixtures().join("golden/bigquery"), fixtures().join("page_views.csv.gz")];
-    let output = Command::new("node").arg(script).args(arguments).output().expect("./tests/run installs it");
+    let output = Command::new("node").arg(script).args(arguments).arg(production.to_string()).output();
+    let output = output.expect("./tests/run installs it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let bill = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (bill, counts) = printed.trim_end().rsplit_once('\n').expect("tables, and counts");
+    let counts: Json = serde_json::from_str(counts).expect("counts");
+    let count = |name: &str| counts[name].as_f64().expect("a number");
+    (format!("{bill}\n"), count("all"), count("input_reads_of_complete"))
+}
+
+#[test]
+fn a_run_on_bigquery_costs_the_same_however_large_production_is() {
+    let (_, all, reads) = bill(1000);
+    assert!(all <= 50.0, "a run reads {all} GB");
+    assert!(reads <= 2.0, "complete reads its input {reads} times");
+    let (_, larger, _) = bill(10_000);
+    assert!((larger - all).abs() < 0.01, "{larger} GB, where production is ten times as large, and {all} GB");
+}
+
+/// `docs/cost.md` has the bill of a run as it follows from the golden SQL: `just accept` writes it anew.
+#[test]
+fn the_bill_of_a_run_is_that_of_the_golden_sql() {
+    let (bill, ..) = bill(1000);
     assert!(bill.lines().count() > 8, "{bill}");
     let path = fixtures().join("../docs/cost.md");
     let page = std::fs::read_to_string(&path).expect("the page");

@@ -2,21 +2,25 @@
 // Google's analyzer says each statement reads, and their sizes in the sample.
 // <https://cloud.google.com/bigquery/docs/estimate-costs#query_size_calculation>
 //
-//   node cost.mjs TABLES PLANS SAMPLE
+//   node cost.mjs TABLES PLANS SAMPLE PRODUCTION
 //
 // TABLES: a script that creates what is there before the first run. PLANS: a folder with main.sql and complete.sql.
+// PRODUCTION: how large the sessions table is, in GB. The last line is JSON: all gigabytes, and how often complete reads
+// its input.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Analyzer, Project } from './analyzer.mjs';
 
-const [tables, plans, sample] = process.argv.slice(2);
+const [tables, plans, sample, production] = process.argv.slice(2);
 const GB = 1e9;
 const STAGED = 10 * GB; // one day's page views
-const PRODUCTION = 1000 * GB;
+const PRODUCTION = Number(production) * GB;
 const US_DOLLARS_PER_TIB = 6.25; // <https://cloud.google.com/bigquery/pricing>, on demand, in the US
-const TOUCHED_DAYS = 2; // of production: the days on which sessions of this run began before
+const TOUCHED_DAYS = 1; // of production: a session that production has already began the day before
 const LATE = 0.02; // of the sessions of this run: how many production has already
+const ARRIVED = 0.01; // of what main read: the part whose sessions got page views before complete
+const LOOKUP_DAYS = 35; // of production: as the dialect has it
 
 /** The rows of a CSV file without line breaks inside of fields. */
 function* lines(text) {
@@ -67,30 +71,44 @@ function rowsOf(table, columns) {
 function* scans(message) {
   if (Array.isArray(message)) for (const one of message) yield* scans(one);
   else if (message && typeof message === 'object') {
-    if (message.node === 'resolved_table_scan_node') {
-      const scan = message.resolved_table_scan_node;
-      yield { table: scan.table.name, columns: (scan.parent?.column_list ?? []).map((column) => column.name) };
+    if (message.table?.name && message.parent) {
+      yield { table: message.table.name, columns: (message.parent.column_list ?? []).map((column) => column.name) };
     }
     for (const [name, one] of Object.entries(message)) if (name !== 'table') yield* scans(one);
   }
 }
 
+const input = project.datasets.get('scratch').get('page_views_staged').column;
+const a_day = (STAGED / width(input)) * sessions_per_view; // sessions
 const steps = new Map();
 let step = '';
+let removed = false; // Whether complete has removed what it could without looking at single rows.
+let input_read = 0;
 project.seen = (kind, node, before) => {
   step = [...before.matchAll(/^-- step (\w+)/gm)].at(-1)?.[1] ?? step;
-  let bytes = 0;
-  const all = [...scans({ node: kind, [kind]: node })];
-  for (const { table, columns: read } of all) {
-    const columns = [...project.datasets.values()].map((tables) => tables.get(table)).find(Boolean)?.column ?? [];
-    // A change of rows is billed with all columns of the partitions that it scans.
-    // <https://cloud.google.com/bigquery/docs/estimate-costs#dml_query_size_calculation>
-    const changed = /delete|update/.test(kind) && table === all[0].table;
-    const production = table === 'sessions';
-    const days = PRODUCTION / (STAGED / width(project.datasets.get('scratch').get('page_views_staged').column) * sessions_per_view * width(columns));
-    const part = production && changed ? Math.min(1, TOUCHED_DAYS / days) : 1;
-    bytes += rowsOf(table, columns) * part * width(changed ? columns : columns.filter(({ name }) => read.includes(name)));
+  // A column that a statement names is read once, however often it names it; a change of rows is billed with all columns
+  // of the partitions in which it changes any, as they are when it starts.
+  // <https://cloud.google.com/bigquery/docs/estimate-costs#query_size_calculation>
+  // <https://cloud.google.com/bigquery/docs/reference/standard-sql/dml-syntax#on-demand_query_size_calculation>
+  const read = new Map();
+  const target = /insert/.test(kind) ? { table_scan: undefined } : {};
+  for (const { table, columns } of scans({ ...node, ...target })) {
+    read.set(table, new Set([...(read.get(table) ?? []), ...columns]));
   }
+  const changed = /delete|update/.test(kind) ? node.table_scan.table.name : undefined;
+  let bytes = 0;
+  for (const [table, names] of read) {
+    const columns = [...project.datasets.values()].map((tables) => tables.get(table)).find(Boolean)?.column ?? [];
+    const bare = width(columns.filter(({ name }) => names.has(name)));
+    const days = PRODUCTION / (a_day * width(columns));
+    let part = 1;
+    if (table === 'sessions') part = Math.min(1, (changed ? TOUCHED_DAYS : LOOKUP_DAYS) / days);
+    if (/^page_views_staged$|input_kept$/.test(table) && removed) part = ARRIVED;
+    const all = rowsOf(table, columns) * part * (bare + (table === changed ? width(columns) : 0));
+    if (table === 'page_views_staged' && current === 'complete') input_read += all;
+    bytes += all;
+  }
+  removed ||= changed === 'page_views_staged';
   const phase = steps.get(`${current}/${step}`) ?? { bytes: 0, statements: 0 };
   steps.set(`${current}/${step}`, { bytes: phase.bytes + bytes, statements: phase.statements + 1 });
 };
@@ -112,3 +130,4 @@ for (const [name, { bytes, statements }] of steps) {
   console.log(`| ${name} | ${statements} | ${(bytes / GB).toFixed(1)} | ${dollars(bytes)} |`);
 }
 console.log(`| all | | ${(total / GB).toFixed(1)} | ${dollars(total)} |`);
+console.log(JSON.stringify({ all: total / GB, input_reads_of_complete: input_read / STAGED }));

@@ -152,7 +152,13 @@ impl Dialect for BigQueryDialect {
         format!("SELECT COUNT(*) AS table_count\nFROM {}", self.information_schema(schema, "tables"))
     }
 
-    // A table may ask for a filter by its partitions; one that all rows pass will do.
+    // Each day of production costs what its keys take, so that the whole of it would soon cost more than all else.
+    // <https://cloud.google.com/bigquery/docs/estimate-costs>
+    fn lookup_days(&self) -> Option<u32> {
+        Some(35)
+    }
+
+    // A table may ask for a filter by its partitions; one that all rows pass will do where there is no better.
     // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#require_a_partition_filter_in_queries>
     fn rows_of_keys(
         &self,
@@ -161,8 +167,10 @@ impl Dialect for BigQueryDialect {
         partition: Option<&str>,
         key: &str,
         keys: &TableName,
+        range: Option<&str>,
     ) -> String {
-        let filter = partition.map(|column| format!("\n  AND {column} >= TIMESTAMP '0001-01-01 00:00:00+00'"));
+        let all = || partition.map(|column| format!("{column} >= TIMESTAMP '0001-01-01 00:00:00+00'"));
+        let filter = range.map(str::to_owned).or_else(all).map(|filter| format!("\n  AND {filter}"));
         format!(
             "SELECT\n  {columns}\nFROM {}\nWHERE {key} IN (SELECT {key} FROM {}){}",
             self.table(table),
@@ -175,19 +183,21 @@ impl Dialect for BigQueryDialect {
     // <https://cloud.google.com/bigquery/docs/querying-partitioned-tables#better_performance_with_pseudo-columns>
     fn upsert_range(&self, time: &str, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {
         let declare = |name: &str, of: &str, purpose: &str, value: String| {
-            Statement::new(purpose, format!("{DECLARE}{name} {of} DEFAULT {value}"))
+            vec![Statement::new(purpose, format!("{DECLARE}{name} {of} DEFAULT {value}"))]
         };
-        let lower_limit = format!("(SELECT lower_limit FROM {})", self.table(limit));
-        let mut declarations =
-            vec![declare("oldest_start", "TIMESTAMP", "how far back the upsert replaces rows", lower_limit)];
-        let mut condition = format!("{time} >= oldest_start");
-        if let Some(keys) = keys {
-            let days =
-                format!("ARRAY(SELECT DISTINCT DATE({time}) FROM {} WHERE {time} IS NOT NULL)", self.table(keys));
-            declarations.push(declare("touched_days", "ARRAY<DATE>", "the partitions that have such rows", days));
-            condition.push_str(&format!("\n  AND DATE({time}) IN UNNEST(touched_days)"));
+        match keys {
+            None => {
+                let from = format!("(SELECT lower_limit FROM {})", self.table(limit));
+                let purpose = "how far back rows are looked for";
+                (declare("oldest_start", "TIMESTAMP", purpose, from), format!("{time} >= oldest_start"))
+            }
+            Some(keys) => {
+                let days =
+                    format!("ARRAY(SELECT DISTINCT DATE({time}) FROM {} WHERE {time} IS NOT NULL)", self.table(keys));
+                let purpose = "the partitions that have such rows";
+                (declare("touched_days", "ARRAY<DATE>", purpose, days), format!("DATE({time}) IN UNNEST(touched_days)"))
+            }
         }
-        (declarations, condition)
     }
 
     // Declarations stand first in a script. A script that fails rolls its open transaction back.
@@ -216,10 +226,13 @@ mod tests {
     fn a_table_that_requires_a_partition_filter_is_read_with_one() {
         let name =
             |name: &str| TableName { schema: Identifier::new("derived").expect("a name"), name: name.to_owned() };
-        let select = BigQueryDialect.rows_of_keys("id", &name("big"), Some("start_tstamp"), "id", &name("small"));
+        let rows =
+            |partition, range| BigQueryDialect.rows_of_keys("id", &name("big"), partition, "id", &name("small"), range);
+        let select = rows(Some("start_tstamp"), None);
         assert!(select.contains("AND start_tstamp >= TIMESTAMP"), "{select}");
-        let select = BigQueryDialect.rows_of_keys("id", &name("big"), None, "id", &name("small"));
-        assert!(!select.contains("TIMESTAMP"), "{select}");
+        assert!(!rows(None, None).contains("TIMESTAMP"));
+        let select = rows(Some("start_tstamp"), Some("start_tstamp >= oldest_start"));
+        assert!(select.contains("AND start_tstamp >= oldest_start") && !select.contains("TIMESTAMP"), "{select}");
     }
 
     #[test]

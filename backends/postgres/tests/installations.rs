@@ -128,7 +128,8 @@ async fn production_partitioned_by_day(cluster: &Cluster) -> Result<(), String> 
     // The plan of the look-up: the lateral half never runs.
     let keys = TableName { schema: schema.clone(), name: "keys".to_owned() };
     case.sql(format!("CREATE TABLE {} AS SELECT domain_sessionid FROM {name}", dialect.table(&keys))).await?;
-    let select = dialect.rows_of_keys("domain_sessionid,\n  start_tstamp", &sessions, None, "domain_sessionid", &keys);
+    let columns = "domain_sessionid,\n  start_tstamp";
+    let select = dialect.rows_of_keys(columns, &sessions, None, "domain_sessionid", &keys, None);
     let plan = case.warehouse.query(&format!("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {select}")).await;
     let plan = plan.map_err(|error| error.to_string())?;
     let lines: Vec<String> = plan.rows.iter().filter_map(|row| row.first().map(ToString::to_string)).collect();

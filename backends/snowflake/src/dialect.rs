@@ -20,6 +20,10 @@ impl SnowflakeDialect {
     }
 }
 
+/// Session variables: a block has a session of its own.
+const OLDEST: &str = "websessions_oldest";
+const NEWEST: &str = "websessions_newest";
+
 impl Dialect for SnowflakeDialect {
     fn name(&self) -> &'static str {
         "snowflake"
@@ -91,6 +95,31 @@ impl Dialect for SnowflakeDialect {
     // <https://docs.snowflake.com/en/sql-reference/functions/hash>; a hash has 19 digits, and a sum has 38.
     fn checksum(&self, column: &str) -> String {
         format!("COUNT(*) + COALESCE(SUM(HASH({column}) % 2147483647), 0)")
+    }
+
+    // Micro-partitions are pruned by constants: a session variable is one when a statement is compiled, a subquery is not.
+    // Empty keys give no NULL, which a variable doesn't take.
+    // <https://docs.snowflake.com/en/sql-reference/session-variables>
+    // <https://docs.snowflake.com/en/user-guide/tables-clustering-micropartitions#query-pruning>
+    fn upsert_range(&self, time: &str, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {
+        let set = |name: &str, purpose: &str, value: String, from: &TableName| {
+            let never = "CAST('9999-12-31 00:00:00' AS TIMESTAMP_NTZ)";
+            let sql = format!("SET {name} = (SELECT COALESCE({value}, {never}) FROM {})", self.table(from));
+            Statement::new(purpose, sql)
+        };
+        match keys {
+            None => (
+                vec![set(OLDEST, "how far back rows are looked for", "MIN(lower_limit)".to_owned(), limit)],
+                format!("{time} >= ${OLDEST}"),
+            ),
+            Some(keys) => (
+                vec![
+                    set(OLDEST, "the first such row", format!("MIN({time})"), keys),
+                    set(NEWEST, "the last such row", format!("MAX({time})"), keys),
+                ],
+                format!("{time} BETWEEN ${OLDEST} AND ${NEWEST}"),
+            ),
+        }
     }
 
     // <https://docs.snowflake.com/en/sql-reference/sql/grant-privilege>

@@ -196,8 +196,14 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         )
     }
 
-    /// A SELECT of the rows of a big table whose key is among those of a small one. Where the key has an index, it must
-    /// cost what the small table holds. The big table may be partitioned by the date of a column, which has no NULL then.
+    /// How many days of a big table a look-up by key reads at most unless a variable says more: where reading it is billed.
+    fn lookup_days(&self) -> Option<u32> {
+        None
+    }
+
+    /// A SELECT of the rows of a big table whose key is among those of a small one, and of which a condition holds if one is
+    /// given. Where the key has an index, it must cost what the small table holds. The big table may be partitioned by the
+    /// date of a column, which has no NULL then.
     fn rows_of_keys(
         &self,
         columns: &str,
@@ -205,18 +211,27 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         _partition: Option<&str>,
         key: &str,
         keys: &TableName,
+        range: Option<&str>,
     ) -> String {
+        let range = range.map(|range| format!("\n  AND {range}")).unwrap_or_default();
         format!(
-            "SELECT\n  {columns}\nFROM {}\nWHERE {key} IN (SELECT {key} FROM {})",
+            "SELECT\n  {columns}\nFROM {}\nWHERE {key} IN (SELECT {key} FROM {}){range}",
             self.table(table),
             self.table(keys)
         )
     }
 
-    /// Which of production's rows the upsert looks at: those whose time is not before a limit, among them the rows of
-    /// `keys` if these were looked up. Declarations that its block begins with, and the condition.
-    fn upsert_range(&self, time: &str, limit: &TableName, _keys: Option<&TableName>) -> (Vec<Statement>, String) {
-        (Vec::new(), format!("{time} >= (SELECT lower_limit FROM {})", self.table(limit)))
+    /// Which part of a big table the upsert looks at: from a limit on; or, where the rows in question were looked up, where
+    /// these are. Declarations that its block begins with, and the condition.
+    fn upsert_range(&self, time: &str, limit: &TableName, keys: Option<&TableName>) -> (Vec<Statement>, String) {
+        let range = match keys {
+            None => format!("{time} >= (SELECT lower_limit FROM {})", self.table(limit)),
+            Some(keys) => {
+                let keys = self.table(keys);
+                format!("{time} BETWEEN (SELECT MIN({time}) FROM {keys}) AND (SELECT MAX({time}) FROM {keys})")
+            }
+        };
+        (Vec::new(), range)
     }
 
     /// An atomic block as text.

@@ -78,6 +78,8 @@ pub struct Column {
     pub not_null: bool,
     /// Whether a row of an input is of no use without it.
     pub required: bool,
+    /// Whether nothing that a module computes depends on it: a row is not told from another by it.
+    pub unread: bool,
 }
 
 impl Column {
@@ -88,13 +90,20 @@ impl Column {
 
     /// The same, of a name that is known at run time only. It must have been validated, as an [`Identifier`] is.
     pub const fn named(name: Cow<'static, str>, column_type: ColumnType) -> Self {
-        Self { name, column_type, not_null: false, required: false }
+        Self { name, column_type, not_null: false, required: false, unread: false }
     }
 
     /// That is never NULL.
     #[must_use]
     pub const fn not_null(mut self) -> Self {
         self.not_null = true;
+        self
+    }
+
+    /// That no module reads: a row is not told from another by it.
+    #[must_use]
+    pub const fn unread(mut self) -> Self {
+        self.unread = true;
         self
     }
 

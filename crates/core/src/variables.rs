@@ -73,7 +73,12 @@ pub const VARIABLES: &[VariableInfo] = &[
     VariableInfo {
         name: "lookback_guard",
         default: "\"widen\"",
-        meaning: "old copies of a session before the lookback: widen (replace them too; reads the production table's keys) | fail | off (duplicates stay)",
+        meaning: "old copies of a session before the lookback: widen (replace them too) | fail | off (duplicates stay)",
+    },
+    VariableInfo {
+        name: "lookback_guard_days",
+        default: "null",
+        meaning: "how many days before this run's first session lookback_guard looks for old copies; older ones stay. null: all of production, on BigQuery 35 days",
     },
     VariableInfo {
         name: "on_dropped_sessions",
@@ -191,6 +196,8 @@ pub struct Variables {
     pub model_version: String,
     /// Old copies before the lookback.
     pub lookback_guard: LookbackGuard,
+    /// How far back the guard looks for these, in days.
+    pub lookback_guard_days: Option<u32>,
     /// Sessions that the joins drop.
     pub on_dropped_sessions: OnDroppedSessions,
     /// How long the lock stays a run's without renewal.
@@ -233,6 +240,7 @@ impl Default for Variables {
             ends_run: false,
             model_version: MODEL_VERSION.to_owned(),
             lookback_guard: LookbackGuard::Widen,
+            lookback_guard_days: None,
             on_dropped_sessions: OnDroppedSessions::Report,
             lock_lease: Duration::from_secs(120),
             page_views_from: None,
@@ -302,6 +310,7 @@ impl Variables {
                             ],
                         )?;
                     }
+                    "lookback_guard_days" => variables.lookback_guard_days = Some(lookback_days(value)?),
                     "lock_lease" => variables.lock_lease = lease(value)?,
                     "on_dropped_sessions" => {
                         variables.on_dropped_sessions = one_of(
@@ -333,6 +342,17 @@ impl Variables {
             ));
         }
         Ok((variables, warnings))
+    }
+
+    /// How many days before this run's first session production is looked through for old copies of its sessions; all of it
+    /// if this is not said, nor by the warehouse.
+    pub fn lookup_days(&self, warehouse: Option<u32>) -> Option<u32> {
+        match self.lookback_guard {
+            LookbackGuard::Off => Some(self.upsert_lookback_days),
+            LookbackGuard::Widen | LookbackGuard::Fail => {
+                self.lookback_guard_days.or(warehouse).map(|days| days.max(self.upsert_lookback_days))
+            }
+        }
     }
 
     /// A schema's name.

@@ -171,14 +171,17 @@ impl Dialect for PostgresDialect {
         _partition: Option<&str>,
         key: &str,
         keys: &TableName,
+        range: Option<&str>,
     ) -> String {
+        let range = |margin: &str| range.map(|range| format!("\n{margin}AND {range}")).unwrap_or_default();
+        let (among_keys, among_all) = (range("    "), range("  "));
         let (table, keys) = (self.table(table), self.table(keys));
         let partitioned = format!(
             "EXISTS (SELECT 1 FROM pg_partitioned_table WHERE partrelid = CAST({} AS regclass))",
             self.text(&table)
         );
         format!(
-            "SELECT\n  found.*\nFROM {keys} AS wanted\nCROSS JOIN LATERAL (\n  SELECT\n  {columns}\n  FROM {table} AS present\n  WHERE present.{key} = wanted.{key}\n  OFFSET 0\n) AS found\nWHERE NOT {partitioned}\nUNION ALL\nSELECT\n  {columns}\nFROM {table}\nWHERE {key} IN (SELECT {key} FROM {keys})\n  AND {partitioned}"
+            "SELECT\n  found.*\nFROM {keys} AS wanted\nCROSS JOIN LATERAL (\n  SELECT\n  {columns}\n  FROM {table} AS present\n  WHERE present.{key} = wanted.{key}{among_keys}\n  OFFSET 0\n) AS found\nWHERE NOT {partitioned}\nUNION ALL\nSELECT\n  {columns}\nFROM {table}\nWHERE {key} IN (SELECT {key} FROM {keys}){among_all}\n  AND {partitioned}"
         )
     }
 

@@ -14,6 +14,7 @@ pub(super) const TRIALS: &[(&str, Trial)] = trials![
     rerun_of_main_gives_the_same_sessions,
     a_block_that_fails_changes_nothing,
     old_copies_before_the_lookback_are_replaced_when_it_widens,
+    old_copies_are_replaced_as_far_back_as_the_guard_looks,
     old_copies_before_the_lookback_can_fail_the_run,
     old_copies_before_the_lookback_stay_when_the_guard_is_off,
 ];
@@ -80,6 +81,18 @@ async fn old_copies_before_the_lookback_are_replaced_when_it_widens(harness: &dy
     case.run().await?;
     expect("sessions", sessions(&case).await?, ["a: 1, new", "b: 1, page 1"].map(str::to_owned).to_vec())?;
     case.drop().await
+}
+
+async fn old_copies_are_replaced_as_far_back_as_the_guard_looks(harness: &dyn Harness) -> Result<(), String> {
+    let both = ["a: 1, new", "a: 1, page 1", "b: 1, page 1"].map(str::to_owned).to_vec();
+    let one = ["a: 1, new", "b: 1, page 1"].map(str::to_owned).to_vec();
+    for (days, expected) in [(17, both), (19, one)] {
+        let case = with_an_old_copy(harness, "widen").await?.with(json!({"lookback_guard_days": days}))?;
+        case.run().await?;
+        expect("sessions", sessions(&case).await?, expected).map_err(|problem| format!("{days} days: {problem}"))?;
+        case.drop().await?;
+    }
+    Ok(())
 }
 
 async fn old_copies_before_the_lookback_can_fail_the_run(harness: &dyn Harness) -> Result<(), String> {

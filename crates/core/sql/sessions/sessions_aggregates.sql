@@ -3,6 +3,7 @@ SELECT
   MIN(start_tstamp) AS start_tstamp,
   MAX(end_tstamp) AS end_tstamp,
   COUNT(DISTINCT {{ fixed_text("page_view_id") }}) AS page_views,
-  CAST(SUM(engaged_time_in_s) AS {{ type.integer }}) AS engaged_time_in_s
+  CAST(SUM(engaged_time_in_s) AS {{ type.integer }}) AS engaged_time_in_s,
+  MIN(CASE WHEN page_view_in_session_index = 1 THEN start_tstamp END) AS first_view_tstamp
 FROM {{ table.page_views_staged }}
 GROUP BY domain_sessionid

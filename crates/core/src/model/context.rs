@@ -91,6 +91,20 @@ impl<'a> Context<'a> {
         self.dialect.replace_table_as(self.table(table), &self.name(table), select)
     }
 
+    /// A table anew, from a SELECT that needs what declarations set: where a dialect has any, these and the SELECT are one
+    /// block.
+    pub fn replace_after(&self, declarations: Vec<Statement>, table: &str, select: &str) -> Vec<Unit> {
+        if declarations.is_empty() {
+            return self.replace(table, select);
+        }
+        let mut statements = declarations;
+        statements.push(self.delete(table, "rows of an earlier attempt", "1 = 1"));
+        statements.push(self.insert(table, &self.name(table).to_string(), select));
+        let mut units = self.replace_empty(table);
+        units.push(Unit::Block { purpose: self.name(table).to_string(), statements });
+        units
+    }
+
     /// Drops a table if it is there.
     pub fn drop(&self, table: &str) -> Unit {
         Unit::Statement(self.dialect.drop_table(&self.name(table)))

@@ -50,6 +50,7 @@ impl Renderer {
             row => rows,
             columns => columns,
             upsert_lookback_days => variables.upsert_lookback_days,
+            lookup_days => variables.lookup_days(dialect.lookup_days()),
             page_views_lookback_days => variables.page_views_lookback_days,
             model_version => &variables.model_version,
             type => context! {
@@ -111,8 +112,11 @@ impl Renderer {
             Ok::<_, minijinja::Error>(all.join(",\n  "))
         });
         let dialect = of();
-        let fingerprints: BTreeMap<String, String> =
-            tables.iter().map(|table| (table.name.to_owned(), dialect.row_fingerprint(&table.columns))).collect();
+        let fingerprint = |table: &Table| {
+            let read: Vec<Column> = table.columns.iter().filter(|column| !column.unread).cloned().collect();
+            (table.name.to_owned(), dialect.row_fingerprint(&read))
+        };
+        let fingerprints: BTreeMap<String, String> = tables.iter().map(fingerprint).collect();
         environment.add_function("fingerprint", move |table: &str| {
             fingerprints.get(table).cloned().ok_or_else(|| no_table(table))
         });

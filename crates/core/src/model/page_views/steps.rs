@@ -179,6 +179,7 @@ pub(super) fn stored(context: &Context<'_>) -> Vec<Unit> {
             context.table(PAGE_VIEWS).layout.partition,
             "domain_sessionid",
             &context.name(PAGE_VIEWS_SESSIONS),
+            None,
         );
         units.extend(context.replace(PAGE_VIEWS_UPSERT_KEYS, &rows));
     }

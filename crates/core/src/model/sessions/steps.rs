@@ -9,7 +9,6 @@ use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
 
 const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
 const CONSUMED: Select = sql!("sessions/consumed");
-const CONSUMED_AND_KEPT_SESSIONS_ONLY: Select = sql!("sessions/consumed_and_kept_sessions_only");
 const DROPPED: Select = sql!("sessions/dropped_sessions");
 const INPUT: Select = sql!("sessions/sessions_input_this_run");
 const INPUT_KEPT: Select = sql!("sessions/sessions_input_kept");
@@ -21,16 +20,16 @@ const NEW_SESSIONS: Select = sql!("sessions/new_sessions");
 const OLD_COPIES_FOUND: Select = sql!("sessions/old_copies");
 const OLD_SESSIONS: Select = sql!("sessions/old_sessions");
 const OLD_USERS: Select = sql!("sessions/old_users");
+const NOTHING_ARRIVED: Select = sql!("sessions/nothing_arrived");
+const REMOVABLE_OF_KEPT_SESSIONS_ONLY: Select = sql!("sessions/removable_of_kept_sessions_only");
 const RUN_METADATA: Select = sql!("sessions/run_metadata");
 const SEAL_HOLDS: Select = sql!("sessions/seal_holds");
 const SEAL_INPUT: Select = sql!("sessions/seal_input");
 const COMMITTED_AND_SEALED: Select = sql!("sessions/committed_and_sealed");
 const ARRIVED: Select = sql!("sessions/arrived_sessions");
-const CONSUMED_AND_NOTHING_ARRIVED: Select = sql!("sessions/consumed_and_nothing_arrived");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
 const THIS_RUN: Select = sql!("sessions/sessions_this_run");
 const UPSERT_LIMIT: Select = sql!("sessions/sessions_upsert_limit");
-const UPSERT_LIMIT_WIDENED: Select = sql!("sessions/sessions_upsert_limit_widened");
 
 pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
     vec![
@@ -113,36 +112,38 @@ fn manifest(context: &Context<'_>) -> Step {
     Step::new("manifest", "the users of this run", units)
 }
 
-/// Whether production's rows of this run's sessions are looked up, wherever they begin.
-fn looks_back(context: &Context<'_>) -> bool {
-    context.variables.lookback_guard != LookbackGuard::Off && !context.variables.skip_derived
-}
-
+/// What the upsert will replace: looked up before the commit, so that this deletes in the days that have such rows only.
 fn upsert_limit(context: &Context<'_>) -> Step {
     let mut units = Vec::new();
-    if looks_back(context) {
+    if !context.variables.skip_derived {
+        let bounded = context.variables.lookup_days(context.dialect.lookup_days()).is_some();
+        let (declarations, range) = if bounded {
+            units.extend(context.replace(SESSIONS_UPSERT_LIMIT, &context.select(&UPSERT_LIMIT)));
+            let limit = context.name(SESSIONS_UPSERT_LIMIT);
+            let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, None);
+            (declarations, Some(range))
+        } else {
+            (Vec::new(), None)
+        };
         let rows = context.dialect.rows_of_keys(
             &context.table(SESSIONS_UPSERT_KEYS).column_list(),
             &context.name(SESSIONS),
             context.table(SESSIONS).layout.partition,
             "domain_sessionid",
             &context.name(SESSIONS_THIS_RUN),
+            range.as_deref(),
         );
-        units.extend(context.replace(SESSIONS_UPSERT_KEYS, &rows));
+        units.extend(context.replace_after(declarations, SESSIONS_UPSERT_KEYS, &rows));
+        if context.variables.lookback_guard == LookbackGuard::Fail {
+            let fail = OnFound::Fail {
+                because: "lookback_guard is fail",
+                hint: "raise upsert_lookback_days, or set lookback_guard to widen; production was not changed",
+            };
+            let purpose = "old copies that the lookback does not reach";
+            units.push(context.observe(OLD_COPIES, fail, purpose, &OLD_COPIES_FOUND));
+        }
     }
-    let limit = match context.variables.lookback_guard {
-        LookbackGuard::Widen if looks_back(context) => UPSERT_LIMIT_WIDENED,
-        LookbackGuard::Widen | LookbackGuard::Off | LookbackGuard::Fail => UPSERT_LIMIT,
-    };
-    units.extend(context.replace(SESSIONS_UPSERT_LIMIT, &context.select(&limit)));
-    if context.variables.lookback_guard == LookbackGuard::Fail && looks_back(context) {
-        let fail = OnFound::Fail {
-            because: "lookback_guard is fail",
-            hint: "raise upsert_lookback_days, or set lookback_guard to widen; production was not changed",
-        };
-        units.push(context.observe(OLD_COPIES, fail, "old copies that the lookback does not reach", &OLD_COPIES_FOUND));
-    }
-    Step::new("upsert_limit", "how far back the upsert replaces rows", units)
+    Step::new("upsert_limit", "which rows the upsert replaces", units)
 }
 
 /// A second attempt of a commit whose answer was lost finds the run's end set, and changes production no more.
@@ -150,11 +151,9 @@ fn commit(context: &Context<'_>) -> Step {
     let holds = Statement::new("this run's tables are as it made them", context.select(&SEAL_HOLDS));
     let mut statements = vec![holds.must_change()];
     if !context.variables.skip_derived {
-        let keys = looks_back(context).then(|| context.name(SESSIONS_UPSERT_KEYS));
-        let ids = keys.as_ref().map_or_else(|| context.quoted(SESSIONS_THIS_RUN), |keys| context.dialect.table(keys));
-        let limit = context.name(SESSIONS_UPSERT_LIMIT);
-        let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, keys.as_ref());
-        let old_rows = context.select_with(&OLD_SESSIONS, &[("keys", &ids), ("range", &range)]);
+        let (limit, keys) = (context.name(SESSIONS_UPSERT_LIMIT), context.name(SESSIONS_UPSERT_KEYS));
+        let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, Some(&keys));
+        let old_rows = context.select_with(&OLD_SESSIONS, &[("range", &range)]);
         statements.extend(declarations);
         statements.push(context.delete(SESSIONS, "old rows of this run's sessions", &old_rows));
         statements.push(context.insert(SESSIONS, "this run's sessions", &context.select(&NEW_SESSIONS)));
@@ -177,20 +176,23 @@ fn consume(context: &Context<'_>) -> Step {
         units.extend(context.create(table));
     }
     units.extend(context.replace_empty(SESSIONS_INPUT_KEPT));
-    let consumed = match context.variables.on_dropped_sessions {
-        OnDroppedSessions::KeepInput => &CONSUMED_AND_KEPT_SESSIONS_ONLY,
-        OnDroppedSessions::Report | OnDroppedSessions::Fail => &CONSUMED,
+    let sealed = context.select(&COMMITTED_AND_SEALED);
+    let removable = match context.variables.on_dropped_sessions {
+        OnDroppedSessions::KeepInput => {
+            context.select_with(&REMOVABLE_OF_KEPT_SESSIONS_ONLY, &[("sealed", sealed.as_str())])
+        }
+        OnDroppedSessions::Report | OnDroppedSessions::Fail => sealed,
     };
-    let consumed = context.select_with(consumed, &[("sealed", &context.select(&COMMITTED_AND_SEALED))]);
-    let names = [("consumed", consumed.as_str()), ("arrived", &context.select(&ARRIVED))];
-    let whole = context.select_with(&CONSUMED_AND_NOTHING_ARRIVED, &names);
-    let kept = context.select_with(&INPUT_KEPT, &names);
+    let consumed = context.select_with(&CONSUMED, &[("removable", removable.as_str())]);
+    let names = [("removable", removable.as_str()), ("arrived", &context.select(&ARRIVED))];
+    let whole = context.select_with(&NOTHING_ARRIVED, &names);
+    let kept = context.select_with(&INPUT_KEPT, &[("consumed", consumed.as_str())]);
     units.push(Unit::Block {
         purpose: "removes the page views that main consumed, and no others".to_owned(),
         statements: vec![
             // One statement decides and removes: where each statement sees what was committed before it, a page view that
-            // arrives while this block runs is seen by it, or comes after it.
-            context.delete(PAGE_VIEWS_STAGED, "the consumed page views of sessions that got no others since", &whole),
+            // arrives while this block runs is seen by it, or comes after it. It leaves the others little to read.
+            context.delete(PAGE_VIEWS_STAGED, "the page views of sessions that got none since main read them", &whole),
             context.insert(SESSIONS_INPUT_KEPT, "consumed page views that stay with those that came since", &kept),
             context.delete(PAGE_VIEWS_STAGED, "the other consumed page views", &consumed),
             context.insert(PAGE_VIEWS_STAGED, "those that stay", &context.select_all(SESSIONS_INPUT_KEPT)),

@@ -20,13 +20,13 @@ pub const SESSIONS_USERID_MANIFEST_STAGED: &str = "sessions_userid_manifest_stag
 /// removal, find out by them whether these are still the tables that this run has made.
 pub const SESSIONS_METADATA_THIS_RUN: &str = "sessions_metadata_this_run";
 
-/// What main read of the input: how often each row, by its fingerprint. `complete` removes these rows and no others.
+/// What main read of the input: how often each row, by a fingerprint of the columns that the module reads. `complete` removes these rows and no others.
 pub const SESSIONS_INPUT_THIS_RUN: &str = "sessions_input_this_run";
 
 /// Rows that main read and that stay all the same, because their session got page views since.
 pub const SESSIONS_INPUT_KEPT: &str = "sessions_input_kept";
 
-/// Per session: start, end, page views, engaged time.
+/// Per session: start, end, page views, engaged time, and the first start of a page view of index 1.
 pub const SESSIONS_AGGREGATES: &str = "sessions_aggregates";
 
 /// The sessions of this run, with the columns of production.
@@ -35,10 +35,11 @@ pub const SESSIONS_THIS_RUN: &str = "sessions_this_run";
 /// The users of this run, with the start of their first session in it.
 pub const SESSIONS_USERID_MANIFEST_THIS_RUN: &str = "sessions_userid_manifest_this_run";
 
-/// Production's rows of this run's sessions: what the upsert replaces. Looked up once, before the commit.
+/// Production's rows of this run's sessions: what the upsert replaces. Looked up once, before the commit, from
+/// [`SESSIONS_UPSERT_LIMIT`] on.
 pub const SESSIONS_UPSERT_KEYS: &str = "sessions_upsert_keys";
 
-/// From where on the upsert looks for rows to replace.
+/// From where on production is looked through for these.
 pub const SESSIONS_UPSERT_LIMIT: &str = "sessions_upsert_limit";
 
 /// All tables of this module under some variables: those that stay first.
@@ -84,6 +85,7 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
                 Column::new("end_tstamp", Timestamp),
                 Column::new("page_views", Integer),
                 Column::new("engaged_time_in_s", Integer),
+                Column::new("first_view_tstamp", Timestamp),
             ],
         )
         .layout(
@@ -136,10 +138,11 @@ pub(in crate::model) fn page_views_staged() -> Table {
     )
 }
 
+/// Those that nothing in the module's SQL reads are marked: a test compares.
 fn page_views_staged_columns() -> Vec<Column> {
     vec![
         Column::new("page_view_id", Fixed(36)).not_null().required(),
-        Column::new("event_id", Fixed(36)),
+        Column::new("event_id", Fixed(36)).unread(),
         Column::new("app_id", Varying(255)),
         Column::new("user_id", Varying(255)),
         Column::new("domain_userid", Varying(128)),
@@ -147,20 +150,20 @@ fn page_views_staged_columns() -> Vec<Column> {
         Column::new("domain_sessionid", Varying(128)).required(),
         Column::new("domain_sessionidx", Integer),
         Column::new("page_view_in_session_index", Integer).required(),
-        Column::new("page_views_in_session", Integer),
-        Column::new("dvce_created_tstamp", Timestamp),
-        Column::new("collector_tstamp", Timestamp),
-        Column::new("derived_tstamp", Timestamp),
+        Column::new("page_views_in_session", Integer).unread(),
+        Column::new("dvce_created_tstamp", Timestamp).unread(),
+        Column::new("collector_tstamp", Timestamp).unread(),
+        Column::new("derived_tstamp", Timestamp).unread(),
         Column::new("start_tstamp", Timestamp).required(),
         Column::new("end_tstamp", Timestamp).required(),
         Column::new("engaged_time_in_s", Integer),
-        Column::new("absolute_time_in_s", Integer),
-        Column::new("horizontal_pixels_scrolled", Integer),
-        Column::new("vertical_pixels_scrolled", Integer),
-        Column::new("horizontal_percentage_scrolled", Float),
-        Column::new("vertical_percentage_scrolled", Float),
-        Column::new("doc_width", Integer),
-        Column::new("doc_height", Integer),
+        Column::new("absolute_time_in_s", Integer).unread(),
+        Column::new("horizontal_pixels_scrolled", Integer).unread(),
+        Column::new("vertical_pixels_scrolled", Integer).unread(),
+        Column::new("horizontal_percentage_scrolled", Float).unread(),
+        Column::new("vertical_percentage_scrolled", Float).unread(),
+        Column::new("doc_width", Integer).unread(),
+        Column::new("doc_height", Integer).unread(),
         Column::new("page_title", Varying(2000)),
         Column::new("page_url", Varying(4096)),
         Column::new("page_urlscheme", Varying(16)),
@@ -195,9 +198,9 @@ fn page_views_staged_columns() -> Vec<Column> {
         Column::new("user_ipaddress", Varying(128)),
         Column::new("useragent", Varying(1000)),
         Column::new("br_lang", Varying(255)),
-        Column::new("br_viewwidth", Integer),
-        Column::new("br_viewheight", Integer),
-        Column::new("br_colordepth", Varying(12)),
+        Column::new("br_viewwidth", Integer).unread(),
+        Column::new("br_viewheight", Integer).unread(),
+        Column::new("br_colordepth", Varying(12)).unread(),
         Column::new("br_renderengine", Varying(50)),
         Column::new("os_timezone", Varying(255)),
         Column::new("category", Text),

@@ -194,3 +194,48 @@ fn the_fingerprint_is_of_the_sql() {
     assert_eq!(of(&default), of(&default));
     assert_ne!(of(&default), of(&Variables { skip_derived: true, ..default.clone() }));
 }
+
+/// A row is known by the columns that main reads: one that it doesn't read changes no session.
+#[test]
+fn the_columns_that_no_sql_reads_are_those_that_tell_no_row() {
+    let variables = Variables::default();
+    let plan = plan(Phase::Main, &variables);
+    let texts = plan.units().filter(|(step, _)| step.name != "input").flat_map(|(_, unit)| unit.statements());
+    let selects = texts.filter(|statement| statement.sql.contains("\"page_views_staged\""));
+    let mut read = std::collections::BTreeSet::new();
+    for statement in selects {
+        // An alias is no column.
+        let words = statement.sql.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect::<Vec<_>>();
+        let named = words.windows(2).filter(|pair| pair[0] != "AS").map(|pair| pair[1].to_owned());
+        read.extend(named);
+    }
+    let input = module().tables(&variables).into_iter().find(|table| table.name == super::tables::PAGE_VIEWS_STAGED);
+    let columns = input.expect("the input").columns;
+    assert!(columns.iter().any(|column| column.unread));
+    for column in columns {
+        assert_eq!(column.unread, !read.contains(&*column.name), "{}", column.name);
+    }
+}
+
+#[test]
+fn nothing_is_looked_for_by_not_in() {
+    for variables in all_options() {
+        for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
+            assert!(!sql(phase, &variables).contains("NOT IN"), "{} {variables:?}", phase.name());
+        }
+    }
+}
+
+#[test]
+fn production_is_looked_through_as_far_as_is_said() {
+    let limit = |lookback_guard, lookback_guard_days| {
+        let sql = sql(Phase::Main, &Variables { lookback_guard, lookback_guard_days, ..Variables::default() });
+        let words = |days: u32| sql.contains(&format!("MINUS(MIN(start_tstamp), {days}) AS lower_limit"));
+        [30, 90].into_iter().find(|days| words(*days))
+    };
+    assert_eq!(limit(LookbackGuard::Widen, None), None);
+    assert_eq!(limit(LookbackGuard::Widen, Some(90)), Some(90));
+    assert_eq!(limit(LookbackGuard::Fail, Some(90)), Some(90));
+    assert_eq!(limit(LookbackGuard::Widen, Some(3)), Some(30));
+    assert_eq!(limit(LookbackGuard::Off, Some(90)), Some(30));
+}

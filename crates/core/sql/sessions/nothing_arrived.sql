@@ -1,4 +1,5 @@
-{{ consumed }}
+domain_sessionid IS NOT NULL
+  AND {{ removable }}
   AND NOT EXISTS (
     SELECT 1
     FROM (

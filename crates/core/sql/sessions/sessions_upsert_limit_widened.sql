@@ -1,9 +1,0 @@
--- An old copy of a session of this run may begin before the lookback: the limit then moves down to it.
-SELECT MIN(lower_limit) AS lower_limit
-FROM (
-  SELECT {{ minus_days("MIN(start_tstamp)", upsert_lookback_days) }} AS lower_limit
-  FROM {{ table.sessions_this_run }}
-  UNION ALL
-  SELECT MIN(start_tstamp) AS lower_limit
-  FROM {{ table.sessions_upsert_keys }}
-) AS limits
