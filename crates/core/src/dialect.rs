@@ -148,6 +148,13 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("DELETE FROM {}\nWHERE {condition}", self.table(name))
     }
 
+    /// A statement of a block that empties a table at once if a condition without columns of its own holds: where that is
+    /// far cheaper than a DELETE, and undone with the block. Where it can't be done, by right or without waiting, it does
+    /// nothing. Rows that are written while it runs must be seen by the condition, or stay.
+    fn empty_if(&self, _name: &TableName, _condition: &str) -> Option<String> {
+        None
+    }
+
     /// Inserts what a SELECT gives, by explicit columns.
     fn insert(&self, name: &TableName, columns: &str, select: &str) -> String {
         format!("INSERT INTO {} (\n  {columns}\n)\n{select}", self.table(name))

@@ -70,8 +70,8 @@ pub struct Step {
 pub enum Unit {
     /// One statement on its own.
     Statement(Statement),
-    /// Changes of data that happen together or not at all. Never holds DDL or TRUNCATE: Snowflake and Redshift would
-    /// commit at these.
+    /// Changes of data that happen together or not at all. Never holds DDL or TRUNCATE where these commit, as on Snowflake
+    /// and Redshift.
     Block {
         /// What it is for.
         purpose: String,

@@ -209,6 +209,19 @@ impl Dialect for PostgresDialect {
         }
     }
 
+    // A DELETE writes to each row and leaves them all to a vacuum; TRUNCATE takes the file. It takes no notice of row security
+    // and of triggers, and asks for a lock that no reader or writer may be in the way of: with any of these, and without the
+    // right to it, the error ends here, the lock with it, and the table stays as it is.
+    // <https://www.postgresql.org/docs/current/sql-truncate.html>
+    // <https://www.postgresql.org/docs/current/plpgsql-control-structures.html#PLPGSQL-ERROR-TRAPPING>
+    fn empty_if(&self, name: &TableName, condition: &str) -> Option<String> {
+        let table = self.table(name);
+        let class = format!("CAST({} AS regclass)", self.text(&table));
+        Some(format!(
+            "DO $do$\nBEGIN\n  LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT;\n  IF row_security_active({class})\n    OR EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = {class} AND NOT tgisinternal)\n    OR NOT (\n{condition}\n    )\n  THEN\n    RAISE EXCEPTION 'the table stays' USING ERRCODE = 'WS001';\n  END IF;\n  TRUNCATE TABLE {table};\nEXCEPTION\n  WHEN SQLSTATE 'WS001' OR lock_not_available OR insufficient_privilege OR wrong_object_type OR feature_not_supported THEN\n    NULL;\nEND\n$do$"
+        ))
+    }
+
     // Rows that a DELETE removed stay in the file until a vacuum, and every scan reads them.
     // <https://www.postgresql.org/docs/current/sql-vacuum.html>
     fn after_delete(&self, name: &TableName) -> Vec<Statement> {

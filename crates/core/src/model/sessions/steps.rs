@@ -10,6 +10,7 @@ use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
 const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
 const CONSUMED: Select = sql!("sessions/consumed");
 const DROPPED: Select = sql!("sessions/dropped_sessions");
+const EVERYTHING_WAS_READ: Select = sql!("sessions/everything_was_read");
 const INPUT: Select = sql!("sessions/sessions_input_this_run");
 const INPUT_KEPT: Select = sql!("sessions/sessions_input_kept");
 const LEFT: Select = sql!("sessions/input_left");
@@ -177,6 +178,13 @@ fn consume(context: &Context<'_>) -> Step {
     }
     units.extend(context.replace_empty(SESSIONS_INPUT_KEPT));
     let sealed = context.select(&COMMITTED_AND_SEALED);
+    let input = context.name(PAGE_VIEWS_STAGED);
+    let everything = context.select_with(&EVERYTHING_WAS_READ, &[("sealed", sealed.as_str())]);
+    let emptied = match context.variables.on_dropped_sessions {
+        OnDroppedSessions::KeepInput => None,
+        OnDroppedSessions::Report | OnDroppedSessions::Fail => context.dialect.empty_if(&input, &everything),
+    };
+    let emptied = emptied.map(|sql| Statement::new("all page views at once, if main has read every one", sql));
     let removable = match context.variables.on_dropped_sessions {
         OnDroppedSessions::KeepInput => {
             context.select_with(&REMOVABLE_OF_KEPT_SESSIONS_ONLY, &[("sealed", sealed.as_str())])
@@ -189,19 +197,26 @@ fn consume(context: &Context<'_>) -> Step {
     let kept = context.select_with(&INPUT_KEPT, &[("consumed", consumed.as_str())]);
     units.push(Unit::Block {
         purpose: "removes the page views that main consumed, and no others".to_owned(),
-        statements: vec![
-            // One statement decides and removes: where each statement sees what was committed before it, a page view that
-            // arrives while this block runs is seen by it, or comes after it. It leaves the others little to read.
-            context.delete(PAGE_VIEWS_STAGED, "the page views of sessions that got none since main read them", &whole),
-            context.insert(SESSIONS_INPUT_KEPT, "consumed page views that stay with those that came since", &kept),
-            context.delete(PAGE_VIEWS_STAGED, "the other consumed page views", &consumed),
-            context.insert(PAGE_VIEWS_STAGED, "those that stay", &context.select_all(SESSIONS_INPUT_KEPT)),
-            // A second attempt of a block whose answer was lost finds nothing to do.
-            context.delete(SESSIONS_INPUT_KEPT, "they are back", "1 = 1"),
-            context.delete(SESSIONS_INPUT_THIS_RUN, "what was consumed is gone", "1 = 1"),
-        ],
+        statements: emptied
+            .into_iter()
+            .chain([
+                // One statement decides and removes: where each statement sees what was committed before it, a page view that
+                // arrives while this block runs is seen by it, or comes after it. It leaves the others little to read.
+                context.delete(
+                    PAGE_VIEWS_STAGED,
+                    "the page views of sessions that got none since main read them",
+                    &whole,
+                ),
+                context.insert(SESSIONS_INPUT_KEPT, "consumed page views that stay with those that came since", &kept),
+                context.delete(PAGE_VIEWS_STAGED, "the other consumed page views", &consumed),
+                context.insert(PAGE_VIEWS_STAGED, "those that stay", &context.select_all(SESSIONS_INPUT_KEPT)),
+                // A second attempt of a block whose answer was lost finds nothing to do.
+                context.delete(SESSIONS_INPUT_KEPT, "they are back", "1 = 1"),
+                context.delete(SESSIONS_INPUT_THIS_RUN, "what was consumed is gone", "1 = 1"),
+            ])
+            .collect(),
     });
-    units.extend(context.dialect.after_delete(&context.name(PAGE_VIEWS_STAGED)).into_iter().map(Unit::Statement));
+    units.extend(context.dialect.after_delete(&input).into_iter().map(Unit::Statement));
     units.push(context.observe(INPUT_LEFT, OnFound::Report, "page views that stay for the next run", &LEFT));
     Step::new("input", "removes the consumed page views", units)
 }
