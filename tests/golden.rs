@@ -208,6 +208,26 @@ fn every_statement_parses_and_has_nothing_that_its_warehouse_lacks() {
     }
 }
 
+/// An UPDATE that takes its values from another table must join it with its target by an equality, or Redshift refuses it:
+/// none does.
+/// <https://docs.aws.amazon.com/redshift/latest/dg/r_UPDATE.html>
+#[test]
+fn no_update_of_redshift_s_joins_another_table() {
+    let folder = Folder::new();
+    let parser = sqlparser::dialect::RedshiftSqlDialect {};
+    let mut count = 0;
+    for (name, phase, variables) in PLANS {
+        let text = plan(&folder, phase, "redshift", variables).replace(" ENCODE ZSTD", "").replace(" ENCODE RAW", "");
+        let statements = sqlparser::parser::Parser::parse_sql(&parser, &text).expect("it parses");
+        for statement in statements {
+            let sqlparser::ast::Statement::Update(update) = statement else { continue };
+            assert!(update.from.is_none() && update.table.joins.is_empty(), "{name}: {update}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
 /// A second parser, of another make.
 #[test]
 fn every_statement_parses_with_sqlglot_too() {

@@ -6,7 +6,10 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::Instant;
-use support::{Folder, fixtures, refused};
+use support::{Folder, Said, fixtures, refused};
+use websessions_conformance::Target;
+use websessions_core::plan::Statement;
+use websessions_postgres::Postgres;
 use websessions_test_servers::Cluster;
 
 /// A folder whose configuration's targets are on a server.
@@ -39,6 +42,112 @@ fn the_binary_on_a_server() {
     a_lease_can_be_set_and_waited_for(&cluster);
     a_second_ctrl_c_leaves_a_server_that_does_not_answer(&cluster);
     another_role_s_lock_is_cleared(&cluster);
+    names_in_capitals_are_the_unquoted_names_for_custom_sql_too(&cluster);
+    doctor_says_before_a_run_what_a_role_lacks(&cluster);
+    a_standby_is_refused_and_doctor_says_so_before_a_run(&cluster);
+}
+
+/// Runs SQL as the server's owner.
+fn execute(cluster: &Cluster, sql: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let server = Target::new(Postgres, [("url", cluster.url())]).open().await;
+        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        server.execute(&Statement::new("a test's", sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    });
+}
+
+/// `Derived` is `derived` to the model as it is to custom SQL, which does not quote it; also on the embedded engine.
+fn names_in_capitals_are_the_unquoted_names_for_custom_sql_too(cluster: &Cluster) {
+    let folder = folder(cluster);
+    let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
+    folder.write("own.toml", &format!("{config}[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n"));
+    folder.write("own.sql", "DROP TABLE IF EXISTS {{.output_schema}}.own; CREATE TABLE {{.output_schema}}.own AS SELECT domain_sessionid FROM {{.output_schema}}.sessions;");
+    for target in ["server", "laptop"] {
+        let mut rows = Vec::new();
+        // The second run is as somebody writes it who knows the names as they are.
+        for schema in ["output_schema=Capitals", "output_schema=capitals"] {
+            let place = ["--config", "own.toml", "--target", target, "--var", schema];
+            folder.run(&[&place[..], &["run", "--page-views", &sample()]].concat()).done(schema).expect("a run");
+            let sessions = folder.contents("sessions", &place).expect("sessions");
+            let own = folder.contents("capitals.own", &place).expect("the custom module's");
+            assert_eq!(own.rows.len(), sessions.rows.len(), "{target} {schema}");
+            rows.push(own.rows.len());
+        }
+        assert!(rows[0] > 100 && rows[0] == rows[1], "{target}: {rows:?}");
+    }
+    execute(cluster, "DO $$ BEGIN ASSERT NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'Capitals'); END $$");
+    folder.run(&["--var", "output_schema=capitals", "destroy", "--yes"]).done("destroy").expect("destroyed");
+}
+
+/// What `docs/permissions.md` says that main and complete need, where an owner has made the permanent tables.
+const LEAST_GRANTS: [&str; 7] = [
+    "USAGE ON SCHEMA scratch",
+    "CREATE ON SCHEMA scratch",
+    "SELECT, INSERT, DELETE ON scratch.page_views_staged",
+    "SELECT, INSERT, DELETE ON scratch.sessions_userid_manifest_staged",
+    "USAGE ON SCHEMA derived",
+    "SELECT, INSERT, DELETE ON derived.sessions",
+    "INSERT ON derived.datamodel_metadata",
+];
+
+/// With the least rights doctor finds nothing wrong; without any of them it says which is missing, as the run then does.
+fn doctor_says_before_a_run_what_a_role_lacks(cluster: &Cluster) {
+    let folder = folder(cluster);
+    folder.run(&["run", "--page-views", &sample()]).done("run").expect("a run");
+    folder.run(&["load", &sample()]).done("load").expect("loaded");
+    execute(cluster, "CREATE ROLE least LOGIN");
+    for grant in LEAST_GRANTS {
+        execute(cluster, &format!("GRANT {grant} TO least"));
+    }
+    let as_least = |command: &[&str]| -> Said {
+        let arguments: Vec<&str> = ["--var", "stage_next=true"].iter().chain(command).copied().collect();
+        let output = folder.command(&arguments).env("WEBSESSIONS_TARGET_URL", cluster.url_of("least")).output();
+        output.expect("the binary starts").into()
+    };
+    as_least(&["doctor"]).done("doctor").expect("nothing is missing");
+    // A right at a time, of those that a line grants together.
+    let rights = LEAST_GRANTS.iter().flat_map(|grant| {
+        let (rights, on) = grant.split_once(" ON ").expect("rights and what they are on");
+        rights.split(", ").map(move |right| format!("{right} ON {on}"))
+    });
+    let mut count = 0;
+    for right in rights {
+        execute(cluster, &format!("REVOKE {right} FROM least"));
+        let said = as_least(&["doctor"]);
+        assert_eq!(said.code, 4, "without {right}: {}{}", said.stdout, said.stderr);
+        let subject = right.rsplit(['.', ' ']).next().unwrap_or_default();
+        assert!(said.stdout.contains("permission denied"), "without {right}: {}", said.stdout);
+        let problems: Vec<&str> = said.stdout.lines().filter(|line| line.contains("PROBLEM")).collect();
+        assert!(problems.iter().any(|line| line.contains(subject)), "without {right}: {}", said.stdout);
+        refused(&as_least(&["main"]), 1, &["permission denied", subject]);
+        execute(cluster, &format!("GRANT {right} TO least"));
+        count += 1;
+    }
+    assert_eq!(count, 13);
+    as_least(&["run"]).done("run").expect("a run with the least rights");
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
+}
+
+/// A real standby: nothing can be written there, which a run says at once and doctor before it; tables can be exported.
+fn a_standby_is_refused_and_doctor_says_so_before_a_run(cluster: &Cluster) {
+    let folder = folder(cluster);
+    folder.run(&["run", "--page-views", &sample()]).done("run").expect("a run");
+    folder.run(&["load", &sample()]).done("load").expect("loaded");
+    let standby = cluster.standby().expect("a standby");
+    let on_standby = |command: &[&str]| -> Said {
+        let output = folder.command(command).env("WEBSESSIONS_TARGET_URL", standby.url()).output();
+        output.expect("the binary starts").into()
+    };
+    for command in [&["main"] as &[&str], &["run", "--page-views", &sample()], &["load", &sample()]] {
+        refused(&on_standby(command), 1, &["read-only", "primary"]);
+    }
+    let said = on_standby(&["doctor"]);
+    assert_eq!(said.code, 4, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("PROBLEM") && said.stdout.contains("primary"), "{}", said.stdout);
+    on_standby(&["export", "sessions", "--to", "standby.csv"]).done("export").expect("exported");
+    folder.run(&["run"]).done("run").expect("the primary goes on");
+    folder.run(&["destroy", "--yes"]).done("destroy").expect("destroyed");
 }
 
 /// A folder whose runs have a lock of six seconds.

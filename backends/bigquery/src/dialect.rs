@@ -236,6 +236,12 @@ mod tests {
     }
 
     #[test]
+    fn a_dataset_is_looked_for_by_its_tables() {
+        let query = BigQueryDialect.schema_query(&Identifier::new("derived").expect("a name"));
+        assert!(query.contains("`derived`.INFORMATION_SCHEMA.TABLES") && !query.contains("SCHEMATA"), "{query}");
+    }
+
+    #[test]
     fn scratch_tables_expire_and_no_other_does() {
         let variables = Variables::default();
         let dialect: std::sync::Arc<dyn Dialect> = std::sync::Arc::new(BigQueryDialect);

@@ -31,7 +31,8 @@ pub(crate) fn warehouse_error(error: sqlx::Error) -> WarehouseError {
         }
         "42P06" | "42P07" | "42710" => (Kind::Other, Retry::NotApplied, None),
         "57P01" | "57P02" | "57P04" | "57P05" | "25P03" => (Kind::Connection, Retry::Unknown, None),
-        "25006" => (
+        // A standby has no unlogged tables either. <https://www.postgresql.org/docs/current/hot-standby.html>
+        "25006" | "0A000" | "55000" if message.contains("read-only") || message.contains("during recovery") => (
             Kind::Permission,
             Retry::Never,
             Some("this server only reads, as a standby does: set the target's host to the primary server"),

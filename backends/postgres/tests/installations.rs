@@ -11,8 +11,10 @@ use websessions_conformance::{Case, Harness};
 use websessions_core::async_trait;
 use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::error::{Error, WarehouseErrorKind};
-use websessions_core::model::sessions::tables::{PAGE_VIEWS_STAGED, SESSIONS};
+use websessions_core::model::sessions::tables::{PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED};
+use websessions_core::model::shared::DATAMODEL_METADATA;
 use websessions_core::plan::{Phase, Statement};
+use websessions_core::preflight;
 use websessions_core::table::{Column, ColumnType, TableName};
 use websessions_core::warehouse::Warehouse;
 use websessions_postgres::{Postgres, Redshift};
@@ -178,9 +180,12 @@ async fn a_role_with_the_least_rights(cluster: &Cluster) -> Result<(), String> {
     let rows = format!("SELECT COUNT(*) FROM {}", quoted(&owner, SESSIONS)?);
     let before = count(&owner, &rows).await?;
     ensure(before > 40, || format!("{before} sessions"))?;
+    let looked_at = rights(&case).await;
+    ensure(looked_at.is_ok(), || format!("the look before a run refuses what a run does: {looked_at:?}"))?;
     for grant in &grants {
         stage_sample(&owner, 500).await?;
         owner.sql(format!("REVOKE {grant} FROM {role}")).await?;
+        ensure(rights(&case).await.is_err(), || format!("the look before a run misses {grant}"))?;
         let (kind, words) = refused(&case, &PHASES).await.map_err(|error| format!("without {grant}: {error}"))?;
         ensure(kind == WarehouseErrorKind::Permission, || format!("without {grant}: {kind:?}: {words}"))?;
         let subject = grant.rsplit(['.', ' ']).next().unwrap_or_default().replace('"', "");
@@ -193,6 +198,33 @@ async fn a_role_with_the_least_rights(cluster: &Cluster) -> Result<(), String> {
     let after = count(&owner, &rows).await?;
     ensure(after > before, || format!("{after} sessions after {before}"))?;
     owner.drop().await
+}
+
+/// What doctor asks of the tables that are there.
+async fn rights(case: &Case) -> Result<(), String> {
+    let (modules, variables) = ([case.module], &case.variables);
+    for table in [PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
+        preflight::check_rights(&*case.warehouse, &modules, variables, &case.table(table)?)
+            .await
+            .map_err(|error| format!("{table}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// An end that never comes, as Postgres writes an open one, has no seconds: NULL, as on the embedded engine.
+async fn a_time_without_an_end_has_no_seconds(cluster: &Cluster) -> Result<(), String> {
+    let case = Case::new(&At(cluster.url()), json!({})).await?;
+    stage_sample(&case, 100).await?;
+    let input = quoted(&case, PAGE_VIEWS_STAGED)?;
+    let one = count(&case, &format!("SELECT MIN(domain_sessionidx) FROM {input}")).await?;
+    case.sql(format!("UPDATE {input} SET end_tstamp = 'infinity' WHERE domain_sessionidx = {one}")).await?;
+    case.run().await?;
+    let sessions = quoted(&case, SESSIONS)?;
+    let odd = format!("SELECT COUNT(*) FROM {sessions} WHERE end_tstamp = 'infinity' AND absolute_time_in_s IS NULL");
+    ensure(count(&case, &odd).await? > 0, || "no session without an end".to_owned())?;
+    let rest = format!("SELECT COUNT(*) FROM {sessions} WHERE isfinite(end_tstamp) AND absolute_time_in_s IS NULL");
+    ensure(count(&case, &rest).await? == 0, || "a session with an end has no seconds".to_owned())?;
+    case.drop().await
 }
 
 /// 'Derived' means derived, as an unquoted name does.
@@ -235,6 +267,11 @@ async fn an_input_that_is_a_view(cluster: &Cluster) -> Result<(), String> {
     case.sql(format!("CREATE VIEW {input} AS SELECT * FROM {elsewhere}")).await?;
     let (_, words) = refused(&case, &PHASES).await?;
     ensure(words.contains("make it a table"), || words)?;
+    let error =
+        preflight::check_rights(&*case.warehouse, &[case.module], &case.variables, &case.table(PAGE_VIEWS_STAGED)?)
+            .await;
+    let hint = error.err().and_then(|error| error.hint).unwrap_or_default();
+    ensure(hint.contains("make it a table"), || format!("the look before a run says {hint:?}"))?;
     case.drop().await
 }
 
@@ -288,6 +325,9 @@ fn main() {
         trial("a_role_with_the_least_rights", |cluster| Box::pin(a_role_with_the_least_rights(cluster))),
         trial("names_in_capitals_are_the_unquoted_names", |cluster| {
             Box::pin(names_in_capitals_are_the_unquoted_names(cluster))
+        }),
+        trial("a_time_without_an_end_has_no_seconds", |cluster| {
+            Box::pin(a_time_without_an_end_has_no_seconds(cluster))
         }),
         trial("a_server_that_only_reads", |cluster| Box::pin(a_server_that_only_reads(cluster))),
         trial("an_input_that_is_a_view", |cluster| Box::pin(an_input_that_is_a_view(cluster))),

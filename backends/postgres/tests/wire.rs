@@ -154,9 +154,13 @@ const OF_BOTH: &[Row] = {
     &[
         (("42501", "permission denied for schema derived"), Permission, Never, "grant", 1),
         (("28P01", "password authentication failed for user \"u\""), Permission, Never, "password", 1),
+        // A token of RDS, or of GetClusterCredentials, that has expired.
+        (("28000", "PAM authentication failed for user \"u\""), Permission, Never, "password", 1),
         (("42P01", "relation \"derived.sessions\" does not exist"), Missing, Never, "", 1),
         (("3F000", "schema \"derived\" does not exist"), Missing, Never, "", 1),
         (("25006", "cannot execute INSERT in a read-only transaction"), Permission, Never, "primary", 1),
+        (("0A000", "cannot access temporary or unlogged relations during recovery"), Permission, Never, "primary", 1),
+        (("0A000", "cannot use that here"), Other, Never, "", 1),
         (("55000", "cannot delete from view \"page_views_staged\""), Other, Never, "view", 1),
         (("40001", "could not serialize access due to concurrent update"), Locked, NotApplied, "", 3),
         (("40P01", "deadlock detected"), Locked, NotApplied, "", 3),
@@ -171,9 +175,21 @@ const OF_BOTH: &[Row] = {
         (("22001", "value too long for type character varying(255)"), Data, Never, "", 1),
         (("53100", "could not extend file: No space left on device"), Resources, Never, "disk", 1),
         (("53300", "sorry, too many clients already"), Connection, NotApplied, "later", 1),
+        (("53200", "out of memory"), Resources, Never, "", 1),
         (("57P01", "terminating connection due to administrator command"), Connection, Unknown, "", 1),
         (("57P03", "the database system is starting up"), Connection, NotApplied, "later", 1),
         (("25P03", "terminating connection due to idle-in-transaction timeout"), Connection, Unknown, "", 1),
+    ]
+};
+
+/// What Redshift says otherwise: there every end of a statement from outside has the same words.
+/// <https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-STATEMENT-TIMEOUT>
+const OF_POSTGRES: &[Row] = {
+    use Retry::Never;
+    use WarehouseErrorKind::{Cancelled, Resources};
+    &[
+        (("57014", "canceling statement due to statement timeout"), Resources, Never, "statement_timeout", 1),
+        (("57014", "canceling statement due to user request"), Cancelled, Never, "", 130),
     ]
 };
 
@@ -223,6 +239,9 @@ async fn refusals_are_understood() {
     for row in OF_BOTH {
         as_the_table_says(&Postgres, row).await;
         as_the_table_says(&Redshift, row).await;
+    }
+    for row in OF_POSTGRES {
+        as_the_table_says(&Postgres, row).await;
     }
 }
 

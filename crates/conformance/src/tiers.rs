@@ -29,6 +29,8 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
         "days are taken from timestamps, and these compared",
     ),
     ("seconds_are_boundaries_crossed", "seconds between timestamps"),
+    ("only_blanks_pad_an_id", "which spaces RTRIM takes off, and what a comparison of text leaves out"),
+    ("rights_are_looked_at_without_a_change", "changes of no row, which a look at rights sends"),
     ("text_survives_whatever_it_holds", "quotes, escapes and other alphabets in literals and over the wire"),
     ("the_plan_is_what_is_sent", "every statement of the options that the others leave out, and of destroy"),
     ("two_runs_interleave_at_any_call", "what a block's guard and seals see of another run's statements"),

@@ -2,7 +2,7 @@
 //! overrides what differs and links the vendor's manual there.
 
 use crate::identifier::Identifier;
-use crate::plan::{Phase, Statement, Unit, script};
+use crate::plan::{Change, Phase, Statement, Unit, script};
 use crate::table::{Column, ColumnType, Table, TableName, TypeFamily};
 
 /// How a warehouse spells things.
@@ -160,6 +160,35 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("INSERT INTO {} (\n  {columns}\n)\n{select}", self.table(name))
     }
 
+    /// A query for no row of a table, refused to a role that may not read it. A table may ask for a filter by its
+    /// partitions, hence the other condition.
+    fn no_row(&self, table: &Table, name: &TableName) -> String {
+        format!("SELECT COUNT(*) AS row_count\nFROM {}\nWHERE {}", self.table(name), nothing(table))
+    }
+
+    /// The same of a module's input, refused too where the rows could not be told apart, as complete must.
+    fn no_row_of_input(&self, input: &Table, name: &TableName) -> String {
+        self.no_row(input, name)
+    }
+
+    /// A statement that makes such a change to no row, refused to a role that may not change the table.
+    fn change_no_row(&self, change: Change, table: &Table, name: &TableName) -> Statement {
+        let sql = match change {
+            Change::Delete => self.delete(name, &nothing(table)),
+            Change::Insert => {
+                let value = |column: &Column| {
+                    format!("CAST(NULL AS {}) AS {}", self.column_type(column.column_type), column.name)
+                };
+                let columns = table.column_list();
+                let values: Vec<String> = table.columns.iter().map(value).collect();
+                let none =
+                    format!("SELECT\n  {columns}\nFROM (SELECT\n  {}\n) AS no_rows\nWHERE 1 = 0", values.join(",\n  "));
+                self.insert(name, &columns, &none)
+            }
+        };
+        Statement::new(format!("whether rows of {name} may be changed"), sql).changing(change, table.name)
+    }
+
     /// The column list of a CREATE TABLE.
     fn column_definitions(&self, table: &Table) -> String {
         let lines: Vec<String> =
@@ -255,4 +284,10 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn commit(&self) -> &'static str {
         "COMMIT"
     }
+}
+
+/// A condition that no row meets.
+fn nothing(table: &Table) -> String {
+    let partition = table.layout.partition.map(|column| format!("{column} IS NULL\n  AND ")).unwrap_or_default();
+    format!("{partition}1 = 0")
 }

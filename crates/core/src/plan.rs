@@ -131,6 +131,18 @@ pub struct Statement {
     /// Whether a block must end without a trace if this statement of it changes no row.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub must_change: bool,
+    /// The rows that it changes, of a table of the model by its name there: the right that it takes.
+    #[serde(skip)]
+    pub changes: Option<(Change, &'static str)>,
+}
+
+/// How a statement changes a table's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// It adds rows.
+    Insert,
+    /// It removes those that it finds.
+    Delete,
 }
 
 /// Where a user's own SQL comes from.
@@ -145,7 +157,7 @@ pub struct Source {
 impl Statement {
     /// A statement and what it is for.
     pub fn new(purpose: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None, must_change: false }
+        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None, must_change: false, changes: None }
     }
 
     /// With the place where a user's own SQL comes from.
@@ -159,6 +171,13 @@ impl Statement {
     #[must_use]
     pub fn must_change(mut self) -> Self {
         self.must_change = true;
+        self
+    }
+
+    /// That changes the rows of a table of the model.
+    #[must_use]
+    pub fn changing(mut self, change: Change, table: &'static str) -> Self {
+        self.changes = Some((change, table));
         self
     }
 

@@ -1,13 +1,16 @@
 //! What must hold before a phase changes anything: the input is there, and every table that stays has the model's columns.
 
+use crate::dialect::Dialect;
 use crate::error::{Error, WarehouseError, WarehouseErrorKind};
 use crate::identifier::{Entropy, Identifier};
 use crate::lock;
 use crate::model::{self, Module};
+use crate::plan::{Change, Phase};
 use crate::table::{Lifetime, SchemaRole, Table, TableName};
 use crate::variables::Variables;
 use crate::warehouse::Warehouse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The columns of a table as the warehouse reports them: names (lower case) and types.
 pub type Reported = Vec<(String, String)>;
@@ -132,22 +135,65 @@ pub async fn check_input(warehouse: &dyn Warehouse, module: &Module, variables: 
     let missing = module.input.filter(|input| !present.contains(input));
     match missing.and_then(|input| module.table(input, variables)) {
         None => Ok(()),
-        Some(table) => Err(why_missing(warehouse, &variables.table_name(&table)).await),
+        Some(table) => Err(why_missing(warehouse, &table, &variables.table_name(&table)).await),
     }
 }
 
-/// Whether this role may read a table: a query for no row of it.
-pub async fn check_readable(warehouse: &dyn Warehouse, table: &TableName) -> Result<(), WarehouseError> {
-    let name = warehouse.dialect().table(table);
-    warehouse.query(&format!("SELECT COUNT(*) AS row_count\nFROM {name}\nWHERE 1 = 0")).await.map(|_| ())
+/// What the phases of a run change in each table that stays: the rights that a role needs there, and no others.
+pub fn changes(
+    modules: &[Module],
+    variables: &Variables,
+    dialect: &Arc<dyn Dialect>,
+) -> BTreeMap<&'static str, BTreeSet<Change>> {
+    let mut changes: BTreeMap<&'static str, BTreeSet<Change>> = BTreeMap::new();
+    for plan in modules
+        .iter()
+        .flat_map(|module| [Phase::Main, Phase::Complete].map(|phase| module.plan(phase, variables, dialect)))
+    {
+        for (_, unit) in plan.units() {
+            for (change, table) in unit.statements().iter().filter_map(|statement| statement.changes) {
+                changes.entry(table).or_default().insert(change);
+            }
+        }
+    }
+    changes
+}
+
+/// Whether this role may do to a table that is there what the phases of a run do: read it, unless they only add rows, and
+/// change it. Nothing changes.
+pub async fn check_rights(
+    warehouse: &dyn Warehouse,
+    modules: &[Module],
+    variables: &Variables,
+    table: &Table,
+) -> Result<(), WarehouseError> {
+    let dialect = warehouse.dialect();
+    let name = variables.table_name(table);
+    let changes = changes(modules, variables, &dialect).remove(table.name).unwrap_or_default();
+    let is_input = modules.iter().any(|module| module.input == Some(table.name));
+    if is_input {
+        warehouse.query(&dialect.no_row_of_input(table, &name)).await?;
+    } else if changes.contains(&Change::Delete) {
+        warehouse.query(&dialect.no_row(table, &name)).await?;
+    }
+    for change in changes {
+        let statement = dialect.change_no_row(change, table, &name);
+        // Where a statement can be tried without running it, that asks for the same rights, and is free.
+        match warehouse.estimate(&statement).await {
+            Ok(Some(_)) => {}
+            Err(error) if error.kind != WarehouseErrorKind::Unsupported => return Err(error),
+            Ok(None) | Err(_) => drop(warehouse.execute(&statement).await?),
+        }
+    }
+    Ok(())
 }
 
 /// A catalog may show a role only what it may read: a table that is not there may be one that it may not.
-async fn why_missing(warehouse: &dyn Warehouse, table: &TableName) -> Error {
-    match check_readable(warehouse, table).await {
+async fn why_missing(warehouse: &dyn Warehouse, table: &Table, name: &TableName) -> Error {
+    match warehouse.query(&warehouse.dialect().no_row(table, name)).await {
         Err(source) if source.kind == WarehouseErrorKind::Permission => {
-            Error::Warehouse { context: format!("can't read the input table {table}"), source }
+            Error::Warehouse { context: format!("can't read the input table {name}"), source }
         }
-        _ => Error::MissingInput { table: table.to_string() },
+        _ => Error::MissingInput { table: name.to_string() },
     }
 }

@@ -36,7 +36,7 @@ impl LocalBigQuery {
         Self {
             _process: process,
             _folder: folder,
-            proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), |_, reply| translate(reply)),
+            proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), |_| {}, |_, reply| translate(reply)),
         }
     }
 

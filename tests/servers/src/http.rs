@@ -106,13 +106,19 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of a server; `repair` gets each reply that is JSON, by its request's path, before it goes back.
-    pub fn start(server: &str, repair: fn(&str, &mut Value)) -> Self {
+    /// In front of a server; `rewrite` gets the body of each request that is JSON before it goes on, and `repair` each reply
+    /// that is, by its request's path, before it goes back.
+    pub fn start(server: &str, rewrite: fn(&mut Value), repair: fn(&str, &mut Value)) -> Self {
         let orders: Arc<Mutex<Orders>> = Arc::default();
         let (address, held) = (server.trim_start_matches("http://").to_owned(), Arc::clone(&orders));
         let url = listen(move |mut client| {
-            let Some(request) = Request::read(&mut client) else { return };
-            match next_fault(&held, &request) {
+            let Some(mut request) = Request::read(&mut client) else { return };
+            let fault = next_fault(&held, &request);
+            if let Ok(mut body) = serde_json::from_str::<Value>(&request.body) {
+                rewrite(&mut body);
+                request.body = body.to_string();
+            }
+            match fault {
                 Some(Break::Before) => {}
                 Some(Break::During) => {
                     drop(client);
@@ -179,9 +185,14 @@ fn next_fault(orders: &Mutex<Orders>, request: &Request) -> Option<Break> {
 /// Sends a request on and awaits the answer: status and body.
 fn forward(address: &str, request: &Request) -> Option<(u16, String)> {
     let mut server = TcpStream::connect(address).ok()?;
-    let kept = request.head.lines().filter(|line| !line.to_lowercase().starts_with("connection:"));
-    let head = kept.collect::<Vec<_>>().join("\r\n");
-    server.write_all(format!("{head}\r\nConnection: close\r\n\r\n{}", request.body).as_bytes()).ok()?;
+    let ours = |line: &str| ["connection:", "content-length:"].iter().any(|name| line.to_lowercase().starts_with(name));
+    let head = request.head.lines().filter(|line| !ours(line)).collect::<Vec<_>>().join("\r\n");
+    let length = request.body.len();
+    server
+        .write_all(
+            format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{}", request.body).as_bytes(),
+        )
+        .ok()?;
     let mut reply = Vec::new();
     server.read_to_end(&mut reply).ok()?;
     let reply = String::from_utf8_lossy(&reply);

@@ -49,6 +49,31 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A hot standby of it, which follows it and only reads.
+    /// <https://www.postgresql.org/docs/current/app-pgbasebackup.html>
+    pub fn standby(&self) -> io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut standby = Self { folder, programs: self.programs.clone(), port, process: None };
+        if is_root() {
+            succeed(Command::new("chown").arg("postgres").arg(standby.folder.path()))?;
+        }
+        let data = standby.data();
+        succeed(
+            standby
+                .command("pg_basebackup")
+                .args(["--host", "127.0.0.1", "--port", &self.port.to_string(), "--username", "websessions"])
+                .args(["--checkpoint", "fast", "--wal-method", "stream", "--write-recovery-conf", "--pgdata"])
+                .arg(&data),
+        )?;
+        let file = data.join("postgresql.conf");
+        let settings = format!("port = {port}\nunix_socket_directories = '{}'\n", standby.folder.path().display());
+        let text = std::fs::read_to_string(&file)? + &settings;
+        std::fs::write(&file, text)?;
+        standby.resume()?;
+        Ok(standby)
+    }
+
     /// Where it is: a superuser's URL.
     pub fn url(&self) -> String {
         format!("postgres://websessions@127.0.0.1:{}/postgres", self.port)

@@ -1,4 +1,4 @@
-//! fakesnow, behind a proxy that fills in what its replies lack.
+//! fakesnow, behind a proxy that fills in what its replies lack, and has it trim what Snowflake would.
 
 use crate::http::Proxy;
 use crate::process::{Process, free_port, installed};
@@ -17,13 +17,31 @@ impl Fakesnow {
         let port = free_port();
         let mut command = installed("WEBSESSIONS_TEST_FAKESNOW");
         let process = Process::start(command.args(["-s", "-p", &port.to_string()]), port, "/");
-        Self { _process: process, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), fill_reply) }
+        Self { _process: process, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), keep_trim, fill_reply) }
     }
 
     /// Its endpoint.
     pub fn url(&self) -> &str {
         self.proxy.url()
     }
+}
+
+/// `RTRIM(x, ' ')` takes blanks off the end. fakesnow turns it into a `TRIM` of every space on both sides, unless it is of a
+/// `CAST` to text, which changes nothing. <https://docs.snowflake.com/en/sql-reference/functions/rtrim>
+fn keep_trim(request: &mut Value) {
+    const BEGINS: &str = "RTRIM(";
+    const ENDS: &str = ", ' ')";
+    let Some(sql) = request["sqlText"].as_str() else { return };
+    let mut pieces = sql.split(BEGINS);
+    let mut kept = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        kept.push_str(BEGINS);
+        match piece.split_once(ENDS) {
+            Some((column, rest)) => kept.push_str(&format!("CAST({column} AS VARCHAR){ENDS}{rest}")),
+            None => kept.push_str(piece),
+        }
+    }
+    request["sqlText"] = kept.into();
 }
 
 fn fill(object: &mut Value, fields: Value) {

@@ -81,8 +81,12 @@ impl Dialect for PostgresDialect {
         "(now() AT TIME ZONE 'UTC')".to_owned()
     }
 
+    // 'infinity' is a timestamp, from which no other can be subtracted: there are no seconds to it.
+    // <https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-DATETIME-SPECIAL-VALUES>
     fn seconds_between(&self, start: &str, end: &str) -> String {
-        format!("CAST(EXTRACT(EPOCH FROM date_trunc('second', {end}) - date_trunc('second', {start})) AS BIGINT)")
+        format!(
+            "CASE WHEN isfinite({start}) AND isfinite({end}) THEN CAST(EXTRACT(EPOCH FROM date_trunc('second', {end}) - date_trunc('second', {start})) AS BIGINT) END"
+        )
     }
 
     fn minus_days(&self, timestamp: &str, days: u32) -> String {
@@ -183,6 +187,12 @@ impl Dialect for PostgresDialect {
         format!(
             "SELECT\n  found.*\nFROM {keys} AS wanted\nCROSS JOIN LATERAL (\n  SELECT\n  {columns}\n  FROM {table} AS present\n  WHERE present.{key} = wanted.{key}{among_keys}\n  OFFSET 0\n) AS found\nWHERE NOT {partitioned}\nUNION ALL\nSELECT\n  {columns}\nFROM {table}\nWHERE {key} IN (SELECT {key} FROM {keys}){among_all}\n  AND {partitioned}"
         )
+    }
+
+    // A view has no such column, and its rows can't be told apart.
+    // <https://www.postgresql.org/docs/current/ddl-system-columns.html>
+    fn no_row_of_input(&self, _input: &Table, name: &TableName) -> String {
+        format!("SELECT COUNT(xmin) AS row_count\nFROM {}\nWHERE 1 = 0", self.table(name))
     }
 
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {

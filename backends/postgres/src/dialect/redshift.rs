@@ -175,3 +175,15 @@ impl Dialect for RedshiftDialect {
         "BEGIN"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_looked_for_whoever_owns_it() {
+        let query = RedshiftDialect.schema_query(&Identifier::new("Derived").expect("a name"));
+        assert!(query.contains("FROM svv_all_schemas") && query.contains("'derived'"), "{query}");
+        assert!(!query.contains("information_schema"), "{query}");
+    }
+}

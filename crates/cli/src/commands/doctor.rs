@@ -3,11 +3,13 @@
 use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
-use websessions_core::error::Error;
+use websessions_core::error::{Error, WarehouseError};
+use websessions_core::identifier::Identifier;
 use websessions_core::model;
+use websessions_core::model::Module;
 use websessions_core::plan::Statement;
-use websessions_core::table::ColumnType;
-use websessions_core::table::TableName;
+use websessions_core::table::{ColumnType, Lifetime, SchemaRole, Table, TableName};
+use websessions_core::variables::Variables;
 use websessions_core::{lock, preflight};
 
 impl Invocation<'_> {
@@ -22,11 +24,13 @@ impl Invocation<'_> {
             let name = variables.table_name(&table).to_string();
             let Some(columns) = reported.get(table.name) else { continue };
             let differences = preflight::differences(&*warehouse, &table, columns);
-            let readable = preflight::check_readable(&*warehouse, &variables.table_name(&table)).await;
-            checks.push(match (differences.as_slice(), readable) {
-                (_, Err(error)) => Check::problem(&name, format!("can't be read: {error}")),
-                ([], Ok(())) => Check::ok(&name, "has the model's columns"),
-                (differences, Ok(())) => Check::problem(&name, differences.join("; ")),
+            if !differences.is_empty() {
+                checks.push(Check::problem(&name, differences.join("; ")));
+                continue;
+            }
+            checks.push(match preflight::check_rights(&*warehouse, &modules, variables, &table).await {
+                Ok(()) => Check::ok(&name, "has the model's columns, and may be used as a run does"),
+                Err(error) => Check::refused(&name, "can't be used as a run does", &error),
             });
         }
         for module in &modules {
@@ -36,31 +40,41 @@ impl Invocation<'_> {
             }
             let name = variables.table_name(&input).to_string();
             let found = match preflight::check_input(&*warehouse, module, variables).await {
-                Err(Error::Warehouse { source, .. }) => format!("can't be read: {source}"),
-                _ => "is missing: run the page views module, or 'websessions load'".to_owned(),
+                Err(Error::Warehouse { source, .. }) => Check::refused(&name, "can't be read", &source),
+                _ => Check::problem(&name, "is missing: run the page views module, or 'websessions load'"),
             };
-            checks.push(Check::problem(&name, found));
+            checks.push(found);
         }
         let dialect = warehouse.dialect();
-        for schema in [&variables.scratch_schema, &variables.output_schema] {
-            if !preflight::schema_exists(&*warehouse, schema).await.map_err(failed)? {
-                checks.push(Check::ok(&format!("schema {schema}"), "is missing; main makes it"));
-                continue;
-            }
-            // Nobody has a table of this name, and nothing is dropped that was not just made.
+        for role in [SchemaRole::Scratch, SchemaRole::Output] {
+            let schema = variables.schema(role);
+            let subject = format!("schema {schema}");
+            // Nobody has anything of this name, and nothing is dropped that was not just made.
             let name = format!("websessions_probe_{}", uuid::Uuid::new_v4().simple());
-            let probe = TableName { schema: schema.clone(), name };
-            let create = Statement::new(
-                "probe",
-                format!("CREATE TABLE {} (probe {})", dialect.table(&probe), dialect.column_type(ColumnType::Integer)),
-            );
+            let (create, drop, may) = if !preflight::schema_exists(&*warehouse, schema).await.map_err(failed)? {
+                let probe = Identifier::new(&name).map_err(Error::configuration)?;
+                (dialect.create_schema(&probe), dialect.drop_schema(&probe), "is missing; main makes it")
+            } else if role == SchemaRole::Output
+                && lasting(&modules, variables, role).all(|table| reported.contains_key(table.name))
+            {
+                checks.push(Check::ok(&subject, "has all tables that a run keeps; it makes none there"));
+                continue;
+            } else {
+                let probe = TableName { schema: schema.clone(), name };
+                let sql = format!(
+                    "CREATE TABLE {} (probe {})",
+                    dialect.table(&probe),
+                    dialect.column_type(ColumnType::Integer)
+                );
+                (Statement::new("probe", sql), dialect.drop_table(&probe), "tables can be made and dropped")
+            };
             let result = match warehouse.execute(&create).await {
-                Ok(_) => warehouse.execute(&dialect.drop_table(&probe)).await,
+                Ok(_) => warehouse.execute(&drop).await,
                 refused => refused,
             };
             checks.push(match result {
-                Ok(_) => Check::ok(&format!("schema {schema}"), "tables can be made and dropped"),
-                Err(error) => Check::problem(&format!("schema {schema}"), error.to_string()),
+                Ok(_) => Check::ok(&subject, may),
+                Err(error) => Check::refused(&subject, "nothing can be made", &error),
             });
         }
         checks.push(match lock::holder(&*warehouse, variables).await {
@@ -87,6 +101,12 @@ impl Invocation<'_> {
     }
 }
 
+/// The tables in a schema that a run makes if they are missing, and keeps.
+fn lasting(modules: &[Module], variables: &Variables, role: SchemaRole) -> impl Iterator<Item = Table> {
+    let all = model::tables(modules, variables).into_iter();
+    all.filter(move |table| table.schema == role && table.lifetime == Lifetime::Persistent)
+}
+
 #[derive(serde::Serialize)]
 struct Check {
     ok: bool,
@@ -97,6 +117,11 @@ struct Check {
 impl Check {
     fn ok(subject: &str, found: impl Into<String>) -> Self {
         Self { ok: true, subject: subject.to_owned(), found: found.into() }
+    }
+
+    fn refused(subject: &str, what: &str, error: &WarehouseError) -> Self {
+        let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Self::problem(subject, format!("{what}: {error}{hint}"))
     }
 
     fn problem(subject: &str, found: impl Into<String>) -> Self {

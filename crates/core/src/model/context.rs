@@ -6,7 +6,7 @@ use super::select::{Renderer, Select};
 use super::shared;
 use crate::dialect::Dialect;
 use crate::files::Files;
-use crate::plan::{Finding, Load, Observation, OnFound, Phase, Statement, Step, Unit};
+use crate::plan::{Change, Finding, Load, Observation, OnFound, Phase, Statement, Step, Unit};
 use crate::table::{Lifetime, SchemaRole, Table, TableName};
 use crate::variables::{CleanupMode, Variables};
 use std::sync::Arc;
@@ -112,13 +112,14 @@ impl<'a> Context<'a> {
 
     /// Deletes the rows of which a condition holds.
     pub fn delete(&self, table: &str, purpose: &str, condition: &str) -> Statement {
-        Statement::new(purpose, self.dialect.delete(&self.name(table), condition))
+        let sql = self.dialect.delete(&self.name(table), condition);
+        Statement::new(purpose, sql).changing(Change::Delete, self.table(table).name)
     }
 
     /// Inserts what a SELECT gives.
     pub fn insert(&self, table: &str, purpose: &str, select: &str) -> Statement {
         let sql = self.dialect.insert(&self.name(table), &self.table(table).column_list(), select);
-        Statement::new(purpose, sql)
+        Statement::new(purpose, sql).changing(Change::Insert, self.table(table).name)
     }
 
     /// What every commit ends with: the module's metadata of this run go into those of all runs, and say that it has
