@@ -228,6 +228,21 @@ fn no_update_of_redshift_s_joins_another_table() {
     assert!(count > 20, "{count}");
 }
 
+/// Of a query that gives a NULL nothing is known not to be in it.
+#[test]
+fn no_statement_asks_for_what_is_not_in_a_query() {
+    let plans = write_all();
+    let mut queries = 0;
+    for dialect in dialects() {
+        for entry in std::fs::read_dir(plans.path().join(dialect)).expect("plans").filter_map(Result::ok) {
+            let text = std::fs::read_to_string(entry.path()).expect("a plan");
+            assert!(!text.contains("NOT IN"), "{}", entry.path().display());
+            queries += text.matches("SELECT").count();
+        }
+    }
+    assert!(queries > 1000, "{queries}");
+}
+
 /// A second parser, of another make.
 #[test]
 fn every_statement_parses_with_sqlglot_too() {

@@ -169,6 +169,63 @@ fn a_circle_is_found() {
     assert_eq!(first_names("plan::Phase;"), ["plan"]);
 }
 
+/// The words of a page that are names of tests: in backticks, of at least three words joined by underscores.
+fn tests_named_in(page: &str) -> BTreeSet<&str> {
+    let is_name = |word: &&str| {
+        word.matches('_').count() > 1
+            && word.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+    };
+    page.split('`').skip(1).step_by(2).filter(is_name).collect()
+}
+
+/// All files of Rust below a folder, its tests and theirs.
+fn all_sources() -> Vec<String> {
+    let folders = ["crates", "backends", "tests"].map(|folder| root().join(folder));
+    let files = folders.iter().flat_map(|folder| sources(folder));
+    files
+        .map(|file| std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
+        .collect()
+}
+
+/// What `docs/warehouses.md` says of each warehouse is tested: the tests that it names are there, as a test or as a trial,
+/// and no fact is without one.
+#[test]
+fn each_fact_about_a_warehouse_has_a_test() {
+    const NO_TESTS: [&str; 4] = ["statement_timeout", "application_name", "svv_all_schemas", "fnv_hash"];
+    let page = std::fs::read_to_string(root().join("docs/warehouses.md")).expect("the page");
+    let sources = all_sources();
+    let is_there = |name: &str| {
+        let scenario =
+            name.strip_prefix("scenario_").map(|name| root().join("crates/conformance/scenarios").join(name));
+        if scenario.is_some_and(|scenario| scenario.is_dir()) {
+            return true;
+        }
+        let function = format!("fn {name}(");
+        sources.iter().any(|text| text.match_indices(&function).any(|(at, _)| is_a_test(text, at, name)))
+    };
+    let named = tests_named_in(&page);
+    assert!(named.len() > 30, "{named:?}");
+    let missing: Vec<&&str> = named.iter().filter(|name| !NO_TESTS.contains(*name) && !is_there(name)).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+    let facts: Vec<&str> = page
+        .lines()
+        .filter(|line| line.split('|').nth(1).is_some_and(|cell| cell.trim().parse::<u32>().is_ok()))
+        .collect();
+    let numbers: Vec<u32> = facts.iter().filter_map(|line| line.split('|').nth(1)?.trim().parse().ok()).collect();
+    assert_eq!(numbers, (1..=28).collect::<Vec<u32>>());
+    for fact in facts {
+        let tests = fact.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        assert!(!tests_named_in(tests).is_empty(), "no test: {fact}");
+    }
+}
+
+/// Whether what is defined there is run as a test: it has the attribute, or a list of trials has its name.
+fn is_a_test(text: &str, at: usize, name: &str) -> bool {
+    let before = text[..at].trim_end().trim_end_matches("async").trim_end();
+    let is_trial = text.contains(&format!("    {name},\n")) || text.contains(&format!("trial(\"{name}\""));
+    before.ends_with("test]") || before.ends_with(")]") || is_trial
+}
+
 #[test]
 fn only_a_module_names_its_tables() {
     let modules = [("sessions", sessions::module()), ("page_views", page_views::module())];

@@ -101,7 +101,8 @@ fn doctor_says_before_a_run_what_a_role_lacks(cluster: &Cluster) {
         execute(cluster, &format!("GRANT {grant} TO least"));
     }
     let as_least = |command: &[&str]| -> Said {
-        let arguments: Vec<&str> = ["--var", "stage_next=true"].iter().chain(command).copied().collect();
+        let arguments: Vec<&str> =
+            ["--config", "websessions.toml", "--var", "stage_next=true"].iter().chain(command).copied().collect();
         let output = folder.command(&arguments).env("WEBSESSIONS_TARGET_URL", cluster.url_of("least")).output();
         output.expect("the binary starts").into()
     };
@@ -136,7 +137,8 @@ fn a_standby_is_refused_and_doctor_says_so_before_a_run(cluster: &Cluster) {
     folder.run(&["load", &sample()]).done("load").expect("loaded");
     let standby = cluster.standby().expect("a standby");
     let on_standby = |command: &[&str]| -> Said {
-        let output = folder.command(command).env("WEBSESSIONS_TARGET_URL", standby.url()).output();
+        let arguments: Vec<&str> = ["--config", "websessions.toml"].iter().chain(command).copied().collect();
+        let output = folder.command(&arguments).env("WEBSESSIONS_TARGET_URL", standby.url()).output();
         output.expect("the binary starts").into()
     };
     for command in [&["main"] as &[&str], &["run", "--page-views", &sample()], &["load", &sample()]] {

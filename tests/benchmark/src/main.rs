@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use wait4::Wait4;
 
+mod peers;
 mod postgres;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -48,6 +49,10 @@ enum Measure {
         #[arg(long, num_args = 1.., default_values_t = [0, 1, 10])]
         histories: Vec<usize>,
     },
+    /// What people would pick instead, beside ours: dbt, SQLMesh, an analyst's script; on the first day, the second, and with a long history
+    Peers(peers::Options),
+    /// Prints the peers' measurements of a JSON file as the tables of docs/benchmarks.md
+    Page { file: PathBuf },
     /// Runs a SQL file in a process of its own (used by the measurements)
     #[command(hide = true)]
     Script { database: PathBuf, memory_limit: String, name: String },
@@ -62,6 +67,11 @@ fn main() -> Outcome<()> {
             overhead(&memory_limit)
         }
         Measure::Postgres { size, rounds, histories } => postgres::measure_all(size, rounds, &histories),
+        Measure::Peers(options) => peers::measure_all(&options),
+        Measure::Page { file } => {
+            print(&peers::page(&file)?);
+            Ok(())
+        }
         Measure::Script { database, memory_limit, name } => {
             let mut config = Config::default().with("memory_limit", memory_limit)?;
             if name == "plain_without_compaction" {
@@ -76,6 +86,10 @@ fn main() -> Outcome<()> {
             Ok(connection.execute_batch(&sql)?)
         }
     }
+}
+
+fn print(text: &str) {
+    println!("{text}");
 }
 
 /// One process's figures.

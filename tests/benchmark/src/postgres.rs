@@ -10,22 +10,34 @@ const PLAIN: &str = include_str!("../sql/plain_postgres.sql");
 const HISTORY: &str = include_str!("../sql/history.sql");
 
 /// The server with its client programs.
-struct Server {
+pub(super) struct Server {
     cluster: Cluster,
 }
 
 impl Server {
-    fn url(&self, database: &str) -> String {
+    pub(super) fn start() -> Outcome<Self> {
+        Ok(Self { cluster: Cluster::start("autovacuum = off\nmax_wal_size = 8GB")? })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.cluster.port()
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.cluster.folder()
+    }
+
+    pub(super) fn url(&self, database: &str) -> String {
         self.cluster.url().replace("/postgres", &format!("/{database}"))
     }
 
-    fn psql(&self, database: &str) -> Command {
+    pub(super) fn psql(&self, database: &str) -> Command {
         let mut command = Command::new("psql");
         command.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname"]).arg(self.url(database));
         command
     }
 
-    fn sql(&self, database: &str, sql: &str) -> Outcome<f64> {
+    pub(super) fn sql(&self, database: &str, sql: &str) -> Outcome<f64> {
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), sql)?;
         Ok(measure(self.psql(database).arg("--file").arg(file.path()))?.seconds)
@@ -44,7 +56,7 @@ impl Server {
     }
 
     /// A fresh copy of a database, settled.
-    fn copy(&self, from: &str, to: &str) -> Outcome<()> {
+    pub(super) fn copy(&self, from: &str, to: &str) -> Outcome<()> {
         self.sql("postgres", &format!("DROP DATABASE IF EXISTS {to} WITH (FORCE);"))?;
         self.sql("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from} STRATEGY file_copy;"))?;
         self.sql("postgres", "CHECKPOINT;").map(|_| ())
@@ -52,7 +64,7 @@ impl Server {
 }
 
 pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outcome<()> {
-    let server = Server { cluster: Cluster::start("autovacuum = off\nmax_wal_size = 8GB")? };
+    let server = Server::start()?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("page_views.csv");
     let fixtures = std::env::current_exe()?.with_file_name("websessions-fixtures");
