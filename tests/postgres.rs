@@ -121,7 +121,7 @@ fn doctor_says_before_a_run_what_a_role_lacks(cluster: &Cluster) {
         assert!(said.stdout.contains("permission denied"), "without {right}: {}", said.stdout);
         let problems: Vec<&str> = said.stdout.lines().filter(|line| line.contains("PROBLEM")).collect();
         assert!(problems.iter().any(|line| line.contains(subject)), "without {right}: {}", said.stdout);
-        refused(&as_least(&["main"]), 1, &["permission denied", subject]);
+        refused(&as_least(&["run"]), 1, &["permission denied", subject]);
         execute(cluster, &format!("GRANT {right} TO least"));
         count += 1;
     }

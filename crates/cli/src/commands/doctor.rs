@@ -55,9 +55,9 @@ impl Invocation<'_> {
                 let probe = Identifier::new(&name).map_err(Error::configuration)?;
                 (dialect.create_schema(&probe), dialect.drop_schema(&probe), "is missing; main makes it")
             } else if role == SchemaRole::Output
-                && lasting(&modules, variables, role).all(|table| reported.contains_key(table.name))
+                && makes_no_output(&modules, variables, |table| reported.contains_key(table.name))
             {
-                checks.push(Check::ok(&subject, "has all tables that a run keeps; it makes none there"));
+                checks.push(Check::ok(&subject, "has the tables of the modules that run; they make none there"));
                 continue;
             } else {
                 let probe = TableName { schema: schema.clone(), name };
@@ -101,10 +101,16 @@ impl Invocation<'_> {
     }
 }
 
-/// The tables in a schema that a run makes if they are missing, and keeps.
-fn lasting(modules: &[Module], variables: &Variables, role: SchemaRole) -> impl Iterator<Item = Table> {
-    let all = model::tables(modules, variables).into_iter();
-    all.filter(move |table| table.schema == role && table.lifetime == Lifetime::Persistent)
+/// Whether a run has nothing to make in the output schema: of each module that has a table of its own there, all are there.
+fn makes_no_output(modules: &[Module], variables: &Variables, is_there: impl Fn(&Table) -> bool) -> bool {
+    let outputs = |module: &Module| -> Vec<Table> {
+        let kept = |table: &Table| table.schema == SchemaRole::Output && table.lifetime == Lifetime::Persistent;
+        module.tables(variables).into_iter().filter(kept).collect()
+    };
+    let is_shared = |table: &Table| modules.iter().all(|module| module.table(table.name, variables).is_some());
+    let is_used = |module: &&Module| outputs(module).iter().any(|table| !is_shared(table) && is_there(table));
+    let mut used = modules.iter().filter(is_used).peekable();
+    used.peek().is_some() && used.all(|module| outputs(module).iter().all(&is_there))
 }
 
 #[derive(serde::Serialize)]
