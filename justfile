@@ -8,7 +8,7 @@ run *arguments:
 test *arguments:
     ./tests/run {{arguments}}
 
-# Measure main beside a plain formulation (just bench duckdb --sizes 1000000)
+# Measure main beside a plain formulation (just bench duckdb --sizes 1000000), or beside dbt and SQLMesh (just bench peers)
 bench *arguments="duckdb":
     ./tests/bench {{arguments}}
 

@@ -1,5 +1,7 @@
 //! Commands that are repeated as they are, after a failure, a kill or a success: the tables are those of one run.
 
+#![allow(clippy::print_stdout, reason = "the campaign says how much it did")]
+
 #[path = "support/mod.rs"]
 mod support;
 
@@ -171,7 +173,6 @@ fn killed_runs_are_repeated() {
             }
             assert_eq!(place.tables(), expected, "{target}, seed {seed}, round {round}: {history:?}");
         }
-        #[expect(clippy::print_stdout, reason = "the campaign says how much it did")]
         println!(
             "{target}: {killed} runs killed, {ended} had ended before; all repeated, all tables as those of one run"
         );

@@ -438,7 +438,7 @@ fn engine(engine: Engine, size: u64, options: &Options) -> Outcome<Vec<Stage>> {
     }
     let load = |name: &str, day: &str| -> Outcome<()> {
         let file = place.file(&format!("{day}.parquet"));
-        measure(&mut place.websessions(name, &["load", &file.to_string_lossy()])?, &place)?;
+        measure(&mut place.websessions(name, &["load", "--staged", &file.to_string_lossy()])?, &place)?;
         // As the server's own vacuum would do meanwhile.
         if engine == Engine::Postgres {
             place.sql(name, "VACUUM ANALYZE scratch.page_views_staged;")?;
@@ -514,10 +514,12 @@ fn settle(one: Contestant, engine: Engine, place: &Place, name: &str) -> Outcome
 }
 
 fn versions() -> Outcome<BTreeMap<String, String>> {
+    // The first word of what it says that is a version.
     let said = |command: &mut Command| -> Outcome<String> {
         let output = command.output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+        let is_version = |word: &&str| word.contains('.') && word.starts_with(|letter: char| letter.is_ascii_digit());
+        Ok(text.split_whitespace().find(is_version).unwrap_or("unknown").to_owned())
     };
     Ok(BTreeMap::from([
         ("dbt".to_owned(), said(Command::new(program("BENCHMARK_DBT")?).arg("--version"))?),
@@ -582,4 +584,29 @@ fn tables(all: &Measurements) -> String {
         }
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGINS: &str = "<!-- peers: begins -->\n";
+    const ENDS: &str = "<!-- peers: ends -->\n";
+
+    /// `ACCEPT=1` writes the page anew.
+    #[test]
+    fn the_page_of_benchmarks_has_the_measurements_of_the_file() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let tables = page(&folder.join("peers/measured.json")).expect("the measurements");
+        let path = folder.join("../../docs/benchmarks.md");
+        let text = std::fs::read_to_string(&path).expect("the page");
+        let (before, rest) = text.split_once(BEGINS).expect("where they begin");
+        let (_, after) = rest.split_once(ENDS).expect("where they end");
+        let expected = format!("{before}{BEGINS}{tables}{ENDS}{after}");
+        if std::env::var_os("ACCEPT").is_some() {
+            std::fs::write(&path, expected).expect("the page");
+            return;
+        }
+        assert!(text == expected, "docs/benchmarks.md differs from the measurements:\n{tables}");
+    }
 }
