@@ -560,6 +560,9 @@ pub(super) fn page(file: &Path) -> Outcome<String> {
 }
 
 fn tables(all: &Measurements) -> String {
+    if all.stages.is_empty() {
+        return "Nothing has been measured yet.\n".to_owned();
+    }
     let mut page = format!("The machine: {}.", all.machine);
     for (name, version) in &all.versions {
         page.push_str(&format!(" {name}: {version}."));
