@@ -4,7 +4,8 @@
 //
 //   node cost.mjs TABLES PLANS SAMPLE PRODUCTION
 //
-// TABLES: a script that creates what is there before the first run. PLANS: a folder with main.sql and complete.sql.
+// TABLES: a script that creates what is there before the first run. PLANS: a folder with main.sql and complete.sql, of the
+// page views module too.
 // PRODUCTION: how large the sessions table is, in GB. The last line is JSON: all gigabytes, and how often complete reads
 // its input.
 import { readFileSync } from 'node:fs';
@@ -58,7 +59,9 @@ function rowsOf(table, columns) {
   const views = STAGED / width(project.datasets.get('scratch').get('page_views_staged').column);
   const sessions = views * sessions_per_view;
   switch (true) {
-    case /^page_views_staged$|input_kept$/.test(table): return views;
+    case /^page_views_(upsert_keys|stored|repeated)$/.test(table): return views * LATE;
+    case /^page_views_(staged|arrived|new|forms|numbers|this_run)$|input_kept$/.test(table): return views;
+    case table === 'page_views': return views * production_days;
     case table === 'sessions': return PRODUCTION / width(columns);
     case /upsert_keys/.test(table): return sessions * LATE;
     case /metadata|limit|run_id|lock/.test(table): return 1;
@@ -80,7 +83,8 @@ function* scans(message) {
 
 const input = project.datasets.get('scratch').get('page_views_staged').column;
 const a_day = (STAGED / width(input)) * sessions_per_view; // sessions
-const steps = new Map();
+const production_days = PRODUCTION / (a_day * width(project.datasets.get('derived').get('sessions').column));
+let steps = new Map();
 let step = '';
 let removed = false; // Whether complete has removed what it could without looking at single rows.
 let input_read = 0;
@@ -95,14 +99,16 @@ project.seen = (kind, node, before) => {
   for (const { table, columns } of scans({ ...node, ...target })) {
     read.set(table, new Set([...(read.get(table) ?? []), ...columns]));
   }
+  const into = /insert/.test(kind) ? node.table_scan.table.name : undefined;
   const changed = /delete|update/.test(kind) ? node.table_scan.table.name : undefined;
   let bytes = 0;
   for (const [table, names] of read) {
     const columns = [...project.datasets.values()].map((tables) => tables.get(table)).find(Boolean)?.column ?? [];
     const bare = width(columns.filter(({ name }) => names.has(name)));
-    const days = PRODUCTION / (a_day * width(columns));
     let part = 1;
-    if (table === 'sessions') part = Math.min(1, (changed ? TOUCHED_DAYS : LOOKUP_DAYS) / days);
+    if (/^sessions$|^page_views$/.test(table)) {
+      part = Math.min(1, (changed || into === 'page_views_stored' ? TOUCHED_DAYS : LOOKUP_DAYS) / production_days);
+    }
     if (/^page_views_staged$|input_kept$/.test(table) && removed) part = ARRIVED;
     const all = rowsOf(table, columns) * part * (bare + (table === changed ? width(columns) : 0));
     if (table === 'page_views_staged' && current === 'complete') input_read += all;
@@ -113,10 +119,17 @@ project.seen = (kind, node, before) => {
   steps.set(`${current}/${step}`, { bytes: phase.bytes + bytes, statements: phase.statements + 1 });
 };
 let current;
-for (current of ['main', 'complete']) {
-  step = '';
-  faults.push(...(await project.run(readFileSync(join(plans, `${current}.sql`), 'utf8'))).refused);
+/** What the steps of some plans read. */
+async function bill(phases) {
+  [steps, removed] = [new Map(), false];
+  for (current of phases) {
+    step = '';
+    faults.push(...(await project.run(readFileSync(join(plans, `${current}.sql`), 'utf8'))).refused);
+  }
+  return steps;
 }
+const sessions = await bill(['main', 'complete']);
+const page_views = await bill(['page_views_main', 'page_views_complete']);
 analyzer.stop();
 if (faults.length) {
   console.error(faults.join('\n'));
@@ -124,10 +137,15 @@ if (faults.length) {
 }
 const dollars = (bytes) => ((bytes / 2 ** 40) * US_DOLLARS_PER_TIB).toFixed(2);
 console.log('| step | statements | reads, GB | US$ |\n|---|---|---|---|');
-let total = 0;
-for (const [name, { bytes, statements }] of steps) {
-  total += bytes;
-  console.log(`| ${name} | ${statements} | ${(bytes / GB).toFixed(1)} | ${dollars(bytes)} |`);
+function print(steps, all) {
+  let total = 0;
+  for (const [name, { bytes, statements }] of steps) {
+    total += bytes;
+    console.log(`| ${name} | ${statements} | ${(bytes / GB).toFixed(1)} | ${dollars(bytes)} |`);
+  }
+  console.log(`| ${all} | | ${(total / GB).toFixed(1)} | ${dollars(total)} |`);
+  return total / GB;
 }
-console.log(`| all | | ${(total / GB).toFixed(1)} | ${dollars(total)} |`);
-console.log(JSON.stringify({ all: total / GB, input_reads_of_complete: input_read / STAGED }));
+const all = print(sessions, 'all');
+const all_page_views = print(page_views, 'all of page_views');
+console.log(JSON.stringify({ all, all_page_views, input_reads_of_complete: input_read / STAGED }));

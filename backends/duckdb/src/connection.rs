@@ -222,14 +222,18 @@ impl Warehouse for DuckDbWarehouse {
 
     async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
         let loading = Loading::start(&load.files, &load.table, guard(&self.inner.loading).clone());
-        let (first, name) = (load.first.clone(), load.name.clone());
+        let (first, last, name) = (load.first.clone(), load.last.clone(), load.name.clone());
         let runtime = tokio::runtime::Handle::current();
         self.with(move |connection| {
             in_transaction(connection, || {
                 for statement in &first {
-                    execute(connection, &statement.sql)?;
+                    execute(connection, &statement.sql)?.check(statement)?;
                 }
-                runtime.block_on(load::load(connection, loading, &name))
+                let loaded = runtime.block_on(load::load(connection, loading, &name))?;
+                for statement in &last {
+                    execute(connection, &statement.sql)?.check(statement)?;
+                }
+                Ok(loaded)
             })
         })
         .await

@@ -386,10 +386,14 @@ impl Warehouse for PostgresWarehouse {
                         None => false,
                     };
                     if !there {
-                        send(connection, &statement.sql).await?;
+                        send(connection, &statement.sql).await?.check(statement)?;
                     }
                 }
-                copy::load(connection, loading, &name).await
+                let loaded = copy::load(connection, loading, &name).await?;
+                for statement in &load.last {
+                    send(connection, &statement.sql).await?.check(statement)?;
+                }
+                Ok(loaded)
             })
             .await
         })

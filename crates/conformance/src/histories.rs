@@ -274,6 +274,11 @@ async fn only(case: &Case, module: Module, table: &str, columns: &[&str]) -> Res
 
 /// page_views alone, or with sessions, under one lock; the last job ends the run.
 pub async fn run(case: &Case, files: &Files, sessions_too: bool) -> Result<Report, RunError> {
+    case.runner().run_jobs(&jobs(case, files, sessions_too)).await
+}
+
+/// The jobs of [`run`].
+pub(crate) fn jobs(case: &Case, files: &Files, sessions_too: bool) -> Vec<Job> {
     let dialect = case.warehouse.dialect();
     let mut last = case.variables.clone();
     last.ends_run = true;
@@ -285,7 +290,7 @@ pub async fn run(case: &Case, files: &Files, sessions_too: bool) -> Result<Repor
         );
     }
     jobs.push(Job::phase(&page_views, Phase::Complete, &last, &dialect));
-    case.runner().run_jobs(&jobs).await
+    jobs
 }
 
 /// The table that arrivals come in: one of the user's, of few columns and with one that the model doesn't have.

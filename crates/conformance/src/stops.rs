@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 use websessions_core::async_trait;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::WarehouseError;
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-use websessions_core::warehouse::{Activity, Done, Warehouse};
+use websessions_core::warehouse::{Activity, Done, Loaded, Warehouse};
 
 /// A warehouse that stops its run before a call, and before the one after it. Housekeeping, as the look at the lock, is not
 /// counted and never stopped.
@@ -83,6 +83,11 @@ impl Warehouse for Stopping {
     async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {
         self.stop(&[sql]).await;
         self.inner.query(sql).await
+    }
+
+    async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
+        self.stop(&["files"]).await;
+        self.inner.load(load).await
     }
 
     fn announce(&self, activity: &Activity) {

@@ -28,6 +28,12 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
         "old_copies_before_the_lookback_are_replaced_when_it_widens",
         "days are taken from timestamps, and these compared",
     ),
+    (
+        "page_views_of_any_history_are_those_of_one_run",
+        "every SELECT of the page views module, with ties, NULL and rows left out",
+    ),
+    ("page_views_that_come_again_change_no_row", "page views that are stored already, and their counts"),
+    ("a_table_of_a_run_of_page_views_that_another_makes_anew_is_noticed", "the seals of the page views module"),
     ("seconds_are_boundaries_crossed", "seconds between timestamps"),
     ("only_blanks_pad_an_id", "which spaces RTRIM takes off, and what a comparison of text leaves out"),
     ("rights_are_looked_at_without_a_change", "changes of no row, which a look at rights sends"),

@@ -83,6 +83,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
+    /// What a warehouse needs after a table was filled by a block, to read it as fast as one that was made from a SELECT.
+    fn after_fill(&self, _table: &Table, _name: &TableName) -> Vec<Statement> {
+        Vec::new()
+    }
+
     /// What a warehouse needs after most rows of a table were deleted, to be as fast as before.
     fn after_delete(&self, _name: &TableName) -> Vec<Statement> {
         Vec::new()

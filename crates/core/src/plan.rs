@@ -94,6 +94,9 @@ pub struct Load {
     pub purpose: String,
     /// What the transaction begins with: makes the table.
     pub first: Vec<Statement>,
+    /// What the transaction ends with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub last: Vec<Statement>,
     /// The files.
     pub files: Files,
     /// The table.
@@ -110,7 +113,16 @@ impl Load {
             [_] => "a file".to_owned(),
             several => format!("{} files", several.len()),
         };
-        Self { purpose: format!("{count} into {name}"), first, files: files.clone(), table: table.clone(), name }
+        let (purpose, last) = (format!("{count} into {name}"), Vec::new());
+        Self { purpose, first, last, files: files.clone(), table: table.clone(), name }
+    }
+
+    /// The same between two more statements: the row that the first one takes is still held by the last one.
+    #[must_use]
+    pub(crate) fn between(mut self, guard: &Statement) -> Self {
+        self.first.insert(0, guard.clone());
+        self.last.push(guard.clone());
+        self
     }
 }
 

@@ -129,8 +129,8 @@ pub trait Warehouse: Send + Sync {
     }
 
     /// Sends what a load begins with (but what is there already need not be made: [`Statement::there`]), and appends its
-    /// files to its table by the names of columns: all in one transaction, all files or none. The crate websessions-files
-    /// reads them.
+    /// files to its table by the names of columns, then sends what it ends with: all in one transaction, all files or none, and
+    /// none where a statement must change a row and doesn't ([`Done::check`]). The crate websessions-files reads them.
     async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
         let _ = load;
         Err(takes_no_files("this backend takes no files", "with the warehouse's own tools"))

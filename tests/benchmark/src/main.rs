@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use wait4::Wait4;
 
+mod page_views;
 mod peers;
 mod postgres;
 
@@ -32,6 +33,30 @@ enum Measure {
         sizes: Vec<u64>,
         /// Rounds of each size; the medians are printed
         #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// The engine's memory limit, for all alike
+        #[arg(long, default_value = "2GiB")]
+        memory_limit: String,
+    },
+    /// Loading a CSV.gz beside the engine's own COPY
+    Load {
+        /// Page views
+        #[arg(long, default_value_t = 1_000_000)]
+        size: u64,
+        /// Pairs of runs; the medians are printed
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// The engine's memory limit, for both alike
+        #[arg(long, default_value = "1GiB")]
+        memory_limit: String,
+    },
+    /// From a file to sessions with the page views module, beside sessions alone, and a second day
+    Chain {
+        /// Page views
+        #[arg(long, default_value_t = 1_000_000)]
+        size: u64,
+        /// Rounds; the medians are printed
+        #[arg(long, default_value_t = 3)]
         rounds: usize,
         /// The engine's memory limit, for all alike
         #[arg(long, default_value = "2GiB")]
@@ -66,6 +91,8 @@ fn main() -> Outcome<()> {
             }
             overhead(&memory_limit)
         }
+        Measure::Load { size, rounds, memory_limit } => page_views::load(size, rounds, &memory_limit),
+        Measure::Chain { size, rounds, memory_limit } => page_views::chain(size, rounds, &memory_limit),
         Measure::Postgres { size, rounds, histories } => postgres::measure_all(size, rounds, &histories),
         Measure::Peers(options) => peers::measure_all(&options),
         Measure::Page { file } => {
@@ -95,6 +122,8 @@ fn print(text: &str) {
 /// One process's figures.
 struct Figures {
     seconds: f64,
+    /// Seconds of the processors.
+    work: f64,
     peak_mebibytes: f64,
     stderr: String,
 }
@@ -109,7 +138,8 @@ fn measure(command: &mut Command) -> Outcome<Figures> {
     if !done.status.success() {
         return Err(format!("{command:?}: {}\n{text}", done.status).into());
     }
-    Ok(Figures { seconds, peak_mebibytes: done.rusage.maxrss as f64 / 1024.0 / 1024.0, stderr: text })
+    let work = (done.rusage.utime + done.rusage.stime).as_secs_f64();
+    Ok(Figures { seconds, work, peak_mebibytes: done.rusage.maxrss as f64 / 1024.0 / 1024.0, stderr: text })
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {

@@ -232,6 +232,10 @@ impl Dialect for PostgresDialect {
         ))
     }
 
+    fn after_fill(&self, table: &Table, name: &TableName) -> Vec<Statement> {
+        self.analyze(table, name).into_iter().collect()
+    }
+
     // Rows that a DELETE removed stay in the file until a vacuum, and every scan reads them.
     // <https://www.postgresql.org/docs/current/sql-vacuum.html>
     fn after_delete(&self, name: &TableName) -> Vec<Statement> {

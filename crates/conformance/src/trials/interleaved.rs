@@ -41,7 +41,7 @@ struct Schedule {
 }
 
 /// How many schedules to run, `None` for all of them: each takes three runs.
-fn wanted(dialect: &str) -> Option<usize> {
+pub(super) fn wanted(dialect: &str) -> Option<usize> {
     let everything = std::env::var_os("WEBSESSIONS_TEST_EVERYTHING").is_some();
     match (dialect, everything) {
         ("duckdb" | "postgres", true) => None,
@@ -104,23 +104,35 @@ async fn undisturbed(harness: &dyn Harness) -> Result<(usize, usize), String> {
     Ok((calls, not_yet))
 }
 
+async fn phases(case: Case) -> Result<Report, RunError> {
+    case.phases(&PHASES).await
+}
+
 /// A session that arrives whole.
 fn session(name: &str) -> Vec<Vec<Cell>> {
     vec![view(name, 1, 12, 1), view(name, 2, 12, 2)]
 }
 
 /// A run in the background that stops before a call.
-struct Stopped {
+pub(super) struct Stopped {
     warehouse: Arc<Stopping>,
     work: JoinHandle<Result<Report, RunError>>,
 }
 
 impl Stopped {
     /// Begins, and awaits the stop or the end.
-    async fn begin(case: &Case, warehouse: Arc<dyn Warehouse>, call: usize) -> Result<Self, String> {
+    pub(super) async fn begin<W>(
+        case: &Case,
+        warehouse: Arc<dyn Warehouse>,
+        call: usize,
+        work: impl FnOnce(Case) -> W,
+    ) -> Result<Self, String>
+    where
+        W: Future<Output = Result<Report, RunError>> + Send + 'static,
+    {
         let warehouse = Arc::new(Stopping::before(warehouse, call));
         let case = case.through(Arc::clone(&warehouse) as Arc<_>);
-        let mut run = Self { warehouse, work: tokio::spawn(async move { case.phases(&PHASES).await }) };
+        let mut run = Self { warehouse, work: tokio::spawn(work(case)) };
         run.stops().await?;
         Ok(run)
     }
@@ -141,13 +153,13 @@ impl Stopped {
     }
 
     /// Sends one call, and awaits the next.
-    async fn goes_one_call(&mut self) -> Result<(), String> {
+    pub(super) async fn goes_one_call(&mut self) -> Result<(), String> {
         self.warehouse.go_on();
         self.stops().await
     }
 
     /// Goes on to the end.
-    async fn ends(self) -> Result<Result<Report, RunError>, String> {
+    pub(super) async fn ends(self) -> Result<Result<Report, RunError>, String> {
         self.warehouse.go_on();
         self.warehouse.go_on();
         let ended = tokio::time::timeout(LONGEST_STEP, self.work).await;
@@ -157,14 +169,14 @@ impl Stopped {
 
 async fn interleave(harness: &dyn Harness, schedule: Schedule, last_block: usize) -> Result<(), String> {
     let case = case(harness).await?;
-    let mut first = Stopped::begin(&case, harness.connect().await, schedule.first).await?;
+    let mut first = Stopped::begin(&case, harness.connect().await, schedule.first, phases).await?;
     stage(&case, session("c")).await?;
     if schedule.cleared {
         lock::clear(&*case.warehouse, &case.variables).await.map_err(|error| error.to_string())?;
     } else {
         expire_the_lock(&case).await?;
     }
-    let other = Stopped::begin(&case, harness.connect().await, schedule.other).await?;
+    let other = Stopped::begin(&case, harness.connect().await, schedule.other, phases).await?;
     stage(&case, session("d")).await?;
     first.goes_one_call().await?;
     stage(&case, session("e")).await?;

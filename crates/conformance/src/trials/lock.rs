@@ -58,10 +58,10 @@ async fn two_racing_runs_do_not_interleave(harness: &dyn Harness) -> Result<(), 
 }
 
 /// Lets another task act as soon as a step begins, and waits until it has.
-struct Interrupter {
-    step: &'static str,
-    begun: std::sync::mpsc::Sender<()>,
-    acted: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+pub(super) struct Interrupter {
+    pub(super) step: &'static str,
+    pub(super) begun: std::sync::mpsc::Sender<()>,
+    pub(super) acted: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
 impl Listener for Interrupter {

@@ -9,6 +9,7 @@ mod interleaved;
 mod lock;
 mod module;
 mod page_views;
+mod page_views_interleaved;
 mod scripts;
 mod sql;
 mod tables;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
         scripts::TRIALS,
         lock::TRIALS,
         interleaved::TRIALS,
+        page_views_interleaved::TRIALS,
         faults::TRIALS,
     ]
     .into_iter()

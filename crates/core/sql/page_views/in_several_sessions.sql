@@ -2,15 +2,12 @@
 -- none, and nothing is read.
 SELECT
   COUNT(*) AS page_view_count,
-  MIN(id) AS first_sample,
-  MAX(id) AS last_sample
+  MIN(page_view_id) AS first_sample,
+  MAX(page_view_id) AS last_sample
 FROM (
-  SELECT id
-  FROM (
-    SELECT {{ fixed_text("page_view_id") }} AS id
-    FROM {{ table.page_views_this_run }}
-    WHERE EXISTS (SELECT 1 FROM {{ table.page_views_metadata_this_run }} WHERE rows_this_run > distinct_key_count)
-  ) AS ids
-  GROUP BY id
+  SELECT page_view_id
+  FROM {{ table.page_views_numbers }}
+  WHERE EXISTS (SELECT 1 FROM {{ table.page_views_metadata_this_run }} WHERE rows_this_run > distinct_key_count)
+  GROUP BY page_view_id
   HAVING COUNT(*) > 1
 ) AS in_several

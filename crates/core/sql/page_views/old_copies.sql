@@ -3,4 +3,4 @@ SELECT
   COUNT(DISTINCT domain_sessionid) AS session_count,
   MIN(domain_sessionid) AS sample
 FROM {{ table.page_views_upsert_keys }}
-WHERE start_tstamp < (SELECT lower_limit FROM {{ table.page_views_upsert_limit }})
+WHERE start_tstamp < (SELECT {{ minus_days("MIN(start_tstamp)", upsert_lookback_days) }} FROM {{ table.page_views_sessions }})

@@ -1,31 +1,35 @@
--- Every page view of each session that has an arrival, each in its newest form, whether that arrived or was stored.
-WITH forms AS (
+-- Every page view of each session that has an arrival, in its newest form, with its number. A row that came or was stored is
+-- taken as it is if it is the only one of its page view.
+WITH numbers AS (
   SELECT
-  {{ columns.page_views }}
-  FROM {{ table.page_views_new }}
+    domain_sessionid AS session_id,
+    page_view_id AS id,
+    repeated AS is_repeated,
+    number,
+    number_of_all
+  FROM {{ table.page_views_numbers }}
+),
+forms AS (
+  SELECT
+  {{ columns_with("page_views", end_tstamp="COALESCE(end_tstamp, start_tstamp)") }},
+  FALSE AS repeated
+  FROM {{ table.page_views_arrived }}
+  WHERE start_tstamp IS NOT NULL
   UNION ALL
   SELECT
-  {{ columns.page_views }}
+  {{ columns.page_views }},
+  FALSE AS repeated
   FROM {{ table.page_views_stored }}
-),
-ranked AS (
+  UNION ALL
   SELECT
   {{ columns.page_views }},
-  ROW_NUMBER() OVER (
-    PARTITION BY domain_sessionid, {{ fixed_text("page_view_id") }}
-    ORDER BY
-      {{ largest_first("page_views", ["end_tstamp", "engaged_time_in_s"], ["page_view_in_session_index", "page_views_in_session"]) }}
-  ) AS form
-  FROM forms
-),
-numbers AS (
-  SELECT
-  {{ columns.page_views }},
-  ROW_NUMBER() OVER (PARTITION BY domain_sessionid ORDER BY start_tstamp, {{ fixed_text("page_view_id") }}) AS number,
-  COUNT(*) OVER (PARTITION BY domain_sessionid) AS number_of_all
-  FROM ranked
-  WHERE form = 1
+  TRUE AS repeated
+  FROM {{ table.page_views_repeated }}
 )
 SELECT
   {{ columns_with("page_views", page_view_in_session_index="CAST(number AS " ~ type.integer ~ ")", page_views_in_session="CAST(number_of_all AS " ~ type.integer ~ ")") }}
-FROM numbers
+FROM forms
+INNER JOIN numbers
+  ON session_id = domain_sessionid
+  AND id = {{ fixed_text("page_view_id") }}
+  AND is_repeated = repeated

@@ -1,4 +1,4 @@
--- The row of this run once more, with counts and time range.
+-- The row of this run once more, with counts and time range, and sealed: these are the page views that were numbered.
 SELECT
   metadata.id,
   metadata.run_id,
@@ -14,15 +14,20 @@ SELECT
   counts.min_time_key,
   counts.max_time_key,
   repeated.duplicate_rows_removed,
-  repeated.distinct_keys_removed
+  repeated.distinct_keys_removed,
+  metadata.input_rows,
+  metadata.key_rows,
+  metadata.stored_rows,
+  counts.page_views_checksum
 FROM {{ table.page_views_metadata_this_run }} AS metadata
 CROSS JOIN (
   SELECT
     COUNT(*) AS rows_this_run,
-    COUNT(DISTINCT {{ fixed_text("page_view_id") }}) AS distinct_key_count,
+    COUNT(DISTINCT page_view_id) AS distinct_key_count,
     MIN(start_tstamp) AS min_time_key,
-    MAX(start_tstamp) AS max_time_key
-  FROM {{ table.page_views_this_run }}
+    MAX(start_tstamp) AS max_time_key,
+    {{ checksum("page_view_id") }} AS page_views_checksum
+  FROM {{ table.page_views_numbers }}
 ) AS counts
 CROSS JOIN (
   SELECT

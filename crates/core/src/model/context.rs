@@ -74,6 +74,26 @@ impl<'a> Context<'a> {
         units(self.dialect.replace_table(self.table(table), &self.name(table)))
     }
 
+    /// A table anew, filled by a block whose statements before may declare what the SELECT needs, and that ends with a seal of
+    /// what it holds then, if one is given.
+    pub fn fill(
+        &self,
+        table: &str,
+        purpose: &str,
+        declarations: Vec<Statement>,
+        select: &str,
+        seal: Option<Statement>,
+    ) -> Vec<Unit> {
+        let mut statements = declarations;
+        statements.push(self.delete(table, "rows of an earlier attempt", "1 = 1"));
+        statements.push(self.insert(table, purpose, select));
+        statements.extend(seal);
+        let mut units = self.replace_empty(table);
+        units.push(Unit::Block { purpose: purpose.to_owned(), statements });
+        units.extend(self::units(self.dialect.after_fill(self.table(table), &self.name(table))));
+        units
+    }
+
     /// A table anew, from the files that the module is to load: empty if there are none. It needs nothing but the schema,
     /// which the load makes too: files are read before anything else is done.
     pub fn load(&self, table: &str) -> Vec<Unit> {

@@ -528,8 +528,10 @@ impl Run<'_> {
             Unit::Observation(observation) => {
                 (Vec::new(), Some(self.warehouse.query(&observation.statement.sql).await?))
             }
+            // As a block: what comes late, from a run that has lost its lock, loads nothing.
             Unit::Load(load) => {
-                load_files(self.warehouse, load, self.recorder).await?;
+                let _alone = lease.renewals.lock().await;
+                load_files(self.warehouse, &load.clone().between(&lease.guard()), self.recorder).await?;
                 (Vec::new(), None)
             }
         })

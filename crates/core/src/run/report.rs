@@ -155,7 +155,12 @@ impl Report {
 
     /// Whether production has this run's rows.
     pub fn committed(&self) -> bool {
-        self.steps().any(|step| step.commits && !step.units.is_empty())
+        self.commits() > 0
+    }
+
+    /// How many modules it has committed.
+    pub fn commits(&self) -> usize {
+        self.steps().filter(|step| step.commits && !step.units.is_empty()).count()
     }
 
     /// Whether it is not known if production has this run's rows: the answer of a commit was lost, and none came later.

@@ -62,7 +62,7 @@ fn sessions(context: &Context<'_>, from: &str, to: Option<&str>) -> Step {
     }
     let found = context.select_with(&SESSIONS_BETWEEN, &[("range", &range)]);
     let mut units = context.replace(PAGE_VIEWS_SESSIONS, &found);
-    units.extend(stored(context));
+    units.extend(stored(context, false));
     Step::new("sessions", "every page view of the sessions that have one in that time", units)
 }
 

@@ -10,15 +10,25 @@ use crate::table::TableName;
 use crate::variables::{CleanupMode, LookbackGuard, Reaction};
 
 const ARRIVALS: Select = sql!("page_views/arrivals");
+const FORMS: Select = sql!("page_views/page_views_forms");
 const IN_SEVERAL_SESSIONS: Select = sql!("page_views/in_several_sessions");
+const IS_PAGE_VIEW: Select = sql!("page_views/is_page_view");
 const LEFT_OUT: Select = sql!("page_views/left_out");
+const LIMIT_HOLDS: Select = sql!("page_views/limit_holds");
+const METADATA: Select = sql!("page_views/page_views_metadata_this_run");
 const NEW: Select = sql!("page_views/page_views_new");
 const NEW_PAGE_VIEWS: Select = sql!("page_views/new_page_views");
+const NUMBERS: Select = sql!("page_views/page_views_numbers");
 const OLD_COPIES: Select = sql!("page_views/old_copies");
 const OLD_PAGE_VIEWS_OF: Select = sql!("page_views/old_page_views");
 const OLD_STAGED: Select = sql!("page_views/old_staged");
 const PRODUCTION: Select = sql!("page_views/production");
+const REPEATED: Select = sql!("page_views/page_views_repeated");
 const RUN_METADATA: Select = sql!("page_views/run_metadata");
+const SEAL_HOLDS: Select = sql!("page_views/seal_holds");
+const SEAL_INPUT: Select = sql!("page_views/seal_input");
+const SEAL_KEYS: Select = sql!("page_views/seal_keys");
+const SEAL_STORED: Select = sql!("page_views/seal_stored");
 const SESSIONS: Select = sql!("page_views/page_views_sessions");
 const SOURCE: Select = sql!("page_views/source");
 const SOURCE_LIMIT: Select = sql!("page_views/source_limit");
@@ -30,7 +40,6 @@ const STORED: Select = sql!("page_views/stored");
 const SUMMARY: Select = sql!("page_views/summary");
 const THIS_RUN: Select = sql!("page_views/page_views_this_run");
 const UPSERT_LIMIT: Select = sql!("page_views/upsert_limit");
-const UPSERT_LIMIT_WIDENED: Select = sql!("page_views/upsert_limit_widened");
 
 pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
     // Files are read before anything is made: one that is refused changes nothing.
@@ -62,6 +71,7 @@ fn setup(context: &Context<'_>) -> Step {
         units.extend(context.create(table));
     }
     let metadata = context.select_with(&METADATA_THIS_RUN, &[("module", "page-views")]);
+    let metadata = context.select_with(&METADATA, &[("metadata", &metadata)]);
     units.extend(context.replace(PAGE_VIEWS_METADATA_THIS_RUN, &metadata));
     Step::new("setup", "schemas, permanent tables and the identity of this run", units)
 }
@@ -84,6 +94,12 @@ fn source_columns(context: &Context<'_>) -> (String, String) {
     let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
     let spelled: Vec<String> = columns.iter().map(spelled).collect();
     (names.join(",\n  "), spelled.join(",\n  "))
+}
+
+/// What a transaction that fills a table ends with, so that the commit knows whether it is as it was filled.
+fn seal(context: &Context<'_>, purpose: &str, select: &Select) -> Statement {
+    let is_page_view = context.select(&IS_PAGE_VIEW);
+    Statement::new(purpose, context.select_with(select, &[("is_page_view", &is_page_view)])).must_change()
 }
 
 fn input(context: &Context<'_>) -> Step {
@@ -121,6 +137,7 @@ fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
     let rows =
         context.dialect.insert(&context.name(PAGE_VIEWS_ARRIVED), &names, &context.select_with(&select, &values));
     statements.push(Statement::new(format!("the rows of {source}"), rows));
+    statements.push(seal(context, "the count of page views that came", &SEAL_INPUT));
     units.push(Unit::Block { purpose: format!("what came in {source}"), statements });
     units
 }
@@ -143,51 +160,59 @@ fn arrivals(context: &Context<'_>) -> Step {
         "on_repeated_page_views is fail",
         "mend the page views, or set on_repeated_page_views to report; production was not changed",
     );
-    let mut units = context.replace(PAGE_VIEWS_NEW, &context.select(&NEW));
+    let is_page_view = context.select(&IS_PAGE_VIEW);
+    let new = context.select_with(&NEW, &[("is_page_view", &is_page_view)]);
+    let mut units = Vec::new();
+    if source(context).is_none() {
+        let statements = vec![seal(context, "the count of page views that came", &SEAL_INPUT)];
+        units.push(Unit::Block { purpose: "seals what came".to_owned(), statements });
+    }
+    units.extend(context.replace(PAGE_VIEWS_NEW, &new));
     units.push(context.observe(LEFT_OUT_PAGE_VIEWS, on_left_out, "rows that are no page views", &LEFT_OUT));
     units.push(context.observe(REPEATED_PAGE_VIEWS, on_repeated, "what became of the rows that arrived", &ARRIVALS));
-    Step::new("arrivals", "the newest form of each page view that came", units)
+    Step::new("arrivals", "the page views that came, each once", units)
 }
 
-/// Whether production's rows of this run's sessions are looked up, wherever they begin.
-fn looks_back(context: &Context<'_>) -> bool {
-    context.variables.lookback_guard != LookbackGuard::Off
+/// Whether the look-up of production's rows ends somewhere.
+fn is_bounded(context: &Context<'_>) -> bool {
+    context.variables.lookup_days(context.dialect.lookup_days()).is_some()
 }
 
-/// What reads or replaces production's rows of this run's sessions: declarations, the sessions, and the range.
-fn range(context: &Context<'_>) -> (Vec<Statement>, String, String) {
-    let keys = looks_back(context).then(|| context.name(PAGE_VIEWS_UPSERT_KEYS));
-    let limit = context.name(PAGE_VIEWS_UPSERT_LIMIT);
-    let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, keys.as_ref());
-    let sessions = if keys.is_some() { PAGE_VIEWS_UPSERT_KEYS } else { PAGE_VIEWS_SESSIONS };
-    (declarations, context.quoted(sessions), range)
+/// Where production's rows of this run's sessions are, which were looked up: declarations, and the range.
+fn range(context: &Context<'_>) -> (Vec<Statement>, String) {
+    let (limit, keys) = (context.name(PAGE_VIEWS_UPSERT_LIMIT), context.name(PAGE_VIEWS_UPSERT_KEYS));
+    context.dialect.upsert_range("start_tstamp", &limit, Some(&keys))
 }
 
 fn sessions(context: &Context<'_>) -> Step {
     let mut units = context.replace(PAGE_VIEWS_SESSIONS, &context.select(&SESSIONS));
-    units.extend(stored(context));
+    units.extend(stored(context, true));
     Step::new("stored", "what production has of the sessions that have an arrival", units)
 }
 
-/// Every row of production's of the sessions of this run.
-pub(super) fn stored(context: &Context<'_>) -> Vec<Unit> {
+/// Every row of production's of the sessions of this run; sealed for a commit that deletes them there.
+pub(super) fn stored(context: &Context<'_>, sealed: bool) -> Vec<Unit> {
+    let seal = |purpose, select| sealed.then(|| seal(context, purpose, select));
     let mut units = Vec::new();
-    if looks_back(context) {
-        let rows = context.dialect.rows_of_keys(
-            &context.table(PAGE_VIEWS_UPSERT_KEYS).column_list(),
-            &context.name(PAGE_VIEWS),
-            context.table(PAGE_VIEWS).layout.partition,
-            "domain_sessionid",
-            &context.name(PAGE_VIEWS_SESSIONS),
-            None,
-        );
-        units.extend(context.replace(PAGE_VIEWS_UPSERT_KEYS, &rows));
-    }
-    let limit = match context.variables.lookback_guard {
-        LookbackGuard::Widen => UPSERT_LIMIT_WIDENED,
-        LookbackGuard::Off | LookbackGuard::Fail => UPSERT_LIMIT,
+    let (declarations, range) = if is_bounded(context) {
+        units.extend(context.replace(PAGE_VIEWS_UPSERT_LIMIT, &context.select(&UPSERT_LIMIT)));
+        let limit = context.name(PAGE_VIEWS_UPSERT_LIMIT);
+        let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, None);
+        (declarations, Some(range))
+    } else {
+        (Vec::new(), None)
     };
-    units.extend(context.replace(PAGE_VIEWS_UPSERT_LIMIT, &context.select(&limit)));
+    let rows = context.dialect.rows_of_keys(
+        &context.table(PAGE_VIEWS_UPSERT_KEYS).column_list(),
+        &context.name(PAGE_VIEWS),
+        context.table(PAGE_VIEWS).layout.partition,
+        "domain_sessionid",
+        &context.name(PAGE_VIEWS_SESSIONS),
+        range.as_deref(),
+    );
+    let purpose = "which rows production has of this run's sessions";
+    let count = seal("the count of these rows", &SEAL_KEYS);
+    units.extend(context.fill(PAGE_VIEWS_UPSERT_KEYS, purpose, declarations, &rows, count));
     if context.variables.lookback_guard == LookbackGuard::Fail {
         let fail = OnFound::Fail {
             because: "lookback_guard is fail",
@@ -195,19 +220,26 @@ pub(super) fn stored(context: &Context<'_>) -> Vec<Unit> {
         };
         units.push(context.observe(OLD_PAGE_VIEWS, fail, "page views that the lookback does not reach", &OLD_COPIES));
     }
-    let (declarations, keys, range) = range(context);
-    let rows = context.select_with(&STORED, &[("keys", &keys), ("range", &range)]);
-    let mut statements = declarations;
-    statements.push(context.delete(PAGE_VIEWS_STORED, "rows of an earlier attempt", "1 = 1"));
-    statements.push(context.insert(PAGE_VIEWS_STORED, "production's rows of this run's sessions", &rows));
-    units.extend(context.replace_empty(PAGE_VIEWS_STORED));
-    units.push(Unit::Block { purpose: "what production has of this run's sessions".to_owned(), statements });
+    let (declarations, range) = self::range(context);
+    let rows = context.select_with(&STORED, &[("range", &range)]);
+    let purpose = "what production has of this run's sessions";
+    let count = seal("the count of these rows", &SEAL_STORED);
+    units.extend(context.fill(PAGE_VIEWS_STORED, purpose, declarations, &rows, count));
     units
 }
 
+/// What decides is narrow: in how many rows each page view stands, and its number. Of the wide rows those of page views of
+/// several rows are sorted; all go once into the table of this run.
 fn this_run(context: &Context<'_>) -> Step {
-    let purpose = "every page view of each session that has an arrival, numbered";
-    Step::new("page_views", purpose, context.replace(PAGE_VIEWS_THIS_RUN, &context.select(&THIS_RUN)))
+    let tables = [
+        (PAGE_VIEWS_FORMS, &FORMS),
+        (PAGE_VIEWS_REPEATED, &REPEATED),
+        (PAGE_VIEWS_NUMBERS, &NUMBERS),
+        (PAGE_VIEWS_THIS_RUN, &THIS_RUN),
+    ];
+    let units =
+        tables.into_iter().flat_map(|(table, select)| context.replace(table, &context.select(select))).collect();
+    Step::new("page_views", "every page view of each session that has an arrival, numbered", units)
 }
 
 fn metadata(context: &Context<'_>) -> Step {
@@ -233,11 +265,13 @@ fn metadata(context: &Context<'_>) -> Step {
 
 /// A second attempt of a commit whose answer was lost finds the run's end set, and changes nothing more.
 fn commit(context: &Context<'_>) -> Step {
-    let mut statements = Vec::new();
+    let limit_holds = if is_bounded(context) { context.select(&LIMIT_HOLDS) } else { "1 = 1".to_owned() };
+    let holds = context.select_with(&SEAL_HOLDS, &[("limit_holds", &limit_holds)]);
+    let mut statements = vec![Statement::new("this run's tables are as it made them", holds).must_change()];
     let new = context.select(&NEW_PAGE_VIEWS);
     if !context.variables.skip_derived {
-        let (declarations, keys, range) = range(context);
-        let old = context.select_with(&OLD_PAGE_VIEWS_OF, &[("keys", &keys), ("range", &range)]);
+        let (declarations, range) = range(context);
+        let old = context.select_with(&OLD_PAGE_VIEWS_OF, &[("range", &range)]);
         statements.extend(declarations);
         statements.push(context.delete(PAGE_VIEWS, "old rows of this run's sessions", &old));
         statements.push(context.insert(PAGE_VIEWS, "every page view of these sessions", &new));

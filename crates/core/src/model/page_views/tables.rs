@@ -14,7 +14,7 @@ pub const PAGE_VIEWS: &str = "page_views";
 /// What came: the rows of the files, or of the user's table. Replaced by each run.
 pub const PAGE_VIEWS_ARRIVED: &str = "page_views_arrived";
 
-/// Of what came, one row a page view, in its newest form, and in how many copies it came.
+/// The page views that came, each once, and in how many rows. Narrow, as all that decides is.
 pub const PAGE_VIEWS_NEW: &str = "page_views_new";
 
 /// The sessions that have an arrival, with the start of the first in it.
@@ -23,16 +23,27 @@ pub const PAGE_VIEWS_SESSIONS: &str = "page_views_sessions";
 /// Production's rows of these sessions.
 pub const PAGE_VIEWS_STORED: &str = "page_views_stored";
 
+/// The page views of these sessions, each once: in how many rows it came or is stored.
+pub const PAGE_VIEWS_FORMS: &str = "page_views_forms";
+
+/// The page views that came or are stored in several rows, each in its newest form.
+pub const PAGE_VIEWS_REPEATED: &str = "page_views_repeated";
+
+/// The number of each page view in its session, and how many there are.
+pub const PAGE_VIEWS_NUMBERS: &str = "page_views_numbers";
+
 /// Every page view of these sessions, numbered.
 pub const PAGE_VIEWS_THIS_RUN: &str = "page_views_this_run";
 
-/// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit.
+/// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit. Its seals say how many rows came and how
+/// many production had, by the transactions that read them, and which page views were numbered: the commit finds out by
+/// them whether the tables are still those that this run has made.
 pub const PAGE_VIEWS_METADATA_THIS_RUN: &str = "page_views_metadata_this_run";
 
 /// Session and time of production's rows of these sessions. Looked up once.
 pub const PAGE_VIEWS_UPSERT_KEYS: &str = "page_views_upsert_keys";
 
-/// From where on production is read and replaced.
+/// From where on production is looked through, if that ends somewhere.
 pub const PAGE_VIEWS_UPSERT_LIMIT: &str = "page_views_upsert_limit";
 
 /// The newest time of each user's table that a committed run has seen.
@@ -51,6 +62,19 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
     let by_session = || Layout::NONE.distribute("domain_sessionid").sort("domain_sessionid");
     let scratch = |name, columns| Table::new(name, SchemaRole::Scratch, Lifetime::Module, columns);
     let sessions = || vec![Column::new("domain_sessionid", Varying(128)), Column::new("start_tstamp", Timestamp)];
+    let page_views = |others: &[Column]| {
+        let keys = [Column::new("domain_sessionid", Varying(128)), Column::new("page_view_id", Fixed(36))];
+        [&keys[..], others, &[Column::new("start_tstamp", Timestamp)]].concat()
+    };
+    let numbers = [
+        page_views(&[Column::new("repeated", Boolean)]),
+        vec![Column::new("number", BigInteger), Column::new("number_of_all", BigInteger)],
+    ]
+    .concat();
+    let seals = ["input_rows", "key_rows", "stored_rows", "page_views_checksum"]
+        .map(|seal| Column::new(seal, BigInteger))
+        .to_vec();
+    let by_page_view = || by_session().joined(&["domain_sessionid", "page_view_id"]);
     let seen = || vec![Column::new("source", Text), Column::new("newest", Timestamp)];
     let mut tables = vec![
         Table::new(PAGE_VIEWS, SchemaRole::Output, Lifetime::Persistent, columns.clone()).layout(
@@ -71,16 +95,25 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
         ]);
     }
     tables.extend([
-        scratch(PAGE_VIEWS_ARRIVED, columns.iter().map(arrived).collect()).layout(by_session()),
-        scratch(PAGE_VIEWS_NEW, columns.iter().cloned().chain([Column::new("copies", BigInteger)]).collect())
-            .layout(by_session().joined(&["domain_sessionid", "start_tstamp"])),
+        scratch(PAGE_VIEWS_ARRIVED, columns.iter().map(arrived).collect()).layout(by_page_view()),
+        scratch(PAGE_VIEWS_NEW, page_views(&[Column::new("copies", BigInteger)])).layout(by_page_view()),
         scratch(PAGE_VIEWS_SESSIONS, sessions()).layout(by_session().joined(&["domain_sessionid"])),
         scratch(PAGE_VIEWS_UPSERT_KEYS, sessions()).layout(by_session().joined(&["domain_sessionid", "start_tstamp"])),
         scratch(PAGE_VIEWS_UPSERT_LIMIT, vec![Column::new("lower_limit", Timestamp)]),
-        scratch(PAGE_VIEWS_STORED, columns.clone()).layout(by_session()),
+        scratch(PAGE_VIEWS_STORED, columns.clone()).layout(by_page_view()),
+        scratch(PAGE_VIEWS_FORMS, page_views(&[Column::new("forms", BigInteger)])).layout(by_session().joined(&[
+            "domain_sessionid",
+            "page_view_id",
+            "forms",
+        ])),
+        scratch(PAGE_VIEWS_REPEATED, columns.clone()).layout(by_session()),
+        scratch(PAGE_VIEWS_NUMBERS, numbers).layout(by_page_view()),
         scratch(PAGE_VIEWS_THIS_RUN, columns)
             .layout(Layout::NONE.distribute("domain_sessionid").sort("start_tstamp").joined(&["domain_sessionid"])),
-        scratch(PAGE_VIEWS_METADATA_THIS_RUN, [vec![Column::new("id", Varying(64))], metadata_columns()].concat()),
+        scratch(
+            PAGE_VIEWS_METADATA_THIS_RUN,
+            [vec![Column::new("id", Varying(64))], metadata_columns(), seals].concat(),
+        ),
     ]);
     tables
 }

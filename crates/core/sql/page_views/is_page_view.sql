@@ -1,0 +1,3 @@
+{{ fixed_text("page_view_id") }} <> ''
+    AND domain_sessionid <> ''
+    AND start_tstamp IS NOT NULL
