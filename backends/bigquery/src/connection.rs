@@ -72,6 +72,7 @@ impl BigQueryWarehouse {
             job_timeout,
             activity: Mutex::default(),
             running: Mutex::default(),
+            given_up: tokio::sync::Mutex::default(),
         };
         let warehouse = Self { jobs, price_per_tib };
         let failed =
@@ -133,7 +134,7 @@ impl Warehouse for BigQueryWarehouse {
 
     // <https://cloud.google.com/bigquery/docs/running-queries#dry-run>
     async fn estimate(&self, statement: &Statement) -> Result<Option<Estimate>, WarehouseError> {
-        let id = Jobs::new_id();
+        let id = self.jobs.new_id();
         let (job, _) = match self.jobs.submit(&id, self.jobs.job(&id, &statement.sql, true)).await {
             // It reads a table, or a variable of its script, that isn't there yet.
             Err(error) if error.kind == Kind::Missing || error.message.contains("Unrecognized name") => {
@@ -148,6 +149,14 @@ impl Warehouse for BigQueryWarehouse {
             bytes_processed,
             price: bytes_processed as f64 / TIB * self.price_per_tib,
         }))
+    }
+
+    async fn end_statements(&self, run: &str) -> Result<Option<String>, WarehouseError> {
+        // Of this run, what was given up is known by its id; of another, all that its ids tell.
+        if lock(&self.jobs.activity).run == run {
+            return self.jobs.end_given_up().await.map(|()| None);
+        }
+        self.jobs.end_run(run).await
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {

@@ -3,6 +3,9 @@
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind as Kind};
 use websessions_core::warehouse::FENCED;
 
+/// The reason that BigQuery gives for what is not there.
+pub(crate) const NOT_FOUND: &str = "notFound";
+
 /// The reason that BigQuery gives for a second job of one id.
 pub(crate) const DUPLICATE: &str = "duplicate";
 

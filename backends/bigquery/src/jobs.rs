@@ -2,7 +2,7 @@
 //! once; it is polled to its end. Source: <https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs>.
 
 use crate::credentials::Credentials;
-use crate::errors::{DUPLICATE, classify};
+use crate::errors::{DUPLICATE, NOT_FOUND, classify};
 use backon::BackoffBuilder;
 use gcp_bigquery_client::Client;
 use gcp_bigquery_client::auth::Authenticator;
@@ -34,7 +34,18 @@ pub(crate) struct Jobs {
     pub(crate) job_timeout: Option<u64>,
     pub(crate) activity: Mutex<Activity>,
     pub(crate) running: Mutex<BTreeMap<String, Option<String>>>,
+    /// Jobs that were given up: whether they run, or will, is not known. None is made beside them.
+    pub(crate) given_up: tokio::sync::Mutex<Vec<Made>>,
 }
+
+/// How long what was told to stop may take to end.
+const ENDING: Duration = Duration::from_secs(60);
+
+/// How long between two looks whether it has.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How many of an account's last jobs are looked at to learn whether a run was its own.
+const LAST_JOBS: u16 = 1000;
 
 /// A job that was made: its id, and where it runs. Every later call must say where, unless that is the US or the EU.
 /// <https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/get>
@@ -64,8 +75,9 @@ impl Jobs {
             .collect()
     }
 
-    pub(crate) fn new_id() -> String {
-        format!("websessions_{}", uuid::Uuid::new_v4().simple())
+    /// A new job's id. It tells whose run the job is of, to accounts too that see no more than ids of others' jobs.
+    pub(crate) fn new_id(&self) -> String {
+        format!("{}{}", prefix(&lock(&self.activity).run), uuid::Uuid::new_v4().simple())
     }
 
     pub(crate) fn job(&self, id: &str, sql: &str, dry_run: bool) -> Job {
@@ -94,18 +106,160 @@ impl Jobs {
 
     /// Runs SQL as a job to its end.
     pub(crate) async fn run(&self, sql: &str) -> Result<(Job, Made), WarehouseError> {
-        let id = Self::new_id();
+        self.end_given_up().await?;
+        let id = self.new_id();
         lock(&self.running).insert(id.clone(), self.location.clone());
         let result = self.run_as(&id, sql).await;
-        lock(&self.running).remove(&id);
+        let location = lock(&self.running).remove(&id).flatten();
+        // One whose insertion was lost and that is not there may arrive late.
+        if result.as_ref().is_err_and(|error| error.retry == Retry::Unknown || is_no_job(error)) {
+            self.given_up.lock().await.push(Made { id, location });
+        }
         result
+    }
+
+    /// Ends the jobs that were given up, and awaits that. One that can't be ended stays among them.
+    pub(crate) async fn end_given_up(&self) -> Result<(), WarehouseError> {
+        let mut given_up = self.given_up.lock().await;
+        while let Some(made) = given_up.last() {
+            // Whatever was lost before, nothing of what comes next was sent.
+            self.end(made).await.map_err(|error| match error.retry {
+                Retry::Unknown => error.with_retry(Retry::NotApplied),
+                _ => error,
+            })?;
+            given_up.pop();
+        }
+        Ok(())
+    }
+
+    /// Stops a job, and awaits its end. One that never arrived is kept from arriving late: its id is taken.
+    async fn end(&self, made: &Made) -> Result<(), WarehouseError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.told_to_stop(made).await {
+                Ok(job) if is_done(&job) => return Ok(()),
+                Err(error) if is_no_job(&error) => {
+                    // Where a job would run is known, or it can't be forestalled there.
+                    let Some(location) = &made.location else { return Ok(()) };
+                    let mut nothing = self.job(&made.id, "SELECT 1 AS nothing", false);
+                    nothing.job_reference.get_or_insert_default().location = Some(location.clone());
+                    match self.client.job().insert(&self.project, nothing).await {
+                        Ok(_) => return Ok(()),
+                        Err(error) => match self.explain(error, made).await {
+                            error if error.code.as_deref() == Some(DUPLICATE) => {}
+                            error => return Err(error),
+                        },
+                    }
+                }
+                Ok(_) if waited >= ENDING => return Err(still_runs(&made.id, waited)),
+                Ok(_) => {}
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            waited += LOOK_INTERVAL;
+        }
+    }
+
+    /// A job as it is when it has been told to stop.
+    async fn told_to_stop(&self, made: &Made) -> Result<Job, WarehouseError> {
+        let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+        loop {
+            let error = match self.client.job().cancel_job(&self.project, &made.id, made.location.as_deref()).await {
+                Ok(answer) => return Ok(answer.job.unwrap_or_default()),
+                Err(error) => self.explain(error, made).await,
+            };
+            match delays.next().filter(|_| error.retry != Retry::Never && !is_no_job(&error)) {
+                Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// Ends the jobs of a run, whoever made them, and awaits that. What this account can't see is given in words.
+    /// <https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/list>
+    pub(crate) async fn end_run(&self, run: &str) -> Result<Option<String>, WarehouseError> {
+        let prefix = prefix(run);
+        let mut waited = Duration::ZERO;
+        let mut sees_all = true;
+        loop {
+            let mut running = Vec::new();
+            // In this order, so that one that begins between the two looks is in one of them.
+            for state in ["pending", "running"] {
+                running.extend(match self.list(&prefix, state, sees_all).await {
+                    Err(error) if sees_all && error.kind == Kind::Permission => {
+                        sees_all = false;
+                        self.list(&prefix, state, false).await?
+                    }
+                    listed => listed?,
+                });
+            }
+            let Some(first) = running.first() else { break };
+            if waited >= ENDING {
+                return Err(still_runs(&first.id, waited));
+            }
+            for made in &running {
+                match self.told_to_stop(made).await {
+                    // Another account's, which this one may not stop: it is awaited.
+                    Err(error) if error.kind == Kind::Permission || is_no_job(&error) => {}
+                    other => drop(other?),
+                }
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            waited += LOOK_INTERVAL;
+        }
+        if sees_all || !self.list(&prefix, "done", false).await?.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "the run {run} was another account's, whose jobs this one may not list (bigquery.jobs.listAll): some may still run"
+        )))
+    }
+
+    /// The jobs in a state whose ids begin so: this account's, or all accounts'. Of those that are done, the last ones.
+    async fn list(&self, prefix: &str, state: &str, of_all: bool) -> Result<Vec<Made>, WarehouseError> {
+        let url = format!("{}/projects/{}/jobs", self.base_url, self.project);
+        let (most, of_all) = (LAST_JOBS.to_string(), of_all.to_string());
+        let mut found = Vec::new();
+        let mut token = String::new();
+        let mut renewed = false;
+        let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+        loop {
+            let mut query =
+                vec![("stateFilter", state), ("allUsers", &of_all), ("projection", "minimal"), ("maxResults", &most)];
+            query.extend(Some(("pageToken", token.as_str())).filter(|(_, token)| !token.is_empty()));
+            let error = match self.get(&url, &query).await {
+                Ok(text) => {
+                    let page: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+                    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+                    found.extend(page["jobs"].as_array().into_iter().flatten().filter_map(|job| {
+                        let reference = &job["jobReference"];
+                        let id = text(&reference["jobId"]).filter(|id| id.starts_with(prefix))?;
+                        Some(Made { id, location: text(&reference["location"]) })
+                    }));
+                    token = text(&page["nextPageToken"]).unwrap_or_default();
+                    if token.is_empty() || state == "done" {
+                        return Ok(found);
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if !renewed && self.renewed(&error) {
+                renewed = true;
+                continue;
+            }
+            match delays.next().filter(|_| error.retry != Retry::Never) {
+                Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
+                None => return Err(error),
+            }
+        }
     }
 
     async fn run_as(&self, id: &str, sql: &str) -> Result<(Job, Made), WarehouseError> {
         let (mut job, made) = self.submit(id, self.job(id, sql, false)).await?;
         lock(&self.running).insert(made.id.clone(), made.location.clone());
         let mut pauses = pauses(Duration::from_millis(20), Duration::from_secs(1), usize::MAX);
-        while job.status.as_ref().and_then(|status| status.state.as_deref()) != Some("DONE") {
+        while !is_done(&job) {
             tokio::time::sleep(pauses.next().unwrap_or(Duration::from_secs(1))).await;
             job = self.look(&made).await?;
         }
@@ -216,17 +370,32 @@ impl Jobs {
     }
 
     async fn ask_again(&self, made: &Made) -> WarehouseError {
+        let url = format!("{}/projects/{}/jobs/{}", self.base_url, self.project, made.id);
+        let location = made.location.as_deref().map(|location| ("location", location));
+        let error = match self.get(&url, location.as_slice()).await {
+            Ok(_) => {
+                return WarehouseError::new(Kind::Connection, "the job arrived, but the answer can't be read")
+                    .with_retry(Retry::Unknown);
+            }
+            Err(error) => error,
+        };
+        // That the job isn't there says that the first answer was no success, if it was asked for where it would be.
+        if error.code.as_deref() == Some(NOT_FOUND) {
+            let retry = if made.location.is_some() { Retry::NotApplied } else { Retry::Unknown };
+            let lost = WarehouseError::new(Kind::Connection, "an answer that can't be read").with_retry(retry);
+            return WarehouseError { code: error.code, ..lost };
+        }
+        error
+    }
+
+    /// Asks for what changes nothing: the answer's text, or the server's refusal.
+    async fn get(&self, url: &str, query: &[(&str, &str)]) -> Result<String, WarehouseError> {
         let lost = |words: String| WarehouseError::new(Kind::Connection, words).with_retry(Retry::Unknown);
         let Ok(token) = self.credentials.access_token().await else {
-            return lost("an answer that can't be read".to_owned());
+            return Err(lost("an answer that can't be read".to_owned()));
         };
-        let url = format!("{}/projects/{}/jobs/{}", self.base_url, self.project, made.id);
-        let location = made.location.as_ref().map(|location| ("location", location));
-        let answer = self.http.get(url).query(&location.as_slice()).bearer_auth(token).send().await;
-        let response = match answer {
-            Ok(response) => response,
-            Err(error) => return lost(self.without_secrets(&chain(&error))),
-        };
+        let answer = self.http.get(url).query(query).bearer_auth(token).send().await;
+        let response = answer.map_err(|error| lost(self.without_secrets(&chain(&error))))?;
         let status = response.status();
         let retry_after = response
             .headers()
@@ -235,21 +404,16 @@ impl Jobs {
             .and_then(|seconds| seconds.parse().ok());
         let text = response.text().await.unwrap_or_default();
         if status.is_success() {
-            return lost("the job arrived, but the answer can't be read".to_owned());
+            return Ok(text);
         }
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let words = json["error"]["message"]
             .as_str()
             .map_or_else(|| format!("HTTP {status}: {}", text.chars().take(200).collect::<String>()), str::to_owned);
         let reason = json["error"]["errors"][0]["reason"].as_str().unwrap_or_default();
-        // That the job isn't there says that the first answer was no success, if it was asked for where it would be.
-        if status.as_u16() == 404 && reason == "notFound" {
-            let retry = if made.location.is_some() { Retry::NotApplied } else { Retry::Unknown };
-            return WarehouseError::new(Kind::Connection, "an answer that can't be read").with_retry(retry);
-        }
         let mut error = classify(reason, Some(status.as_u16()), &self.without_secrets(&words));
         error.retry_after = retry_after;
-        error
+        Err(error)
     }
 
     fn without_secrets(&self, words: &str) -> String {
@@ -301,6 +465,26 @@ impl Jobs {
             }
         }
     }
+}
+
+/// What the ids of a run's jobs begin with.
+fn prefix(run: &str) -> String {
+    if run.is_empty() { "websessions_".to_owned() } else { format!("websessions_{run}_") }
+}
+
+fn is_done(job: &Job) -> bool {
+    job.status.as_ref().and_then(|status| status.state.as_deref()) == Some("DONE")
+}
+
+/// Whether BigQuery says that there is no such job.
+fn is_no_job(error: &WarehouseError) -> bool {
+    error.code.as_deref() == Some(NOT_FOUND) && error.kind == Kind::Connection
+}
+
+fn still_runs(id: &str, waited: Duration) -> WarehouseError {
+    let message = format!("the job {id} was told to stop, and still runs after {} s", waited.as_secs());
+    WarehouseError::new(Kind::Locked, message)
+        .with_hint(format!("wait for its end; of another account's job, 'bq cancel {id}' needs bigquery.jobs.update"))
 }
 
 /// Growing pauses: the client has none.

@@ -390,6 +390,152 @@ async fn a_cancelled_statement_is_cancelled_at_the_server() {
     assert!(cancelled.load(Ordering::SeqCst));
 }
 
+const RUN: &str = "9f1c6a52-6a0b-4f7e-9d0a-3c1f1b8f3f10";
+
+fn listed(ids: &[Option<&str>]) -> (u16, String) {
+    let job = |id: &&str| json!({ "jobReference": { "projectId": "p", "jobId": id, "location": "EU" } });
+    (200, json!({ "jobs": ids.iter().flatten().map(job).collect::<Vec<_>>() }).to_string())
+}
+
+/// A project in which a run has a job at work until it is told to stop, beside another run's. `sees_all` and `stops_all`
+/// are what the account may do with other accounts' jobs; `is_own` says whose the run was. What is told to stop takes a few
+/// looks to end; what must not be stopped ends by itself.
+fn project_with_a_job(sees_all: bool, stops_all: bool, is_own: bool) -> Mock {
+    let looks = AtomicUsize::new(0);
+    let mine = format!("websessions_{RUN}_1");
+    Mock::start(move |request, _| {
+        let is_list = request.path == JOBS && request.body.is_empty();
+        let of_all = request.query.contains("allUsers=true");
+        if is_list && of_all && !sees_all {
+            return refusal(403, "accessDenied", "Access Denied: Project p: User does not have bigquery.jobs.listAll");
+        }
+        if is_list && !request.query.contains("stateFilter=running") {
+            let is_remembered = is_own && request.query.contains("stateFilter=done");
+            return listed(&[is_remembered.then_some(&mine)]);
+        }
+        if is_list {
+            let at_work = looks.fetch_add(1, Ordering::SeqCst) < 3 && (of_all || is_own);
+            return listed(&[Some("websessions_another-run_1"), at_work.then_some(&mine)]);
+        }
+        if request.path.ends_with("/cancel") && !stops_all && !is_own {
+            return refusal(403, "accessDenied", "Access Denied: Job p:EU.x: User does not have bigquery.jobs.update");
+        }
+        match request.path.ends_with("/cancel") {
+            true => (200, json!({ "job": { "status": { "state": "RUNNING" } } }).to_string()),
+            false => well(request),
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_former_holder_s_jobs_are_ended_as_far_as_the_account_may() {
+    for (sees_all, stops_all, is_own, told, words) in [
+        (true, true, false, true, None),
+        // Seen, and not to be stopped: it is awaited.
+        (true, false, false, true, None),
+        // The account's own, which it may list and stop without any right.
+        (false, false, true, true, None),
+        (false, false, false, false, Some("bigquery.jobs.listAll")),
+    ] {
+        let mock = project_with_a_job(sees_all, stops_all, is_own);
+        let warehouse = connect(&mock).await;
+        warehouse.announce(&Activity { run: "own".into(), plan: "lock".into(), step: "acquire".into() });
+        let left = warehouse.end_statements(RUN).await.expect("ended");
+        let case = format!("{sees_all} {stops_all} {is_own}: {left:?}");
+        assert_eq!(left.is_some(), words.is_some(), "{case}");
+        assert!(left.unwrap_or_default().contains(words.unwrap_or_default()), "{case}");
+        let seen = mock.seen();
+        let stopped: Vec<&str> =
+            seen.iter().filter_map(|request| request.path.strip_suffix("/cancel")?.strip_prefix(JOBS)).collect();
+        assert_eq!(!stopped.is_empty(), told, "{case}: {stopped:?}");
+        assert!(stopped.iter().all(|id| *id == format!("/websessions_{RUN}_1")), "{case}: {stopped:?}");
+        let last_stop = seen.iter().rposition(|request| request.path.ends_with("/cancel"));
+        let last_look = seen.iter().rposition(|request| request.query.contains("stateFilter=running"));
+        assert!(last_look > last_stop, "{case}: its end was looked for");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_jobs_is_read_to_its_last_page() {
+    let mine = format!("websessions_{RUN}_1");
+    let ended = AtomicBool::new(false);
+    let mock = Mock::start(move |request, _| {
+        if request.path.ends_with("/cancel") {
+            ended.store(true, Ordering::SeqCst);
+            return (200, json!({ "job": { "status": { "state": "DONE" } } }).to_string());
+        }
+        if request.path != JOBS || !request.body.is_empty() || !request.query.contains("stateFilter=running") {
+            return if request.path == JOBS && request.body.is_empty() { listed(&[]) } else { well(request) };
+        }
+        match request.query.contains("pageToken=more") {
+            false => (200, json!({ "nextPageToken": "more" }).to_string()),
+            true => listed(&[(!ended.load(Ordering::SeqCst)).then_some(&mine)]),
+        }
+    });
+    let warehouse = connect(&mock).await;
+    assert_eq!(warehouse.end_statements(RUN).await.expect("ended"), None);
+    assert!(mock.seen().iter().any(|request| request.path == format!("{JOBS}/websessions_{RUN}_1/cancel")));
+}
+
+/// The id of the job that each request with such SQL makes, in order, with its place among all requests.
+fn made(mock: &Mock, sql: &str) -> Vec<(usize, String)> {
+    let seen = mock.seen();
+    let chosen = seen.iter().enumerate().filter(|(_, request)| request.sql().is_some_and(|text| text.contains(sql)));
+    chosen
+        .map(|(place, request)| {
+            let body: Json = serde_json::from_str(&request.body).expect("JSON");
+            (place, body["jobReference"]["jobId"].as_str().expect("an id").to_owned())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_job_that_was_given_up_is_stopped_and_awaited_before_the_next_is_made() {
+    let (sent, stops) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mock = Mock::start(move |request, _| match request.path.strip_prefix(JOBS) {
+        Some("") if is_insert(request) && sent.fetch_add(1, Ordering::SeqCst) == 0 => (200, job("RUNNING")),
+        // It takes a few looks to end.
+        Some(id) if id.ends_with("/cancel") => {
+            let state = if stops.fetch_add(1, Ordering::SeqCst) < 2 { "RUNNING" } else { "DONE" };
+            (200, json!({ "job": { "status": { "state": state } } }).to_string())
+        }
+        Some(id) if !id.is_empty() => (502, "<html>bad gateway</html>".to_owned()),
+        _ => well(request),
+    });
+    let warehouse = connect(&mock).await;
+    warehouse.announce(&Activity { run: RUN.into(), plan: "main".into(), step: "commit".into() });
+    let error = warehouse.execute(&insert()).await.expect_err("it was given up");
+    assert_eq!(error.retry, Retry::Unknown);
+    assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
+    let made = made(&mock, "INSERT");
+    assert!(made.len() == 2 && made[0].1 != made[1].1, "{made:?}");
+    assert!(made[0].1.starts_with(&format!("websessions_{RUN}_")), "{made:?}");
+    let seen = mock.seen();
+    let stop = format!("{JOBS}/{}/cancel", made[0].1);
+    let stops: Vec<usize> = (0..seen.len()).filter(|place| seen[*place].path == stop).collect();
+    assert_eq!(stops.len(), 3, "until it was done");
+    assert!(stops.iter().all(|place| *place < made[1].0), "{stops:?} {made:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_never_arrived_is_kept_from_arriving_late() {
+    let sent = AtomicUsize::new(0);
+    let mock = Mock::start(move |request, _| match request.path.strip_prefix(JOBS) {
+        Some("") if is_insert(request) && sent.fetch_add(1, Ordering::SeqCst) < 4 => {
+            (502, "<html>bad gateway</html>".to_owned())
+        }
+        Some(id) if !id.is_empty() => refusal(404, "notFound", "Not found: Job p:EU.x"),
+        _ => well(request),
+    });
+    let warehouse = connect(&mock).await;
+    warehouse.execute(&insert()).await.expect_err("it never arrived");
+    assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(7));
+    let lost = &made(&mock, "INSERT")[0].1;
+    let taken = made(&mock, "SELECT 1 AS nothing");
+    assert_eq!(taken.iter().map(|(_, id)| id).collect::<Vec<_>>(), [lost]);
+    assert!(taken[0].0 < made(&mock, "INSERT")[4].0, "before the next attempt");
+}
+
 #[tokio::test]
 async fn an_estimate_is_a_dry_run() {
     let mock = Mock::start(|request, _| {

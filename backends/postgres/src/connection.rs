@@ -316,9 +316,9 @@ impl Warehouse for PostgresWarehouse {
     // What another role runs can't be ended by all; then it is awaited. Redshift does not say which run a statement is of: there
     // a late one meets the blocks' guards.
     // <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL>
-    async fn end_statements(&self, run: &str) -> Result<(), WarehouseError> {
+    async fn end_statements(&self, run: &str) -> Result<Option<String>, WarehouseError> {
         if self.flavor == Flavor::Redshift {
-            return Ok(());
+            return Ok(Some(format!("Redshift does not say what the run {run} may still be running")));
         }
         let theirs = format!(
             "FROM pg_stat_activity WHERE application_name = {} AND pid <> pg_backend_pid() AND COALESCE(state, 'hidden') <> 'idle'",
@@ -343,7 +343,7 @@ impl Warehouse for PostgresWarehouse {
             waited += ENDING;
         }
         let _ = session.connection.close().await;
-        Ok(())
+        Ok(None)
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {

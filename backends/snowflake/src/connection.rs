@@ -16,7 +16,7 @@ use reqwest::Url;
 use reqwest_middleware::ClientBuilder;
 use serde_json::json;
 use snowflake_api::{AuthArgs, QueryResult, SnowflakeApi, SnowflakeApiBuilder};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use websessions_core::async_trait;
@@ -36,8 +36,23 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request may be without an answer. Snowflake holds one for 45 seconds, and then says that it is in progress.
 const SILENCE: Duration = Duration::from_secs(120);
 
+/// How long what was told to stop may take to end.
+const ENDING: Duration = Duration::from_secs(60);
+
+/// How long between two looks whether it has.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How often an idle connection is probed.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// A run's statements as the account remembers them, by its tag: each with its session, and whether it runs.
+/// <https://docs.snowflake.com/en/sql-reference/functions/query_history>
+fn history_of(run: &str) -> String {
+    format!(
+        "SELECT query_id, session_id,\n  CASE\n    WHEN UPPER(execution_status) IN ('RUNNING', 'QUEUED', 'BLOCKED', 'RESUMING_WAREHOUSE')\n      AND TO_VARCHAR(session_id) <> CURRENT_SESSION() THEN 1\n    ELSE 0\n  END AS is_running\nFROM TABLE(INFORMATION_SCHEMA.QUERY_HISTORY(RESULT_LIMIT => 10000))\nWHERE CONTAINS(query_tag, {})",
+        SnowflakeDialect.text(&format!(" run {run} "))
+    )
+}
 
 /// An account, and the idle sessions in it.
 pub struct SnowflakeWarehouse {
@@ -316,6 +331,11 @@ impl SnowflakeWarehouse {
     }
 }
 
+/// Whether the account has understood, and won't.
+fn is_refusal(error: &WarehouseError) -> bool {
+    error.retry == Retry::Never && error.kind != Kind::Cancelled
+}
+
 #[async_trait]
 impl Warehouse for SnowflakeWarehouse {
     fn dialect(&self) -> Arc<dyn Dialect> {
@@ -364,6 +384,60 @@ impl Warehouse for SnowflakeWarehouse {
 
     fn announce(&self, activity: &Activity) {
         activity.clone_into(&mut lock(&self.activity));
+    }
+
+    // A statement that runs is stopped, and a transaction that a dead session left open is rolled back: it would hold the
+    // lock's row. What another user runs is seen and stopped only with rights on the virtual warehouse; what is seen and can't
+    // be stopped is awaited.
+    // <https://docs.snowflake.com/en/sql-reference/functions/system_cancel_query>
+    // <https://docs.snowflake.com/en/sql-reference/functions/system_abort_transaction>
+    async fn end_statements(&self, run: &str) -> Result<Option<String>, WarehouseError> {
+        let unseen = |error: WarehouseError| format!("what the run {run} may still be running can't be seen: {error}");
+        let mut waited = Duration::ZERO;
+        loop {
+            let history = match self.query(&history_of(run)).await {
+                Err(error) if is_refusal(&error) => return Ok(Some(unseen(error))),
+                other => other?,
+            };
+            if history.rows.is_empty() {
+                return Ok(Some(format!(
+                    "the run {run} was another user's, whose statements this role does not see (MONITOR on the virtual warehouse): some may still run"
+                )));
+            }
+            let rows = 0..history.rows.len();
+            let text = |row: usize, column: &str| history.get(row, column).to_string();
+            let sessions: BTreeSet<String> = rows.clone().map(|row| text(row, "session_id")).collect();
+            let running = rows.filter(|row| history.get(*row, "is_running").as_integer() != 0);
+            let mut ends: Vec<String> = running
+                .map(|row| {
+                    format!("SELECT SYSTEM$CANCEL_QUERY({}) AS ended", SnowflakeDialect.text(&text(row, "query_id")))
+                })
+                .collect();
+            let open = match self.query("SHOW TRANSACTIONS").await {
+                Err(error) if is_refusal(&error) => return Ok(Some(unseen(error))),
+                other => other?,
+            };
+            ends.extend(
+                (0..open.rows.len()).filter(|row| sessions.contains(&open.get(*row, "session").to_string())).map(
+                    |row| format!("SELECT SYSTEM$ABORT_TRANSACTION({}) AS ended", open.get(row, "id").as_integer()),
+                ),
+            );
+            let Some(first) = ends.first() else { return Ok(None) };
+            if waited >= ENDING {
+                let message = format!("what the run {run} has sent before still runs after {} s", waited.as_secs());
+                return Err(WarehouseError::new(Kind::Locked, message).with_hint(format!(
+                    "wait for it, or have a role with OPERATE on its virtual warehouse end it: {first}"
+                )));
+            }
+            for end in &ends {
+                match self.query(end).await {
+                    Err(error) if is_refusal(&error) => {}
+                    other => drop(other?),
+                }
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            waited += LOOK_INTERVAL;
+        }
     }
 
     // <https://docs.snowflake.com/en/user-guide/querying-cancel-statements>

@@ -170,6 +170,87 @@ async fn a_cancelled_statement_is_aborted_at_the_server() {
     assert!(aborted.load(Ordering::SeqCst));
 }
 
+/// A result of text columns.
+fn result(columns: &[&str], rows: &[&[&str]]) -> String {
+    let types: Vec<serde_json::Value> = columns
+        .iter()
+        .map(|name| serde_json::json!({ "name": name, "type": "text", "nullable": true, "scale": null, "precision": null, "byteLength": null, "length": null }))
+        .collect();
+    let mut reply: serde_json::Value = serde_json::from_str(DONE).expect("JSON");
+    reply["data"]["rowtype"] = types.into();
+    reply["data"]["rowset"] = serde_json::json!(rows);
+    reply["data"]["total"] = rows.len().into();
+    reply["data"]["returned"] = rows.len().into();
+    reply.to_string()
+}
+
+fn sent(mock: &Mock) -> Vec<String> {
+    mock.seen().iter().filter_map(Request::sql).collect()
+}
+
+#[tokio::test]
+async fn a_former_holder_s_statements_and_transactions_are_ended() {
+    let looks = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
+    let denied = r#"{"success":false,"code":"003001","message":"Insufficient privileges to cancel","data":{"age":0,"errorCode":"003001","internalError":false,"queryId":"q","sqlState":"42501"}}"#;
+    let mock = Mock::start(move |request, _| {
+        let sql = request.sql().unwrap_or_default();
+        let ends = looks.load(Ordering::SeqCst) > 2;
+        let reply = if request.path.contains("login") {
+            LOGIN.to_owned()
+        } else if sql.contains("QUERY_HISTORY") {
+            looks.fetch_add(1, Ordering::SeqCst);
+            let runs = if ends { "0" } else { "1" };
+            result(
+                &["QUERY_ID", "SESSION_ID", "IS_RUNNING"],
+                &[&["01b-runs", "11", runs], &["01b-foreign", "13", runs], &["01b-done", "12", "0"]],
+            )
+        } else if sql == "SHOW TRANSACTIONS" {
+            let rows: &[&[&str]] = &[&["888", "TESTER", "99"], &["777", "TESTER", "12"]];
+            result(&["id", "user", "session"], if ends { &rows[..1] } else { rows })
+        } else if sql.contains("01b-foreign") {
+            // What this role may not stop is awaited.
+            denied.to_owned()
+        } else {
+            DONE.to_owned()
+        };
+        (200, reply)
+    });
+    let left = connect(&mock).await.end_statements("4711").await.expect("ended");
+    assert_eq!((left, counted.load(Ordering::SeqCst)), (None, 4));
+    let sent = sent(&mock);
+    let told = |what: &str| sent.iter().filter(|sql| sql.contains(what)).count();
+    assert!(sent.iter().any(|sql| sql.contains("CONTAINS(query_tag, ' run 4711 ')")), "{sent:?}");
+    assert_eq!((told("SYSTEM$CANCEL_QUERY('01b-runs')"), told("SYSTEM$CANCEL_QUERY('01b-foreign')")), (3, 3));
+    assert_eq!((told("SYSTEM$ABORT_TRANSACTION(777)"), told("888"), told("01b-done")), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn what_a_role_does_not_see_of_a_former_holder_is_said() {
+    let denied = r#"{"success":false,"code":"003001","message":"Insufficient privileges","data":{"age":0,"errorCode":"003001","internalError":false,"queryId":"q","sqlState":"42501"}}"#;
+    for (history, words) in [
+        (result(&["QUERY_ID", "SESSION_ID", "IS_RUNNING"], &[]), "MONITOR on the virtual warehouse"),
+        (denied.to_owned(), "can't be seen: Insufficient privileges"),
+    ] {
+        let mock = Mock::start(move |request, _| {
+            let is_history = request.sql().is_some_and(|sql| sql.contains("QUERY_HISTORY"));
+            let login = request.path.contains("login");
+            (
+                200,
+                if login {
+                    LOGIN.to_owned()
+                } else if is_history {
+                    history.clone()
+                } else {
+                    DONE.to_owned()
+                },
+            )
+        });
+        let left = connect(&mock).await.end_statements("4711").await.expect("an answer").expect("words");
+        assert!(left.contains(words) && left.contains("4711"), "{left}");
+    }
+}
+
 fn openssl(arguments: &[&str]) {
     let done = std::process::Command::new("openssl").args(arguments).output().expect("openssl");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -9,7 +9,7 @@ use websessions_core::files::TimeFormat;
 #[derive(Debug, Parser)]
 #[command(name = "websessions", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 locked by another run, 4 checks failed, 130 cancelled."
+    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 locked by another run or the lock lost to one, 4 checks failed, 130 cancelled."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]

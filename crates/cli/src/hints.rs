@@ -38,6 +38,12 @@ fn of(error: &Error) -> Option<String> {
         Error::NoResume { .. } => {
             "'websessions resume' takes the flags of the run that failed, its --page-views too; or run the whole again, as it was: every step of the model can run twice"
         }
+        Error::LoadUnknown { into, .. } => {
+            return Some(format!(
+                "look in {} ('websessions export {} --to -'): if the files' page views are there, go on without --page-views; if not, load again; loaded twice they are staged twice",
+                into.table, into.name
+            ));
+        }
         Error::Locked { .. } => {
             "wait for it to end, as --wait SECONDS does; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
         }

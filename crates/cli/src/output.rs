@@ -78,6 +78,8 @@ struct Failure<'a> {
     place: Option<String>,
     exit_code: u8,
     done: Vec<String>,
+    /// Whether it is not known if the files' page views are staged: the answer of the load was lost.
+    load_is_unknown: bool,
     /// Whether it is not known if production was changed: the answer of the commit was lost.
     commit_is_unknown: bool,
     report: Option<&'a Report>,
@@ -92,7 +94,9 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>
         cause = next.source();
     }
     let source = match error {
-        Error::Unit { source, .. } | Error::Warehouse { source, .. } => Some(source),
+        Error::Unit { source, .. } | Error::Warehouse { source, .. } | Error::LoadUnknown { source, .. } => {
+            Some(source)
+        }
         _ => None,
     };
     let sql = match error {
@@ -118,6 +122,7 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>
             place,
             exit_code: error.exit_code(),
             done,
+            load_is_unknown: matches!(error, Error::LoadUnknown { .. }),
             commit_is_unknown: report.is_some_and(Report::commit_is_unknown),
             report,
         };
@@ -164,6 +169,9 @@ pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>
                 talk(&format!("  done before: up to {last}"));
             }
             (false, Some(last)) => talk(&format!("  done before: up to {last}; production was not changed")),
+            (false, None) if matches!(error, Error::LoadUnknown { .. }) => {
+                talk("  done before: the files were sent; whether their page views are staged is not known");
+            }
             (false, None) => talk("  done before: nothing"),
         }
     }

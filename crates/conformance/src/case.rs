@@ -134,6 +134,18 @@ impl Case {
         for statement in dialect.create_table(input, name) {
             self.send(statement).await?;
         }
+        self.append(input, name, columns, rows).await
+    }
+
+    /// Appends rows to a table that is there; columns that are not named are NULL.
+    pub async fn append(
+        &self,
+        input: &Table,
+        name: &TableName,
+        columns: &[String],
+        rows: Vec<Vec<Cell>>,
+    ) -> Result<(), String> {
+        let dialect = self.warehouse.dialect();
         for chunk in rows.chunks(50) {
             let tuples: Vec<String> = chunk
                 .iter()

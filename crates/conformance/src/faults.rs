@@ -128,7 +128,7 @@ impl Warehouse for Faulty {
         self.inner.cancel().await
     }
 
-    async fn end_statements(&self, run: &str) -> Result<(), WarehouseError> {
+    async fn end_statements(&self, run: &str) -> Result<Option<String>, WarehouseError> {
         self.inner.end_statements(run).await
     }
 }

@@ -45,6 +45,12 @@ pub trait Harness: Send + Sync + 'static {
     /// A connection of its own to the one database of this test process, as another run would have it.
     async fn connect(&self) -> Arc<dyn Warehouse>;
 
+    /// A harness on another database that nobody else is at, where making one is cheap: for trials that make thousands of
+    /// schemas.
+    fn apart(&self) -> Option<Arc<dyn Harness>> {
+        None
+    }
+
     /// Hears which schemas a trial is about to make. It drops them if it passes; where the warehouse outlives the tests,
     /// the harness drops what a failed one left.
     fn hear(&self, _schemas: [&Identifier; 2]) {}

@@ -166,6 +166,16 @@ pub enum Remedy {
     NameTheFolderOfSql,
 }
 
+/// A table that files are loaded into.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LoadedTable {
+    /// Its full name.
+    pub table: String,
+    /// Its name in the model, without schema and entropy.
+    pub name: &'static str,
+}
+
 /// Everything that can end a command.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -191,6 +201,14 @@ pub enum Error {
     Warehouse {
         /// What was being done.
         context: String,
+        /// The warehouse's words.
+        source: WarehouseError,
+    },
+    /// Files were sent to be loaded, and the answer was lost.
+    #[error("the answer to the load was lost: {} has all page views of the files, or none", into.table)]
+    LoadUnknown {
+        /// The table that they are loaded into.
+        into: Box<LoadedTable>,
         /// The warehouse's words.
         source: WarehouseError,
     },
@@ -266,11 +284,12 @@ impl Error {
         Self::Configuration { message: message.into(), hint: None }
     }
 
-    /// The process's exit code: 1 the run failed, 2 usage or configuration, 3 locked, 4 checks failed, 130 cancelled.
+    /// The process's exit code: 1 the run failed, 2 usage or configuration, 3 locked by another run or the lock lost to one,
+    /// 4 checks failed, 130 cancelled.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration { .. } | Self::Usage { .. } | Self::NoResume { .. } => 2,
-            Self::Locked { .. } => 3,
+            Self::Locked { .. } | Self::LeaseLost { .. } => 3,
             Self::Check { .. } => 4,
             Self::Cancelled { .. } => 130,
             Self::Warehouse { source, .. } | Self::Unit { source, .. } => match source.kind {
@@ -278,7 +297,7 @@ impl Error {
                 WarehouseErrorKind::Cancelled => 130,
                 _ => 1,
             },
-            Self::Drift { .. } | Self::MissingInput { .. } | Self::LeaseLost { .. } | Self::File { .. } => 1,
+            Self::Drift { .. } | Self::MissingInput { .. } | Self::LoadUnknown { .. } | Self::File { .. } => 1,
         }
     }
 
@@ -301,6 +320,10 @@ impl Error {
             }
             Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
+            Self::LoadUnknown { into, .. } => Some(format!(
+                "look in {}, and load again only if they are not there: else they are staged twice",
+                into.table
+            )),
             Self::Usage { .. } | Self::File { .. } => None,
         }
     }

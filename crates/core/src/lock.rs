@@ -29,6 +29,7 @@ use crate::variables::Variables;
 use crate::warehouse::{self, Warehouse};
 use backon::{ExponentialBuilder, Retryable};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -82,17 +83,45 @@ impl Holder {
     }
 }
 
+/// How long a lease is, and when the warehouse last said that it is ours.
+struct Term {
+    length: Duration,
+    /// In microseconds of our own clock: counted from before the warehouse was asked, so it is never too late.
+    confirmed: AtomicU64,
+}
+
+impl Term {
+    fn confirm(&self, sent: Duration) {
+        self.confirmed.fetch_max(u64::try_from(sent.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    fn age(&self) -> Duration {
+        clock::now().saturating_sub(Duration::from_micros(self.confirmed.load(Ordering::SeqCst)))
+    }
+
+    fn holds(&self) -> bool {
+        self.age() < self.length
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.age() <= self.third()
+    }
+
+    fn third(&self) -> Duration {
+        self.length / 3
+    }
+}
+
 /// A lease that this run holds, as far as it knows.
 pub(crate) struct Lease<'a> {
     warehouse: &'a dyn Warehouse,
     table: TableName,
     holder: Holder,
-    length: Duration,
-    /// When the warehouse last said that it is ours, in microseconds of our own clock: counted from before it was asked, so
-    /// it is never too late.
-    confirmed: AtomicU64,
+    term: Term,
     /// Cancelled as soon as the warehouse says that it is ours no more. It never becomes ours again.
     lost: CancellationToken,
+    /// What a former holder may still be running, in words.
+    left: Mutex<Vec<String>>,
     /// Held while a block is open in which the lock's row is changed: a renewal at the same time would be in its way.
     pub(crate) renewals: tokio::sync::Mutex<()>,
 }
@@ -126,18 +155,20 @@ pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<
     Ok(describe(&look(warehouse, &table).await?, None))
 }
 
-/// Clears the lock, whoever holds it, and ends what its holder still runs. The table stays, for the next run: it may be
-/// another role's, and dropping it could drop a lock that was taken meanwhile.
-pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<(), WarehouseError> {
+/// Clears the lock, whoever holds it, and ends what its holder still runs; gives what of that may go on, in words. The table
+/// stays, for the next run: it may be another role's, and dropping it could drop a lock that was taken meanwhile.
+pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Vec<String>, WarehouseError> {
     let dialect = warehouse.dialect();
     let table = variables.table_name(&self::table());
     let rows = look(warehouse, &table).await?;
     let holders: Vec<String> = (0..rows.rows.len()).map(|row| rows.get(row, "holder").to_string()).collect();
+    let mut left = Vec::new();
     for holder in holders.iter().filter(|holder| !holder.is_empty()) {
-        warehouse.end_statements(holder).await?;
+        left.extend(warehouse.end_statements(holder).await?);
     }
     let free = format!("UPDATE {}\nSET holder = NULL\nWHERE holder IS NOT NULL", dialect.table(&table));
-    warehouse.execute(&Statement::new("clears the lock", free)).await.map(|_| ())
+    warehouse.execute(&Statement::new("clears the lock", free)).await?;
+    Ok(left)
 }
 
 async fn look(warehouse: &dyn Warehouse, table: &TableName) -> Result<Rows, WarehouseError> {
@@ -184,9 +215,9 @@ impl<'a> Lease<'a> {
             warehouse,
             table,
             holder,
-            length,
-            confirmed: AtomicU64::new(0),
+            term: Term { length, confirmed: AtomicU64::new(0) },
             lost: CancellationToken::new(),
+            left: Mutex::default(),
             renewals: tokio::sync::Mutex::new(()),
         };
         let failed = |source| Error::Warehouse { context: "can't take the lock".into(), source };
@@ -234,7 +265,8 @@ impl<'a> Lease<'a> {
         for row in (0..before.rows.len()).filter(|row| before.get(*row, "expired").as_integer() != 0) {
             let former = before.get(row, "holder").to_string();
             if !former.is_empty() && former != self.holder.id {
-                self.warehouse.end_statements(&former).await?;
+                let left = self.warehouse.end_statements(&former).await?;
+                self.left.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
             }
         }
         self.send(
@@ -271,6 +303,11 @@ impl<'a> Lease<'a> {
             Err(error) if error.kind == WarehouseErrorKind::Missing => Ok(false),
             other => Ok(!other?.rows.is_empty()),
         }
+    }
+
+    /// What a former holder may still be running, in words: asked for once.
+    pub(crate) fn left_by_former_holders(&self) -> Vec<String> {
+        std::mem::take(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether we hold a row. Whoever takes another row sees ours, and gives way.
@@ -318,7 +355,7 @@ impl<'a> Lease<'a> {
 
     /// Says that the lease was confirmed by what was sent at a time of our own clock.
     pub(crate) fn confirm(&self, sent: Duration) {
-        self.confirmed.fetch_max(u64::try_from(sent.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.term.confirm(sent);
     }
 
     /// Says that the lease is ours no more.
@@ -331,24 +368,19 @@ impl<'a> Lease<'a> {
         &self.lost
     }
 
-    /// How long ago the warehouse last said that the lease is ours.
-    fn age(&self) -> Duration {
-        clock::now().saturating_sub(Duration::from_micros(self.confirmed.load(Ordering::SeqCst)))
-    }
-
     /// Whether the lease holds for sure, by our own clock.
     pub(crate) fn is_valid(&self) -> bool {
-        !self.lost.is_cancelled() && self.age() < self.length
+        !self.lost.is_cancelled() && self.term.holds()
     }
 
     /// Whether the lease was confirmed so lately that nothing need be asked before a write.
     pub(crate) fn is_fresh(&self) -> bool {
-        !self.lost.is_cancelled() && self.age() <= self.renewal_interval()
+        !self.lost.is_cancelled() && self.term.is_fresh()
     }
 
     /// How long between two renewals.
     pub(crate) fn renewal_interval(&self) -> Duration {
-        self.length / 3
+        self.term.third()
     }
 
     /// Gives the lease up, if it is still ours. With the note of a run that failed.
@@ -403,7 +435,7 @@ impl<'a> Lease<'a> {
     }
 
     fn expiry(&self, dialect: &dyn Dialect) -> String {
-        dialect.plus_seconds(&dialect.now(), self.length.as_secs().max(1))
+        dialect.plus_seconds(&dialect.now(), self.term.length.as_secs().max(1))
     }
 
     async fn send(&self, purpose: &str, sql: String) -> Result<(), WarehouseError> {
@@ -423,4 +455,27 @@ fn passing_error(words: &str) -> WarehouseError {
 /// Whether an error of a lock statement can pass by itself: the table vanished, or two runs met.
 fn passing(error: &WarehouseError) -> bool {
     error.kind == WarehouseErrorKind::Missing || error.retry != Retry::Never
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_runs_out_while_the_machine_sleeps() {
+        let term = Term { length: Duration::from_secs(3600), confirmed: AtomicU64::new(0) };
+        term.confirm(clock::now());
+        assert!(term.is_fresh() && term.holds());
+        clock::suspend(Duration::from_secs(1201));
+        assert!(
+            !term.is_fresh() && term.holds(),
+            "more than a third has passed: the warehouse is asked before a write"
+        );
+        clock::suspend(Duration::from_secs(2400));
+        assert!(!term.is_fresh() && !term.holds());
+        term.confirm(clock::now());
+        // An answer that comes late says nothing of the time since.
+        term.confirm(clock::now() - Duration::from_secs(3000));
+        assert!(term.is_fresh() && term.holds());
+    }
 }

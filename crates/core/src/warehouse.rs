@@ -112,9 +112,10 @@ pub trait Warehouse: Send + Sync {
     }
 
     /// Ends what a run of that id may still be running, by whatever process, and awaits its end: what it has announced
-    /// itself by ([`Warehouse::announce`]) finds it. Called before its lock is taken over.
-    async fn end_statements(&self, _run: &str) -> Result<(), WarehouseError> {
-        Ok(())
+    /// itself by ([`Warehouse::announce`]) finds it. Called before its lock is taken over, and before what this run has sent
+    /// and lost the answer of is sent again. What this role can't see, and so may go on, is given in words.
+    async fn end_statements(&self, _run: &str) -> Result<Option<String>, WarehouseError> {
+        Ok(None)
     }
 
     /// Asks the warehouse to stop what it is running for us. The interrupted call returns an error of kind `Cancelled`.

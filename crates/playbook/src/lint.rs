@@ -1,11 +1,13 @@
 //! What is wrong with playbooks and custom SQL, as far as that shows without a connection.
 
+use crate::collision::{OwnTables, Severity, line_of};
+use crate::custom::CustomModule;
 use crate::files::{find_file, read};
 use crate::part::Part;
 use crate::playbook::{Playbook, Query};
 use crate::run::{missing_variable, set_up_values, shared_variables};
-use crate::script::{CustomModule, Script};
-use crate::sql::{Name, Words, tables_written};
+use crate::script::Script;
+use crate::sql::{Name, Words};
 use crate::template::uses;
 use crate::variables::{odd_set_ups, stray};
 use serde::Serialize;
@@ -14,21 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
-use websessions_core::model::{self, Module};
+use websessions_core::model::Module;
 use websessions_core::plan::Phase;
 use websessions_core::table::{Lifetime, Table};
 use websessions_core::variables::{Variables, check_name};
-
-/// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Severity {
-    /// A run would fail, or do harm.
-    Error,
-    /// Perhaps not what was meant.
-    Warning,
-}
 
 /// Something that lint found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -89,7 +80,7 @@ struct Lint<'a> {
     dialect: &'a str,
     /// The modules that are native here, and their tables.
     modules: &'a [Module],
-    tables: Vec<Table>,
+    own: OwnTables<'a>,
     variables: &'a Variables,
     problems: Vec<LintProblem>,
     /// The playbook whose complete has run.
@@ -111,7 +102,7 @@ impl<'a> Lint<'a> {
         Self {
             dialect,
             modules,
-            tables: model::tables(modules, variables),
+            own: OwnTables::new(modules, variables),
             variables,
             problems: Vec::new(),
             completed: None,
@@ -303,54 +294,27 @@ impl<'a> Lint<'a> {
     /// What a custom script does with the model's tables.
     fn tables(&mut self, file: &str, script: &Script, words: &Words) {
         if let Some(completed) = self.completed.clone() {
-            let gone = self.tables.iter().filter(|table| self.is_gone_after_complete(table));
+            let gone = self.own.tables.iter().filter(|table| self.is_gone_after_complete(table));
             let names: Vec<String> = gone.map(|table| self.variables.table_name(table).name).collect();
             for name in names.iter().filter(|name| words.mentions(name)) {
                 let message = format!("names {name} after complete ({completed}), which empties or drops it");
                 self.note(file, line_of(script, name), Severity::Error, message);
             }
         }
-        let written = match tables_written(&script.sql, self.dialect) {
-            Ok(written) => written,
-            Err((problem, line)) => {
-                let line = line.and_then(|line| script.lines.get(line.checked_sub(1)?).copied());
-                return self.note(file, line, Severity::Warning, format!("not understood, so not checked: {problem}"));
-            }
-        };
-        for written in written {
-            let known = self.tables.iter().find(|table| self.is_table(table, &written));
-            let Some(lifetime) = known.map(|table| table.lifetime) else { continue };
-            let shown = written.last().cloned().unwrap_or_default();
-            let (severity, message) = match lifetime {
-                Lifetime::Persistent => (
-                    Severity::Error,
-                    format!("writes to {shown}, which the model owns: write to a table of your own, and join"),
-                ),
-                Lifetime::Run | Lifetime::Module => {
-                    (Severity::Warning, format!("writes to {shown}, which the model makes anew in each run"))
+        match self.own.collisions(script, self.dialect) {
+            Ok(found) => {
+                for collision in found {
+                    self.note(file, collision.line, collision.severity, collision.message);
                 }
-            };
-            self.note(file, line_of(script, &shown), severity, message);
+            }
+            Err((problem, line)) => {
+                self.note(file, line, Severity::Warning, format!("not understood, so not checked: {problem}"));
+            }
         }
-    }
-
-    /// Whether a name is that of a table of the model: in this run's schemas, with its entropy or, as production has it,
-    /// without. One without a schema may be.
-    fn is_table(&self, table: &Table, name: &Name) -> bool {
-        let own = self.variables.table_name(table);
-        let Some((last, path)) = name.split_last() else { return false };
-        let is_named = last.eq_ignore_ascii_case(&own.name) || last.eq_ignore_ascii_case(table.name);
-        is_named && path.last().is_none_or(|schema| schema.eq_ignore_ascii_case(own.schema.as_str()))
     }
 
     /// Whether complete empties or drops a table.
     fn is_gone_after_complete(&self, table: &Table) -> bool {
         table.lifetime == Lifetime::Module || self.modules.iter().any(|module| module.input == Some(table.name))
     }
-}
-
-/// The file's line on which a name first stands.
-fn line_of(script: &Script, name: &str) -> Option<usize> {
-    let line = script.sql.lines().position(|line| line.to_lowercase().contains(&name.to_lowercase()))?;
-    script.lines.get(line).copied()
 }

@@ -1,5 +1,6 @@
 //! What playbooks do together, in order: phases of the model, and scripts.
 
+use crate::collision::OwnTables;
 use crate::files::find_file;
 use crate::part::Part;
 use crate::playbook::{Playbook, PlaybookStep, Query};
@@ -31,8 +32,14 @@ pub struct PlaybookRun<'a> {
     pub warnings: Vec<String>,
 }
 
-/// Reads and renders what playbooks do, in their order. They must be about the same tables.
-pub fn run_of<'a>(playbooks: &'a [Playbook], sql_root: Option<&Path>, dialect: &str) -> Result<PlaybookRun<'a>, Error> {
+/// Reads and renders what playbooks do, in their order. They must be about the same tables, and their own scripts must do no
+/// harm to the model's.
+pub fn run_of<'a>(
+    playbooks: &'a [Playbook],
+    sql_root: Option<&Path>,
+    dialect: &str,
+    own: &OwnTables<'_>,
+) -> Result<PlaybookRun<'a>, Error> {
     if let Some((playbook, problem)) = stray(playbooks) {
         return Err(playbook.wrong(problem, "the playbooks of one run are about the same tables"));
     }
@@ -40,6 +47,7 @@ pub fn run_of<'a>(playbooks: &'a [Playbook], sql_root: Option<&Path>, dialect: &
     let mut planner = Planner {
         sql_root,
         dialect,
+        own,
         shared: shared_variables(playbooks),
         set_up: BTreeSet::new(),
         warnings: odd.map(|(playbook, problem)| format!("{}: {problem}", playbook.path.display())).collect(),
@@ -84,6 +92,7 @@ pub(crate) fn shared_variables(playbooks: &[Playbook]) -> BTreeMap<String, Value
 struct Planner<'a> {
     sql_root: Option<&'a Path>,
     dialect: &'a str,
+    own: &'a OwnTables<'a>,
     shared: BTreeMap<String, Value>,
     /// The set-up files so far, each as it was sent: one that would be sent again alike is not.
     set_up: BTreeSet<(PathBuf, String)>,
@@ -101,7 +110,12 @@ impl Planner<'_> {
                     self.set_up(playbook, query)?
                 } else {
                     let file = find_file(&playbook.path, &query.file, self.sql_root)?;
-                    Some(Script::read(&file, query.template.then_some(&playbook.variables))?)
+                    let script = Script::read(&file, query.template.then_some(&playbook.variables))?;
+                    // What a standard module does is settled, and what destroys is meant to.
+                    if !query.is_standard() && !playbook.destroys() {
+                        self.own.refuse(&script, self.dialect)?;
+                    }
+                    Some(script)
                 };
                 units.extend(script.and_then(|script| script.unit(&query.name, self.dialect)));
             }

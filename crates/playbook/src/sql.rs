@@ -4,7 +4,7 @@ use sqlparser::ast::{ObjectName, Statement, TableFactor, TableObject, Visit, Vis
 use sqlparser::dialect::{Dialect, GenericDialect, dialect_from_str};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 /// A name in SQL: its parts without quotes, in lower case.
@@ -84,14 +84,33 @@ fn line(token: &TokenWithSpan) -> usize {
     usize::try_from(token.span.start.line).unwrap_or(0)
 }
 
-/// The tables that statements change, other than temporary ones; an error says what is not understood, and its line.
-pub(crate) fn tables_written(sql: &str, dialect: &str) -> Result<BTreeSet<Name>, (String, Option<usize>)> {
+/// What a statement does to a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// It adds rows.
+    Appends,
+    /// It makes the table if it is missing.
+    Makes,
+    /// It changes or removes rows.
+    Rows,
+    /// It drops the table.
+    Drops,
+    /// It makes the table, or another one in its place, or changes its columns.
+    Replaces,
+}
+
+/// The tables that statements change, other than temporary ones, and how; an error says what is not understood, and its
+/// line.
+pub(crate) fn tables_changed(
+    sql: &str,
+    dialect: &str,
+) -> Result<BTreeMap<Name, BTreeSet<Change>>, (String, Option<usize>)> {
     let statements = Parser::parse_sql(&*parser_dialect(dialect), sql).map_err(|error| {
         let words = error.to_string();
         let line = words.rsplit_once("Line: ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
         (words, line)
     })?;
-    let mut written = Written(BTreeSet::new());
+    let mut written = Written(BTreeMap::new());
     let _ = statements.visit(&mut written);
     Ok(written.0)
 }
@@ -102,22 +121,22 @@ fn parser_dialect(name: &str) -> Box<dyn Dialect> {
 }
 
 /// The tables that statements change.
-struct Written(BTreeSet<Name>);
+struct Written(BTreeMap<Name, BTreeSet<Change>>);
 
 impl Written {
-    fn table(&mut self, name: &ObjectName) {
+    fn table(&mut self, name: &ObjectName, change: Change) {
         let parts = name.0.iter().flat_map(|part| {
             let text = part.to_string();
             // BigQuery's backticks may hold a whole path.
             let bare = text.trim_matches(['"', '`', '\'', '[', ']']).to_lowercase();
             bare.split('.').map(str::to_owned).collect::<Vec<_>>()
         });
-        self.0.insert(parts.collect());
+        self.0.entry(parts.collect()).or_default().insert(change);
     }
 
-    fn factor(&mut self, factor: &TableFactor) {
+    fn rows(&mut self, factor: &TableFactor) {
         if let TableFactor::Table { name, .. } = factor {
-            self.table(name);
+            self.table(name, Change::Rows);
         }
     }
 }
@@ -129,23 +148,28 @@ impl Visitor for Written {
         match statement {
             Statement::Insert(insert) => {
                 if let TableObject::TableName(name) = &insert.table {
-                    self.table(name);
+                    self.table(name, if insert.overwrite { Change::Rows } else { Change::Appends });
                 }
             }
-            Statement::Update(update) => self.factor(&update.table.relation),
+            Statement::Update(update) => self.rows(&update.table.relation),
             Statement::Delete(delete) => {
                 let from = match &delete.from {
                     sqlparser::ast::FromTable::WithFromKeyword(tables)
                     | sqlparser::ast::FromTable::WithoutKeyword(tables) => tables,
                 };
-                from.iter().for_each(|table| self.factor(&table.relation));
-                delete.tables.iter().for_each(|table| self.table(table));
+                from.iter().for_each(|table| self.rows(&table.relation));
+                delete.tables.iter().for_each(|table| self.table(table, Change::Rows));
             }
-            Statement::Merge(merge) => self.factor(&merge.table),
-            Statement::Truncate(truncate) => truncate.table_names.iter().for_each(|table| self.table(&table.name)),
-            Statement::Drop { names, .. } => names.iter().for_each(|name| self.table(name)),
-            Statement::CreateTable(create) if !create.temporary => self.table(&create.name),
-            Statement::AlterTable(alter) => self.table(&alter.name),
+            Statement::Merge(merge) => self.rows(&merge.table),
+            Statement::Truncate(truncate) => {
+                truncate.table_names.iter().for_each(|table| self.table(&table.name, Change::Rows));
+            }
+            Statement::Drop { names, .. } => names.iter().for_each(|name| self.table(name, Change::Drops)),
+            Statement::CreateTable(create) if !create.temporary => {
+                self.table(&create.name, if create.if_not_exists { Change::Makes } else { Change::Replaces });
+            }
+            Statement::CreateView(create) if !create.temporary => self.table(&create.name, Change::Replaces),
+            Statement::AlterTable(alter) => self.table(&alter.name, Change::Replaces),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -198,23 +222,26 @@ mod tests {
 
     #[test]
     fn the_tables_that_statements_change_are_known() {
-        for sql in [
-            "INSERT INTO a.b SELECT * FROM c.d",
-            "UPDATE a.b SET x = 1",
-            "DELETE FROM a.b WHERE x = 1",
-            "TRUNCATE TABLE a.b",
-            "DROP TABLE IF EXISTS a.b",
-            "CREATE TABLE a.b AS SELECT * FROM c.d",
-            "ALTER TABLE a.b ADD COLUMN x INT",
-            "CREATE TEMPORARY TABLE t (x INT); WITH q AS (SELECT 1) INSERT INTO A.B SELECT * FROM q",
+        for (sql, change) in [
+            ("INSERT INTO a.b SELECT * FROM c.d", Change::Appends),
+            ("UPDATE a.b SET x = 1", Change::Rows),
+            ("DELETE FROM a.b WHERE x = 1", Change::Rows),
+            ("TRUNCATE TABLE a.b", Change::Rows),
+            ("DROP TABLE IF EXISTS a.b", Change::Drops),
+            ("CREATE TABLE a.b AS SELECT * FROM c.d", Change::Replaces),
+            ("CREATE TABLE IF NOT EXISTS a.b (x INT)", Change::Makes),
+            ("CREATE VIEW a.b AS SELECT * FROM c.d", Change::Replaces),
+            ("ALTER TABLE a.b ADD COLUMN x INT", Change::Replaces),
+            ("CREATE TEMPORARY TABLE t (x INT); WITH q AS (SELECT 1) INSERT INTO A.B SELECT * FROM q", Change::Appends),
         ] {
             for dialect in ["postgres", "redshift", "snowflake", "duckdb"] {
-                let written =
-                    tables_written(sql, dialect).unwrap_or_else(|(problem, _)| panic!("{dialect}: {problem}"));
-                let names: Vec<String> = written.iter().map(|name| name.join(".")).collect();
-                assert_eq!(names, ["a.b"], "{dialect}: {sql}");
+                let changed =
+                    tables_changed(sql, dialect).unwrap_or_else(|(problem, _)| panic!("{dialect}: {problem}"));
+                let found: Vec<_> =
+                    changed.iter().map(|(name, changes)| (name.join("."), changes.iter().copied().collect())).collect();
+                assert_eq!(found, [("a.b".to_owned(), vec![change])], "{dialect}: {sql}");
             }
         }
-        assert_eq!(tables_written("SELECT 1;\nthis is no SQL", "postgres").map_err(|(_, line)| line), Err(Some(2)));
+        assert_eq!(tables_changed("SELECT 1;\nthis is no SQL", "postgres").map_err(|(_, line)| line), Err(Some(2)));
     }
 }

@@ -62,7 +62,7 @@ impl Warehouse for Stripped {
         self.0.cancel().await
     }
 
-    async fn end_statements(&self, run: &str) -> Result<(), WarehouseError> {
+    async fn end_statements(&self, run: &str) -> Result<Option<String>, WarehouseError> {
         self.0.end_statements(run).await
     }
 }

@@ -12,7 +12,7 @@ use websessions_core::error::Error;
 use websessions_core::model::{Module, modules, sessions};
 use websessions_core::plan::Phase;
 use websessions_core::run::Job;
-use websessions_playbook::{Playbook, Purpose, Work};
+use websessions_playbook::{OwnTables, Playbook, Purpose, Work};
 
 impl Invocation<'_> {
     pub(super) fn job(&self, phase: Phase, dialect: &Arc<dyn Dialect>) -> Job {
@@ -34,8 +34,9 @@ impl Invocation<'_> {
     pub(super) fn jobs_of_modules(&self, ends_run: bool, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
         let mut jobs = vec![self.job(Phase::Main, dialect)];
         let values = self.variables().to_values();
+        let own = OwnTables::new(&[sessions::module()], self.variables());
         for module in &self.configuration.custom {
-            jobs.push(Job::custom(module.plan(&values, dialect.name())?));
+            jobs.push(Job::custom(module.plan(&values, dialect.name(), &own)?));
         }
         let variables = ending(self.variables(), ends_run);
         jobs.push(Job::phase(&sessions::module(), Phase::Complete, &variables, dialect));
@@ -52,7 +53,8 @@ impl Invocation<'_> {
 
     /// What the playbooks do, in order, and what they leave out.
     pub(super) fn jobs_of_playbooks(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        let run = websessions_playbook::run_of(&self.configuration.playbooks, self.sql_root, dialect.name())?;
+        let own = OwnTables::new(&[sessions::module()], self.variables());
+        let run = websessions_playbook::run_of(&self.configuration.playbooks, self.sql_root, dialect.name(), &own)?;
         for warning in &run.warnings {
             output::warn(warning);
         }

@@ -6,7 +6,6 @@ use crate::output;
 use serde_json::json;
 use websessions_core::error::{Error, WarehouseErrorKind};
 use websessions_core::lock;
-use websessions_core::plan::Statement;
 use websessions_core::warehouse::Warehouse;
 
 impl Invocation<'_> {
@@ -30,21 +29,24 @@ impl Invocation<'_> {
         }
     }
 
-    /// Drops the lock's table; of another role's table, only its row can be freed.
     async fn clear(&self, warehouse: &dyn Warehouse) -> Result<(), Error> {
-        let dropped = match lock::clear(warehouse, self.variables()).await {
-            Err(error) if error.kind == WarehouseErrorKind::Permission => error,
-            other => {
-                return other.map_err(|source| Error::Warehouse { context: "can't clear the lock".to_owned(), source });
-            }
-        };
         let table = self.variables().table_name(&lock::table());
-        let sql = format!("UPDATE {} SET holder = NULL", warehouse.dialect().table(&table));
-        warehouse.execute(&Statement::new("frees the lock", sql)).await.map(|_| ()).map_err(|error| Error::Warehouse {
-            context: format!("can't clear the lock: {table} belongs to another role, and this one may not change it"),
-            source: error.with_hint(format!(
-                "let the role that owns it unlock, or grant UPDATE on {table} to this one ({dropped})"
-            )),
-        })
+        let left = lock::clear(warehouse, self.variables()).await.map_err(|source| match source.kind {
+            WarehouseErrorKind::Permission => Error::Warehouse {
+                context: format!(
+                    "can't clear the lock: {table} belongs to another role, and this one may not change it"
+                ),
+                source: source.with_hint(format!(
+                    "let the role that owns it unlock, or grant SELECT and UPDATE on {table} to this one"
+                )),
+            },
+            _ => Error::Warehouse { context: "can't clear the lock".to_owned(), source },
+        })?;
+        for left in left {
+            output::warn(&format!(
+                "{left}; it can change nothing that stays: every block of changes asks for the lock"
+            ));
+        }
+        Ok(())
     }
 }

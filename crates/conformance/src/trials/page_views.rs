@@ -41,6 +41,12 @@ pub(super) async fn stage(case: &Case, rows: Vec<Vec<Cell>>) -> Result<(), Strin
     case.stage(&columns, rows).await
 }
 
+/// Page views that arrive in an input that is there: one statement.
+pub(super) async fn arrive(case: &Case, rows: Vec<Vec<Cell>>) -> Result<(), String> {
+    let columns: Vec<String> = COLUMNS.iter().map(|column| (*column).to_owned()).collect();
+    case.append(&case.table(PAGE_VIEWS_STAGED)?, &case.name(PAGE_VIEWS_STAGED)?, &columns, rows).await
+}
+
 /// Two sessions of two page views, on two days.
 pub(super) fn two_sessions() -> Vec<Vec<Cell>> {
     vec![view("a", 1, 10, 1), view("a", 2, 10, 2), view("b", 1, 11, 1), view("b", 2, 11, 2)]

@@ -12,7 +12,7 @@ pub use job::Job;
 pub use report::{PlanReport, Report, RunError, StepReport, UnitReport};
 
 use crate::clock;
-use crate::error::{Error, Place, Retry, WarehouseError, WarehouseErrorKind};
+use crate::error::{Error, LoadedTable, Place, Retry, WarehouseError, WarehouseErrorKind};
 use crate::files::Files;
 use crate::lock::{Holder, Lease, Note};
 use crate::model::Module;
@@ -226,6 +226,10 @@ impl Run<'_> {
                         && load.files.can_be_read_twice()
                         && !self.cancellation.is_cancelled()
                         && self.pause("the load", &error, &mut delays).await => {}
+                Err(source) if source.retry == Retry::Unknown => {
+                    let into = Box::new(LoadedTable { table: load.name.to_string(), name: table.name });
+                    return Err(Error::LoadUnknown { into, source });
+                }
                 other => {
                     return other.map_err(|source| Error::Warehouse { context: "can't load the files".into(), source });
                 }
@@ -243,6 +247,9 @@ impl Run<'_> {
             step: "acquire".to_owned(),
         });
         let lease = Lease::acquire(self.warehouse, self.variables, holder, lease, resume).await?;
+        for left in lease.left_by_former_holders() {
+            self.warn(format!("{left}; it can change nothing that stays: every block of changes asks for the lock"));
+        }
         self.recorder.on(&Event::Locked);
         let (result, note) = match self.first_step(jobs, resume, &lease).await {
             Err((error, note)) => (Err(error), note),
@@ -401,6 +408,7 @@ impl Run<'_> {
         let next = format!("{}/{}: {}", plan.name, step.name, unit.purpose());
         let mut delays = self.delays();
         let mut attempts = 0;
+        let mut may_run_still = false;
         loop {
             if self.cancellation.is_cancelled() {
                 return Err(Error::Cancelled { next });
@@ -417,7 +425,13 @@ impl Run<'_> {
                 sql: unit.statements().iter().map(|statement| statement.sql.clone()).collect(),
             });
             let started = Instant::now();
-            let result = self.cancellable(self.send(unit, lease), lease.lost()).await;
+            let attempt = async {
+                if may_run_still {
+                    self.end_own_statements(lease).await?;
+                }
+                self.send(unit, lease).await
+            };
+            let result = self.cancellable(attempt, lease.lost()).await;
             let seconds = started.elapsed().as_secs_f64();
             let error = match result {
                 Ok((statements, rows)) => {
@@ -433,6 +447,7 @@ impl Run<'_> {
                 }
                 Err(error) => error,
             };
+            may_run_still |= error.retry == Retry::Unknown;
             if error.retry == Retry::Unknown {
                 self.recorder.on(&Event::OutcomeUnknown {
                     plan: plan.name.clone(),
@@ -453,9 +468,6 @@ impl Run<'_> {
                 && unit.can_run_twice()
                 && self.pause(unit.purpose(), &error, &mut delays).await
             {
-                if error.retry == Retry::Unknown {
-                    self.end_own_statements(lease).await;
-                }
                 continue;
             }
             // What fails may fail by what another run did to the tables since this one lost its lock.
@@ -499,12 +511,14 @@ impl Run<'_> {
         matches!(lease.renew().await, Ok(false))
     }
 
-    /// Before what may have been applied is sent again: the first attempt may still run, or begin late.
-    async fn end_own_statements(&self, lease: &Lease<'_>) {
+    /// Before what may have been applied is sent again: the first attempt may still run, or begin late. If that can't be
+    /// ended, the next attempt must not begin.
+    async fn end_own_statements(&self, lease: &Lease<'_>) -> Result<(), WarehouseError> {
         let _alone = lease.renewals.lock().await;
-        if let Err(error) = self.warehouse.end_statements(&self.options.holder.id).await {
-            self.warn(format!("can't end what may still be running: {error}"));
+        if let Some(left) = self.warehouse.end_statements(&self.options.holder.id).await? {
+            self.warn(left);
         }
+        Ok(())
     }
 
     /// What a unit's statements did, and the rows of an observation.

@@ -1,0 +1,124 @@
+//! Tables of the model that a user's own SQL would change: a run refuses what would do harm, lint tells of the rest too.
+
+use crate::script::Script;
+use crate::sql::{Change, Name, tables_changed};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use websessions_core::error::Error;
+use websessions_core::lock;
+use websessions_core::model::shared::DATAMODEL_METADATA;
+use websessions_core::model::{self, Module};
+use websessions_core::table::{Lifetime, SchemaRole, Table};
+use websessions_core::variables::Variables;
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Severity {
+    /// A run would fail, or do harm.
+    Error,
+    /// Perhaps not what was meant.
+    Warning,
+}
+
+/// The tables that modules own, as a run's variables name them.
+pub struct OwnTables<'a> {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) variables: &'a Variables,
+}
+
+/// Something that a script does to a table of the model.
+pub(crate) struct Collision {
+    pub(crate) line: Option<usize>,
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+}
+
+impl<'a> OwnTables<'a> {
+    /// Those of some modules, and the lock.
+    pub fn new(modules: &[Module], variables: &'a Variables) -> Self {
+        let mut tables = model::tables(modules, variables);
+        tables.push(lock::table());
+        Self { tables, variables }
+    }
+
+    /// What a script does to them. An error says what of it is not understood, and the line.
+    pub(crate) fn collisions(&self, script: &Script, dialect: &str) -> Result<Vec<Collision>, (String, Option<usize>)> {
+        let changed = tables_changed(&script.sql, dialect).map_err(|(problem, line)| {
+            (problem, line.and_then(|line| script.lines.get(line.checked_sub(1)?).copied()))
+        })?;
+        let mut found = Vec::new();
+        for (name, changes) in changed {
+            let Some(table) = self.tables.iter().find(|table| self.is_table(table, &name)) else { continue };
+            let shown = name.last().cloned().unwrap_or_default();
+            let line = line_of(script, &shown);
+            found.extend(judge(table, &changes, &shown).map(|(severity, message)| Collision {
+                line,
+                severity,
+                message,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Fails if a script would do harm to one of them. One that is not understood is sent as it is: the warehouse's own
+    /// dialect may be wider than ours.
+    pub(crate) fn refuse(&self, script: &Script, dialect: &str) -> Result<(), Error> {
+        let found = self.collisions(script, dialect).unwrap_or_default();
+        let Some(harm) = found.into_iter().find(|collision| collision.severity == Severity::Error) else {
+            return Ok(());
+        };
+        let line = harm.line.map(|line| format!("{line}:")).unwrap_or_default();
+        Err(Error::Configuration {
+            message: format!("{}:{line} {}", script.file.display(), harm.message),
+            hint: Some("nothing was changed; 'websessions lint' shows all such places".to_owned()),
+        })
+    }
+
+    /// Whether a name is that of a table of the model: in this run's schemas, with its entropy or, as production has it,
+    /// without. One without a schema may be.
+    fn is_table(&self, table: &Table, name: &Name) -> bool {
+        let own = self.variables.table_name(table);
+        let Some((last, path)) = name.split_last() else { return false };
+        let is_named = last.eq_ignore_ascii_case(&own.name) || last.eq_ignore_ascii_case(table.name);
+        is_named && path.last().is_none_or(|schema| schema.eq_ignore_ascii_case(own.schema.as_str()))
+    }
+}
+
+/// How bad changes of a table of the model are, and why.
+fn judge(table: &Table, changes: &BTreeSet<Change>, shown: &str) -> Option<(Severity, String)> {
+    let only = |allowed: &[Change]| changes.iter().all(|change| allowed.contains(change));
+    let is_handed_on = table.schema == SchemaRole::Scratch && table.lifetime == Lifetime::Persistent;
+    if table.name == lock::table().name {
+        return Some((Severity::Error, format!("writes to {shown}, by which runs keep out of each other's way")));
+    }
+    // A module of the user's own before the model's hands page views on, and one after it takes users; each of its commits
+    // may have a row of metadata.
+    if is_handed_on && only(&[Change::Appends, Change::Makes, Change::Rows])
+        || table.name == DATAMODEL_METADATA && only(&[Change::Appends])
+    {
+        return None;
+    }
+    Some(match table.lifetime {
+        _ if is_handed_on => {
+            (Severity::Warning, format!("drops {shown} or makes it anew: the model needs it with all its columns"))
+        }
+        Lifetime::Persistent => (
+            Severity::Error,
+            format!("writes to {shown}, which the model owns: write to a table of your own, and join"),
+        ),
+        Lifetime::Run | Lifetime::Module if changes.contains(&Change::Makes) || changes.contains(&Change::Replaces) => {
+            (Severity::Error, format!("makes {shown}, which is the name of a table of the model: give yours another"))
+        }
+        Lifetime::Run | Lifetime::Module => {
+            (Severity::Warning, format!("writes to {shown}, which the model makes anew in each run"))
+        }
+    })
+}
+
+/// The file's line on which a name first stands.
+pub(crate) fn line_of(script: &Script, name: &str) -> Option<usize> {
+    let line = script.sql.lines().position(|line| line.to_lowercase().contains(&name.to_lowercase()))?;
+    script.lines.get(line).copied()
+}
