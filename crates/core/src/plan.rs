@@ -131,6 +131,38 @@ pub struct Statement {
     /// Whether a block must end without a trace if this statement of it changes no row.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub must_change: bool,
+    /// What is asked right before: the statement is left out unless the answer is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_if: Option<OnlyIf>,
+}
+
+/// On what a statement depends. A table that is missing has no rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnlyIf {
+    /// This query gives a row.
+    Finds(String),
+    /// This query gives none.
+    FindsNothing(String),
+}
+
+impl OnlyIf {
+    /// The query.
+    pub fn query(&self) -> &str {
+        match self {
+            Self::Finds(query) | Self::FindsNothing(query) => query,
+        }
+    }
+
+    /// The condition as a comment of a script.
+    fn comment(&self) -> String {
+        let condition = match self {
+            Self::Finds(_) => "only if this gives a row",
+            Self::FindsNothing(_) => "only if this gives no row",
+        };
+        let lines: Vec<String> = self.query().lines().map(|line| format!("--   {line}\n")).collect();
+        format!("-- {condition}:\n{}", lines.concat())
+    }
 }
 
 /// Where a user's own SQL comes from.
@@ -145,7 +177,7 @@ pub struct Source {
 impl Statement {
     /// A statement and what it is for.
     pub fn new(purpose: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None, must_change: false }
+        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None, must_change: false, only_if: None }
     }
 
     /// With the place where a user's own SQL comes from.
@@ -159,6 +191,13 @@ impl Statement {
     #[must_use]
     pub fn must_change(mut self) -> Self {
         self.must_change = true;
+        self
+    }
+
+    /// That is left out unless this is so.
+    #[must_use]
+    pub fn only_if(mut self, only_if: OnlyIf) -> Self {
+        self.only_if = Some(only_if);
         self
     }
 
@@ -323,6 +362,7 @@ pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
     let mut hash = Sha256::new();
     for unit in steps.flat_map(|step| &step.units) {
         for statement in unit.statements() {
+            hash.update(statement.only_if.as_ref().map(OnlyIf::query).unwrap_or_default().as_bytes());
             hash.update(statement.sql.as_bytes());
             hash.update([0]);
         }
@@ -339,7 +379,10 @@ pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
 
 /// Statements as a script: what each is for, and its text with a semicolon.
 pub fn script(statements: &[Statement]) -> String {
-    let statements: Vec<String> =
-        statements.iter().map(|statement| format!("-- {}\n{};\n", statement.purpose, statement.sql)).collect();
+    let text = |statement: &Statement| {
+        let only_if = statement.only_if.as_ref().map(OnlyIf::comment).unwrap_or_default();
+        format!("-- {}\n{only_if}{};\n", statement.purpose, statement.sql)
+    };
+    let statements: Vec<String> = statements.iter().map(text).collect();
     statements.join("\n")
 }

@@ -12,6 +12,7 @@ mod page_views;
 mod scripts;
 mod sql;
 mod tables;
+mod users;
 
 use crate::Harness;
 use std::pin::Pin;
@@ -37,6 +38,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
         tables::TRIALS,
         sql::TRIALS,
         module::TRIALS,
+        users::TRIALS,
         scripts::TRIALS,
         lock::TRIALS,
         interleaved::TRIALS,
