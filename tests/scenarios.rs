@@ -10,6 +10,7 @@ use support::{Folder, fixtures};
 use websessions_conformance::{Scenario, ScenarioPhase, ScenarioRun, scenarios};
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::*;
+use websessions_core::model::users::tables::{USERS, USERS_MANIFEST, USERS_THIS_RUN};
 use websessions_core::plan::Phase;
 
 fn main() {
@@ -17,7 +18,6 @@ fn main() {
     let accepts = std::env::var_os("ACCEPT").is_some();
     let trials = scenarios()
         .into_iter()
-        .filter(|scenario| !scenario.has_users())
         .map(
             |scenario| {
                 if accepts { scenario.accepted(fixtures().join("../crates/conformance/scenarios")) } else { scenario }
@@ -33,28 +33,37 @@ fn main() {
 fn prove(scenario: &Scenario) -> Result<(), String> {
     let folder = Folder::new();
     for (run, ScenarioRun { phases, .. }) in scenario.runs.iter().enumerate() {
-        let variables: Vec<String> =
-            scenario.variables(run, "sessions").iter().map(|(name, value)| assignment(name, value)).collect();
-        let options: Vec<&str> = variables.iter().flat_map(|variable| ["--var", variable.as_str()]).collect();
-        let command = |arguments: &[&str]| {
-            let all: Vec<&str> = options.iter().chain(arguments).copied().collect();
+        let of = |module: &str| -> Vec<String> {
+            let assigned = scenario.variables(run, module);
+            let assigned = assigned.iter().map(|(name, value)| assignment(name, value));
+            assigned.flat_map(|variable| ["--var".to_owned(), variable]).collect()
+        };
+        let (of_sessions, of_users) = (of("sessions"), of("users"));
+        let options: Vec<&str> = of_sessions.iter().map(String::as_str).collect();
+        let command = |module: &str, arguments: &[&str]| {
+            let variables = if module == "users" { &of_users } else { &of_sessions };
+            let all: Vec<&str> = variables.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
             folder.run(&all).done(&arguments.join(" "))
         };
         for (position, phase) in phases.iter().enumerate() {
             match phase {
                 ScenarioPhase::Load(file) => {
                     let page_views = folder.write("page_views.csv", scenario.page_views(file)?);
-                    command(&["load", "--staged", &page_views.to_string_lossy()])?;
+                    command("sessions", &["load", "--staged", &page_views.to_string_lossy()])?;
                 }
-                ScenarioPhase::Of(_, Phase::Destroy) => drop(command(&["destroy", "--yes"])?),
-                ScenarioPhase::Of(_, phase) => drop(command(&[phase.name()])?),
-            }
-            if matches!(phase, ScenarioPhase::Of(_, Phase::Main)) && scenario.is_last_of_its_kind(run, position) {
-                scenario.check(SESSIONS_THIS_RUN, run + 1, &folder.contents("sessions_this_run", &options)?)?;
+                ScenarioPhase::Of(module, phase) => {
+                    let mut arguments = vec![phase.name(), "--module", module];
+                    arguments.extend((*phase == Phase::Destroy).then_some("--yes"));
+                    command(module, &arguments)?;
+                    if *phase == Phase::Main && scenario.is_last_of_its_kind(run, position) {
+                        let table = if *module == "users" { USERS_THIS_RUN } else { SESSIONS_THIS_RUN };
+                        scenario.check(table, run + 1, &folder.contents(table, &options)?)?;
+                    }
+                }
             }
             scenario.check_tables_after(run, position, &tables(&folder))?;
         }
-        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
+        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA, USERS, USERS_MANIFEST] {
             if scenario.expects(table, run + 1) {
                 scenario.check(table, run + 1, &folder.contents(table, &options)?)?;
             }

@@ -10,7 +10,6 @@ use crate::{Case, Fault, Faulty, Harness};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use websessions_core::files::Files;
 use websessions_core::model::sessions::findings::SESSIONS_WITHOUT_USER;
 use websessions_core::model::shared::DATAMODEL_METADATA;
 use websessions_core::model::users;
@@ -248,7 +247,7 @@ async fn users_switched_on_late_start_complete(harness: &dyn Harness) -> Result<
     let mut job = pair.users.job(Phase::Main);
     let last = job.plan().steps.len() - 1;
     job.retain_steps(|number| number < last);
-    pair.users.runner().run_jobs(&Files::default(), &[job]).await.map_err(explain)?;
+    pair.users.runner().run_jobs(&[job]).await.map_err(explain)?;
     pair.users(COMPLETE).await?;
     pair.users(BOTH).await?;
     let rows =
