@@ -33,7 +33,7 @@ impl Invocation<'_> {
         if matches!(arrivals, Arrivals::Here(_)) && !self.configuration.modules.has_page_views() {
             return Err(Error::Configuration {
                 message: format!("page views come, and the modules are {}", self.configuration.modules),
-                hint: Some("add page_views to modules, or fill page_views_staged yourself".to_owned()),
+                hint: Some("add page_views to modules, or leave them out here and stage them yourself".to_owned()),
             });
         }
         let jobs = if self.configuration.playbooks.is_empty() {
