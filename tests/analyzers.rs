@@ -15,6 +15,7 @@ use support::{Folder, fixtures};
 use websessions_bigquery::BigQueryDialect;
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
+use websessions_core::model::users::tables::{SESSIONS_USERID_MANIFEST_READ, USERS_MANIFEST};
 use websessions_core::plan::{Statement, script};
 use websessions_core::table::{Column, ColumnType, Table, TableName};
 use websessions_core::variables::Variables;
@@ -41,6 +42,13 @@ fn rows(columns: &[&str], rows: &[Vec<&str>]) -> Json {
 fn inputs() -> Vec<Table> {
     let variables = Variables::default();
     model::modules().iter().filter_map(|module| module.table(module.input?, &variables)).collect()
+}
+
+/// What a statement is sent only with: the users module makes them.
+fn depended_on() -> Vec<Table> {
+    let (module, variables) = (model::users::module(), Variables::default());
+    let names = [SESSIONS_USERID_MANIFEST_READ, USERS_MANIFEST];
+    names.into_iter().filter_map(|name| module.table(name, &variables)).collect()
 }
 
 /// A table's columns, as BigQuery's information schema has them.
@@ -181,7 +189,7 @@ fn tables_before(dialect: &dyn Dialect) -> String {
     let variables = Variables::default();
     let schemas = [&variables.scratch_schema, &variables.output_schema];
     let mut statements: Vec<Statement> = schemas.iter().map(|schema| dialect.create_schema(schema)).collect();
-    for table in inputs() {
+    for table in inputs().into_iter().chain(depended_on()) {
         statements.extend(dialect.create_table(&table, &variables.table_name(&table)));
     }
     // A table of the user's, which page views are read from.

@@ -7,9 +7,11 @@ mod support;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use support::{Folder, fixtures};
-use websessions_conformance::{Scenario, scenarios};
+use websessions_conformance::{Scenario, ScenarioPhase, ScenarioRun, scenarios};
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::*;
+use websessions_core::model::users::tables::{USERS, USERS_MANIFEST, USERS_THIS_RUN};
+use websessions_core::plan::Phase;
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -30,38 +32,45 @@ fn main() {
 
 fn prove(scenario: &Scenario) -> Result<(), String> {
     let folder = Folder::new();
-    for (run, (given, phases)) in scenario.runs.iter().enumerate() {
-        let variables: Vec<String> =
-            scenario.variables(run).iter().map(|(name, value)| assignment(name, value)).collect();
-        let options: Vec<&str> = variables.iter().flat_map(|variable| ["--var", variable.as_str()]).collect();
-        let command = |arguments: &[&str]| {
-            let all: Vec<&str> = options.iter().chain(arguments).copied().collect();
+    for (run, ScenarioRun { phases, .. }) in scenario.runs.iter().enumerate() {
+        let of = |module: &str| -> Vec<String> {
+            let assigned = scenario.variables(run, module);
+            let assigned = assigned.iter().map(|(name, value)| assignment(name, value));
+            assigned.flat_map(|variable| ["--var".to_owned(), variable]).collect()
+        };
+        let (of_sessions, of_users) = (of("sessions"), of("users"));
+        let options: Vec<&str> = of_sessions.iter().map(String::as_str).collect();
+        let command = |module: &str, arguments: &[&str]| {
+            let variables = if module == "users" { &of_users } else { &of_sessions };
+            let all: Vec<&str> = variables.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
             folder.run(&all).done(&arguments.join(" "))
         };
-        let mode = given["cleanup_mode"].as_str().unwrap_or("all");
         for (position, phase) in phases.iter().enumerate() {
-            match phase.strip_prefix("load:") {
-                Some(file) => {
+            match phase {
+                ScenarioPhase::Load(file) => {
                     let page_views = folder.write("page_views.csv", scenario.page_views(file)?);
-                    command(&["load", "--staged", &page_views.to_string_lossy()])?;
+                    command("sessions", &["load", "--staged", &page_views.to_string_lossy()])?;
                 }
-                None if phase == "destroy" => drop(command(&["destroy", "--yes"])?),
-                None => drop(command(&[phase])?),
+                ScenarioPhase::Of(module, phase) => {
+                    let mut arguments = vec![phase.name(), "--module", module];
+                    arguments.extend((*phase == Phase::Destroy).then_some("--yes"));
+                    command(module, &arguments)?;
+                    if *phase == Phase::Main && scenario.is_last_of_its_kind(run, position) {
+                        let table = if *module == "users" { USERS_THIS_RUN } else { SESSIONS_THIS_RUN };
+                        scenario.check(table, run + 1, &folder.contents(table, &options)?)?;
+                    }
+                }
             }
-            if phase == "main" && !phases[position + 1..].contains(&"main".to_owned()) {
-                scenario.check(SESSIONS_THIS_RUN, run + 1, &folder.contents("sessions_this_run", &options)?)?;
-            }
-            let list = format!("tables_after_{}_{}_{phase}", run + 1, position + 1);
-            scenario.check_tables(&list, &tables(&folder), mode)?;
+            scenario.check_tables_after(run, position, &tables(&folder))?;
         }
-        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
+        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA, USERS, USERS_MANIFEST] {
             if scenario.expects(table, run + 1) {
                 scenario.check(table, run + 1, &folder.contents(table, &options)?)?;
             }
         }
         let staged = folder.contents("page_views_staged", &options)?.rows.len();
         scenario.check_staged(run + 1, i64::try_from(staged).map_err(|error| error.to_string())?)?;
-        scenario.check_tables(&format!("tables_after_{}", run + 1), &tables(&folder), mode)?;
+        scenario.check_tables(&format!("tables_after_{}", run + 1), &tables(&folder))?;
     }
     Ok(())
 }

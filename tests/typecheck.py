@@ -202,7 +202,7 @@ class Database:
     def apply_create(self, statement):
         if statement.kind == "SCHEMA":
             return
-        if statement.kind != "TABLE":
+        if statement.kind not in ("TABLE", "VIEW"):
             raise Refused(f"this check follows no CREATE {statement.kind}")
         target = statement.this
         table = target.this if isinstance(target, exp.Schema) else target

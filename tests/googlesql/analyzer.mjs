@@ -270,6 +270,10 @@ export class Project {
         tables.set(table, made);
         return null;
       }
+      case 'resolved_create_view_stmt_node':
+        if (tables.has(table) && field(node, 'create_mode') !== 'CREATE_OR_REPLACE') return `${path.join('.')} is there already`;
+        tables.set(table, { column: field(node, 'output_column_list').map(({ name, column: { type } }) => ({ name, type })) });
+        return null;
       case 'resolved_drop_stmt_node':
         if (node.object_type === 'SCHEMA') this.datasets.delete(dataset);
         else if (!tables.delete(table) && !node.is_if_exists) return `there is no table ${path.join('.')}`;

@@ -124,7 +124,7 @@ impl Folder {
         }
         let connection = duckdb::Connection::open(&database).expect("the database opens");
         let mut tables = connection
-            .prepare("SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1")
+            .prepare("SELECT schema_name || '.' || table_name FROM duckdb_tables() UNION ALL SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1")
             .expect("tables can be listed");
         let names: Vec<String> =
             tables.query_map([], |row| row.get(0)).and_then(Iterator::collect).expect("names are text");

@@ -27,6 +27,12 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("page_views_destroy", "page_views_destroy", &[]),
     ("rebuild", "rebuild", &[]),
     ("unstage", "unstage", &[]),
+    ("users_main", "users_main", &[]),
+    ("users_main-skip_derived", "users_main", &["skip_derived=true"]),
+    ("users_complete", "users_complete", &[]),
+    ("users_complete-debug", "users_complete", &["cleanup_mode=debug"]),
+    ("users_complete-trace", "users_complete", &["cleanup_mode=trace", "ends_run=true"]),
+    ("users_destroy", "users_destroy", &[]),
 ];
 
 /// The dialects of the bundled backends.
@@ -38,8 +44,10 @@ pub fn dialects() -> Vec<&'static str> {
 
 /// What `plan` prints.
 pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> String {
-    let (module, phase) = usual.strip_prefix("page_views_").map_or(("sessions", usual), |phase| ("page-views", phase));
     folder.write("day.csv", "page_view_id,domain_sessionid,start_tstamp\n");
+    let of = |(prefix, module)| usual.strip_prefix(prefix).map(|phase| (module, phase));
+    let (module, phase) =
+        [("page_views_", "page-views"), ("users_", "users")].into_iter().find_map(of).unwrap_or(("sessions", usual));
     let mut arguments = vec!["plan", phase, "--module", module, "--dialect", dialect];
     if phase == "rebuild" {
         // What comes after is a run as any.

@@ -156,7 +156,7 @@ pub(crate) struct Selection {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the modules in order: page views if some come, sessions, custom modules; each is completed
+    /// Run the modules in order: page views if some come, sessions, users if configured, custom modules; each is completed
     Run {
         /// Page views that come: CSV, JSON or Parquet files, folders, quoted patterns, or '-' for standard input
         #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -218,13 +218,19 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
-    /// Compute the sessions of the staged page views and commit them
+    /// Compute what a module makes of its input, and commit it: sessions, of the staged page views
     Main {
+        /// The module
+        #[arg(long, value_name = "NAME", default_value = "sessions")]
+        module: String,
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// Remove the page views that main consumed, and the scratch tables
+    /// Remove what main consumed, such as the staged page views, and the scratch tables
     Complete {
+        /// The module
+        #[arg(long, value_name = "NAME", default_value = "sessions")]
+        module: String,
         #[command(flatten)]
         waiting: Waiting,
     },

@@ -81,8 +81,10 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         }
         Command::Rebuild { days, waiting } => invoke(none, Purpose::Run)?.rebuild(days, *waiting).await,
         Command::Unstage { yes, waiting } => invoke(none, Purpose::Run)?.unstage(*yes, *waiting).await,
-        Command::Main { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Main, *waiting).await,
-        Command::Complete { waiting } => invoke(none, Purpose::Run)?.phase(Phase::Complete, *waiting).await,
+        Command::Main { module, waiting } => invoke(none, Purpose::Run)?.phase(module, Phase::Main, *waiting).await,
+        Command::Complete { module, waiting } => {
+            invoke(none, Purpose::Run)?.phase(module, Phase::Complete, *waiting).await
+        }
         Command::Destroy { module, yes, playbooks, waiting } => {
             invoke(playbooks, Purpose::Destroy)?.destroy(module, *yes, *waiting).await
         }

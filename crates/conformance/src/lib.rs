@@ -28,7 +28,7 @@ pub use case::Case;
 pub use contents::Contents;
 pub use csv::{Cell, parse_csv};
 pub use faults::{Fault, Faulty};
-pub use scenarios::{Scenario, scenarios};
+pub use scenarios::{Scenario, ScenarioPhase, ScenarioRun, scenarios};
 pub use stops::Stopping;
 pub use target::Target;
 pub use tiers::{ON_A_SLOW_SERVER, tier};

@@ -2,12 +2,15 @@
 //! how they are written.
 
 use crate::contents::Contents;
+use crate::csv::{Cell, parse_csv};
 use crate::{Case, Harness};
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
 use std::path::PathBuf;
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::*;
+use websessions_core::model::users::tables::{USERS, USERS_MANIFEST, USERS_THIS_RUN};
+use websessions_core::model::{Module, sessions, users};
 use websessions_core::plan::Phase;
 
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
@@ -17,16 +20,70 @@ static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 pub struct Scenario {
     /// Its name, which is its folder's.
     pub name: String,
-    /// Its runs: variables, and phases in order.
-    pub runs: Vec<(Value, Vec<String>)>,
+    /// Its runs.
+    pub runs: Vec<ScenarioRun>,
     accepted: Option<PathBuf>,
 }
 
+/// One run of a scenario.
+#[derive(Clone, Debug)]
+pub struct ScenarioRun {
+    /// The phases, in order.
+    pub phases: Vec<ScenarioPhase>,
+    variables: Value,
+    users_variables: Value,
+}
+
+/// One phase of a scenario's run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScenarioPhase {
+    /// Appends a file to the input.
+    Load(String),
+    /// A phase of a module, by its name.
+    Of(&'static str, Phase),
+}
+
+impl ScenarioPhase {
+    fn read(text: &str) -> Result<Self, String> {
+        if let Some(file) = text.strip_prefix("load:") {
+            return Ok(Self::Load(file.to_owned()));
+        }
+        let (module, phase) = match text.strip_prefix("users:") {
+            Some(phase) => (users::module().name, phase),
+            None => (sessions::module().name, text),
+        };
+        Phase::named(phase).map(|phase| Self::Of(module, phase)).ok_or_else(|| format!("unknown phase {text}"))
+    }
+
+    /// As the lists of tables name it.
+    fn name(&self) -> String {
+        match self {
+            Self::Load(file) => format!("load:{file}"),
+            Self::Of("users", phase) => format!("users_{}", phase.name()),
+            Self::Of(_, phase) => phase.name().to_owned(),
+        }
+    }
+}
+
 /// Tables of the original's that a plan may do without.
-const OPTIONAL: &[&str] =
-    &["sessions_aggregates", "sessions_lasts", "sessions_run_metadata_temp", "sessions_upsert_limit"];
+const OPTIONAL: &[&str] = &[
+    "sessions_aggregates",
+    "sessions_lasts",
+    "sessions_run_metadata_temp",
+    "sessions_upsert_limit",
+    "users_aggregates",
+    "users_lasts",
+    "users_run_metadata_temp",
+];
 /// Tables that only this project has.
-const OURS: &[&str] = &["sessions_input_this_run", "sessions_input_kept", "sessions_lock", "sessions_upsert_keys"];
+const OURS: &[&str] = &[
+    "sessions_input_this_run",
+    "sessions_input_kept",
+    "sessions_lock",
+    "sessions_upsert_keys",
+    "sessions_userid_manifest_read",
+    "users_tables_made",
+];
 /// Columns that differ from run to run.
 const RUN_COLUMNS: &[&str] = &["run_id", "run_start_tstamp", "run_end_tstamp"];
 /// What the recorded metadata say.
@@ -53,10 +110,14 @@ impl Scenario {
             runs: runs
                 .iter()
                 .map(|run| {
-                    let phases = run["phases"].as_array().into_iter().flatten();
-                    (run["vars"].clone(), phases.filter_map(Value::as_str).map(str::to_owned).collect())
+                    let phases = run["phases"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                    Ok(ScenarioRun {
+                        phases: phases.map(ScenarioPhase::read).collect::<Result<_, String>>()?,
+                        variables: run["vars"].clone(),
+                        users_variables: run["users_vars"].clone(),
+                    })
                 })
-                .collect(),
+                .collect::<Result<_, String>>()?,
             accepted: None,
         })
     }
@@ -79,13 +140,26 @@ impl Scenario {
         self.file(file).ok_or_else(|| format!("{}: there is no {file}", self.name))
     }
 
-    /// The variables of a run, with those under which the scenarios were recorded.
-    pub fn variables(&self, run: usize) -> serde_json::Map<String, Value> {
-        let mut variables = self.runs[run].0.as_object().cloned().unwrap_or_default();
+    /// The variables of a module's phases in a run (from 0), with those under which the scenarios were recorded.
+    pub fn variables(&self, run: usize, module: &str) -> serde_json::Map<String, Value> {
+        let ScenarioRun { variables, users_variables, .. } = &self.runs[run];
+        let own = if module == users::module().name { users_variables } else { variables };
+        let mut variables = own.as_object().cloned().unwrap_or_default();
         variables.insert("lookback_guard".into(), "off".into());
         variables.insert("on_dropped_sessions".into(), "report".into());
         variables.insert("model_version".into(), MODEL_VERSION.into());
         variables
+    }
+
+    /// Whether users follows sessions.
+    pub fn has_users(&self) -> bool {
+        self.runs.iter().any(|run| run.users_variables.is_object())
+    }
+
+    /// Whether a phase of a run (from 0) is the last of its kind there: what it leaves is compared.
+    pub fn is_last_of_its_kind(&self, run: usize, position: usize) -> bool {
+        let phases = &self.runs[run].phases;
+        !phases[position + 1..].contains(&phases[position])
     }
 
     /// Compares a table after a run (counted from 1) with what is expected, if something is.
@@ -109,16 +183,34 @@ impl Scenario {
         std::fs::write(&path, found).map_err(|error| format!("{}: {error}", path.display()))
     }
 
+    /// Compares the tables that exist (`schema.name`, entropy included) after a phase of a run (both from 0) with the list of
+    /// the expectation, if there is one.
+    pub fn check_tables_after(&self, run: usize, position: usize, tables: &[String]) -> Result<(), String> {
+        let phase = &self.runs[run].phases[position];
+        self.check_tables(&format!("tables_after_{}_{}_{}", run + 1, position + 1, phase.name()), tables)?;
+        let ScenarioPhase::Of(module, Phase::Complete) = phase else { return Ok(()) };
+        let variables = self.variables(run, module);
+        let mode = variables.get("cleanup_mode").and_then(Value::as_str).unwrap_or("all");
+        let is_last = !self.has_users() || *module == users::module().name;
+        let of_ours: Vec<&String> = tables.iter().filter(|table| self.is_one_of(table, OURS)).collect();
+        if is_last && mode == "all" && !of_ours.is_empty() {
+            return Err(format!("after complete of run {}: {of_ours:?} are left", run + 1));
+        }
+        Ok(())
+    }
+
+    fn is_one_of(&self, table: &str, names: &[&str]) -> bool {
+        let entropy = self.runs[0].variables["entropy"].as_str().unwrap_or_default();
+        names.iter().any(|name| table.ends_with(&format!(".{name}{entropy}")))
+    }
+
     /// Compares the tables that exist (`schema.name`, entropy included) with a list of the expectation, if there is one.
-    pub fn check_tables(&self, list: &str, tables: &[String], mode: &str) -> Result<(), String> {
+    pub fn check_tables(&self, list: &str, tables: &[String]) -> Result<(), String> {
         let file = format!("expected/{list}.txt");
         let Some(text) = self.file(&file) else { return Ok(()) };
-        let entropy = self.runs[0].0["entropy"].as_str().unwrap_or_default();
-        let is_one_of =
-            |table: &str, names: &[&str]| names.iter().any(|name| table.ends_with(&format!(".{name}{entropy}")));
         let relevant = |tables: &mut dyn Iterator<Item = &str>| -> Vec<String> {
             let mut kept: Vec<String> = tables
-                .filter(|table| !is_one_of(table, OPTIONAL) && !is_one_of(table, OURS))
+                .filter(|table| !self.is_one_of(table, OPTIONAL) && !self.is_one_of(table, OURS))
                 .map(str::to_owned)
                 .collect();
             kept.sort();
@@ -128,14 +220,41 @@ impl Scenario {
         let found = relevant(&mut tables.iter().map(String::as_str));
         if expected != found {
             let problem = format!("{list}: tables are {found:?}, expected {expected:?}");
-            let optional = text.lines().filter(|table| is_one_of(table, OPTIONAL)).map(str::to_owned);
+            let optional = text.lines().filter(|table| self.is_one_of(table, OPTIONAL)).map(str::to_owned);
             let mut found: Vec<String> = found.into_iter().chain(optional).map(|table| table + "\n").collect();
             found.sort();
             return self.accept(&file, &found.concat(), problem);
         }
-        let of_ours: Vec<&String> = tables.iter().filter(|table| is_one_of(table, OURS)).collect();
-        if list.ends_with("complete") && mode == "all" && !of_ours.is_empty() {
-            return Err(format!("{list}: {of_ours:?} are left"));
+        Ok(())
+    }
+
+    /// Compares which rows of metadata belong to one run, if something is expected: (run id, module) of each, in order of time.
+    /// Where the warehouse's clock shows whole seconds, two runs may have the same id.
+    pub fn check_run_ids(&self, run: usize, found: &[(String, String)]) -> Result<(), String> {
+        let Some(text) = self.file(&format!("expected/run_ids_after_{run}.csv")) else { return Ok(()) };
+        let (_, expected) = parse_csv(text);
+        let ids = |module: &str| -> Vec<&str> {
+            found.iter().filter(|(_, of)| of == module).map(|(id, _)| id.as_str()).collect()
+        };
+        let numbers = |module: &str| {
+            let of = |row: &&Vec<Cell>| row[1].as_deref() == Some(module);
+            expected.iter().filter(of).filter_map(|row| row[0].clone()).collect::<Vec<_>>()
+        };
+        let mut known: Vec<(String, &str)> = Vec::new();
+        for module in [sessions::module().name, users::module().name] {
+            let numbers = numbers(module);
+            if numbers.len() != ids(module).len() {
+                return Err(format!("run ids of {module} after run {run}: {found:?}, expected {numbers:?}"));
+            }
+            known.extend(numbers.into_iter().zip(ids(module)));
+        }
+        let whole_seconds = known.iter().all(|(_, id)| !id.trim_end_matches(['0', '.']).contains('.'));
+        for ((number, id), (other_number, other_id)) in
+            known.iter().flat_map(|one| known.iter().map(move |other| (one, other)))
+        {
+            if number == other_number && id != other_id || number != other_number && id == other_id && !whole_seconds {
+                return Err(format!("run ids after run {run}: {known:?}"));
+            }
         }
         Ok(())
     }
@@ -156,36 +275,55 @@ impl Scenario {
 /// Runs a scenario on a backend, and compares every table.
 pub(crate) async fn prove(harness: &dyn Harness, scenario: &Scenario) -> Result<(), String> {
     let base = Case::new(harness, Value::Null).await?;
-    for run in 0..scenario.runs.len() {
-        let case = base.with(Value::Object(scenario.variables(run)))?;
-        let mode = scenario.runs[run].0["cleanup_mode"].as_str().unwrap_or("all");
-        for (position, phase) in scenario.runs[run].1.iter().enumerate() {
-            match phase.as_str() {
-                "main" => {
-                    case.phase(Phase::Main).await?;
-                    if !scenario.runs[run].1[position + 1..].contains(&"main".to_owned()) {
-                        scenario.check(SESSIONS_THIS_RUN, run + 1, &case.contents(SESSIONS_THIS_RUN).await?)?;
+    for (run, ScenarioRun { phases, .. }) in scenario.runs.iter().enumerate() {
+        let of = |module: Module| {
+            Ok::<_, String>(base.with(Value::Object(scenario.variables(run, module.name)))?.of(module))
+        };
+        let (sessions, users) = (of(sessions::module())?, of(users::module())?);
+        for (position, phase) in phases.iter().enumerate() {
+            match phase {
+                ScenarioPhase::Load(file) => sessions.stage_csv(scenario.page_views(file)?).await?,
+                ScenarioPhase::Of(module, phase) => {
+                    let (case, this_run) = if *module == users.module.name {
+                        (&users, USERS_THIS_RUN)
+                    } else {
+                        (&sessions, SESSIONS_THIS_RUN)
+                    };
+                    case.phase(*phase).await?;
+                    if *phase == Phase::Main && scenario.is_last_of_its_kind(run, position) {
+                        scenario.check(this_run, run + 1, &case.contents(this_run).await?)?;
                     }
                 }
-                "complete" => drop(case.phase(Phase::Complete).await?),
-                "destroy" => drop(case.phase(Phase::Destroy).await?),
-                load => {
-                    let file = load.strip_prefix("load:").ok_or_else(|| format!("unknown phase {load}"))?;
-                    case.stage_csv(scenario.page_views(file)?).await?;
-                }
             }
-            let list = format!("tables_after_{}_{}_{phase}", run + 1, position + 1);
-            scenario.check_tables(&list, &case.tables().await?, mode)?;
+            scenario.check_tables_after(run, position, &sessions.tables().await?)?;
         }
-        for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
+        for (case, table) in [
+            (&sessions, SESSIONS),
+            (&sessions, SESSIONS_USERID_MANIFEST_STAGED),
+            (&sessions, DATAMODEL_METADATA),
+            (&users, USERS),
+            (&users, USERS_MANIFEST),
+        ] {
             if scenario.expects(table, run + 1) {
                 scenario.check(table, run + 1, &case.contents(table).await?)?;
             }
         }
-        scenario.check_staged(run + 1, case.count(PAGE_VIEWS_STAGED).await?)?;
-        scenario.check_tables(&format!("tables_after_{}", run + 1), &case.tables().await?, mode)?;
+        scenario.check_run_ids(run + 1, &run_ids(&sessions).await?)?;
+        scenario.check_staged(run + 1, sessions.count(PAGE_VIEWS_STAGED).await?)?;
+        scenario.check_tables(&format!("tables_after_{}", run + 1), &sessions.tables().await?)?;
     }
     base.drop().await
+}
+
+/// Run id and module of each row of metadata, in order of time.
+async fn run_ids(case: &Case) -> Result<Vec<(String, String)>, String> {
+    let metadata = case.contents(DATAMODEL_METADATA).await?;
+    let position = |name: &str| metadata.columns.iter().position(|column| column == name).unwrap_or_default();
+    let [id, module, end] = ["run_id", "module", "run_end_tstamp"].map(position);
+    let mut rows = metadata.rows.clone();
+    rows.sort_by(|left, right| (&left[end], &left[id]).cmp(&(&right[end], &right[id])));
+    let shown = |cell: &Cell| cell.clone().unwrap_or_default();
+    Ok(rows.iter().map(|row| (shown(&row[id]), shown(&row[module]))).collect())
 }
 
 #[cfg(test)]
@@ -194,7 +332,7 @@ mod tests {
     #[test]
     fn the_scenarios_are_there() {
         let scenarios = super::scenarios();
-        assert!(scenarios.len() >= 12);
+        assert!(scenarios.len() >= 20);
         assert!(scenarios.iter().all(|scenario| !scenario.runs.is_empty()));
     }
 }

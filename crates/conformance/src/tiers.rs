@@ -10,6 +10,10 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
     ("scenario_04_nulls", "NULL in keys, joins, aggregates and order"),
     ("scenario_05_late_arriving", "the upsert over rows that are there, in one transaction"),
     ("scenario_14_empty_input", "aggregates, limits and metadata over nothing"),
+    ("scenario_users_05_ties", "windows, their order by bytes, and one row a user"),
+    ("users_switched_on_late_start_complete", "what depends on a table that is not there"),
+    ("a_table_left_under_the_name_of_the_view_goes", "a view, and how the catalogue tells it from a table"),
+    ("a_sum_that_users_cannot_hold_changes_nothing", "overflow"),
     ("a_block_that_fails_changes_nothing", "the transaction rolls back, and a missing table is known as such"),
     ("a_cancelled_run_leaves_production_alone", "a statement that runs is cancelled, and what it says then"),
     (

@@ -148,6 +148,16 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         Statement::new(format!("drop {name}"), format!("DROP TABLE IF EXISTS {}", self.table(name)))
     }
 
+    /// Makes a view anew.
+    fn create_view(&self, name: &TableName, select: &str) -> Statement {
+        Statement::new(format!("{name}, a view"), format!("CREATE OR REPLACE VIEW {} AS\n{select}", self.table(name)))
+    }
+
+    /// Drops a view if it is there; there must be no table of its name.
+    fn drop_view(&self, name: &TableName) -> Statement {
+        Statement::new(format!("drop {name}"), format!("DROP VIEW IF EXISTS {}", self.table(name)))
+    }
+
     /// Deletes the rows of which a condition holds.
     fn delete(&self, name: &TableName, condition: &str) -> String {
         format!("DELETE FROM {}\nWHERE {condition}", self.table(name))
@@ -234,6 +244,16 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
             self.information_schema(schema, "columns"),
             self.text(&self.catalog_name(schema.as_str())),
             names.join(", ")
+        )
+    }
+
+    /// A query that gives a row if there is a table of that name which is no view.
+    fn table_query(&self, name: &TableName) -> String {
+        format!(
+            "SELECT table_name\nFROM {}\nWHERE table_schema = {}\n  AND table_name = {}\n  AND table_type = 'BASE TABLE'",
+            self.information_schema(&name.schema, "tables"),
+            self.text(&self.catalog_name(name.schema.as_str())),
+            self.text(&self.catalog_name(&name.name))
         )
     }
 

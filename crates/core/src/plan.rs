@@ -146,6 +146,9 @@ pub struct Statement {
     /// The rows that it changes, of a table of the model by its name there: the right that it takes.
     #[serde(skip)]
     pub changes: Option<(Change, &'static str)>,
+    /// What is asked right before: the statement is left out unless the answer is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_if: Option<OnlyIf>,
 }
 
 /// How a statement changes a table's rows.
@@ -155,6 +158,35 @@ pub enum Change {
     Insert,
     /// It removes those that it finds.
     Delete,
+}
+
+/// On what a statement depends. A table that is missing has no rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnlyIf {
+    /// This query gives a row.
+    Finds(String),
+    /// This query gives none.
+    FindsNothing(String),
+}
+
+impl OnlyIf {
+    /// The query.
+    pub fn query(&self) -> &str {
+        match self {
+            Self::Finds(query) | Self::FindsNothing(query) => query,
+        }
+    }
+
+    /// The condition as a comment of a script.
+    fn comment(&self) -> String {
+        let condition = match self {
+            Self::Finds(_) => "only if this gives a row",
+            Self::FindsNothing(_) => "only if this gives no row",
+        };
+        let lines: Vec<String> = self.query().lines().map(|line| format!("--   {line}\n")).collect();
+        format!("-- {condition}:\n{}", lines.concat())
+    }
 }
 
 /// Where a user's own SQL comes from.
@@ -169,7 +201,15 @@ pub struct Source {
 impl Statement {
     /// A statement and what it is for.
     pub fn new(purpose: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { purpose: purpose.into(), sql: sql.into(), source: None, there: None, must_change: false, changes: None }
+        Self {
+            purpose: purpose.into(),
+            sql: sql.into(),
+            source: None,
+            there: None,
+            must_change: false,
+            changes: None,
+            only_if: None,
+        }
     }
 
     /// With the place where a user's own SQL comes from.
@@ -190,6 +230,13 @@ impl Statement {
     #[must_use]
     pub fn changing(mut self, change: Change, table: &'static str) -> Self {
         self.changes = Some((change, table));
+        self
+    }
+
+    /// That is left out unless this is so.
+    #[must_use]
+    pub fn only_if(mut self, only_if: OnlyIf) -> Self {
+        self.only_if = Some(only_if);
         self
     }
 
@@ -354,6 +401,7 @@ pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
     let mut hash = Sha256::new();
     for unit in steps.flat_map(|step| &step.units) {
         for statement in unit.statements() {
+            hash.update(statement.only_if.as_ref().map(OnlyIf::query).unwrap_or_default().as_bytes());
             hash.update(statement.sql.as_bytes());
             hash.update([0]);
         }
@@ -370,7 +418,10 @@ pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
 
 /// Statements as a script: what each is for, and its text with a semicolon.
 pub fn script(statements: &[Statement]) -> String {
-    let statements: Vec<String> =
-        statements.iter().map(|statement| format!("-- {}\n{};\n", statement.purpose, statement.sql)).collect();
+    let text = |statement: &Statement| {
+        let only_if = statement.only_if.as_ref().map(OnlyIf::comment).unwrap_or_default();
+        format!("-- {}\n{only_if}{};\n", statement.purpose, statement.sql)
+    };
+    let statements: Vec<String> = statements.iter().map(text).collect();
     statements.join("\n")
 }

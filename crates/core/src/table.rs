@@ -215,12 +215,21 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// How it is laid out.
     pub layout: Layout,
+    /// Whether it is a view of other tables.
+    pub view: bool,
 }
 
 impl Table {
     /// A table without hints for its layout.
     pub fn new(name: &'static str, schema: SchemaRole, lifetime: Lifetime, columns: Vec<Column>) -> Self {
-        Self { name, schema, lifetime, columns, layout: Layout::NONE }
+        Self { name, schema, lifetime, columns, layout: Layout::NONE, view: false }
+    }
+
+    /// That is a view of other tables.
+    #[must_use]
+    pub fn view(mut self) -> Self {
+        self.view = true;
+        self
     }
 
     /// Laid out so.

@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::error::{WarehouseError, WarehouseErrorKind};
-use crate::plan::{Load, Statement};
+use crate::plan::{Load, OnlyIf, Statement};
 use crate::rows::Rows;
 use crate::table::TableName;
 use async_trait::async_trait;
@@ -162,4 +162,14 @@ pub async fn make(warehouse: &dyn Warehouse, statement: &Statement) -> Result<Do
         Ok(found) if !found.rows.is_empty() => Ok(Done::default()),
         _ => Err(refused),
     }
+}
+
+/// Whether what a statement depends on is so.
+pub async fn is_wanted(warehouse: &dyn Warehouse, statement: &Statement) -> Result<bool, WarehouseError> {
+    let Some(only_if) = &statement.only_if else { return Ok(true) };
+    let found = match warehouse.query(only_if.query()).await {
+        Err(error) if error.kind == WarehouseErrorKind::Missing => false,
+        other => !other?.rows.is_empty(),
+    };
+    Ok(found == matches!(only_if, OnlyIf::Finds(_)))
 }

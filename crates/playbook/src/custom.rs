@@ -18,6 +18,8 @@ pub struct CustomModule {
     pub files: Vec<PathBuf>,
     /// Its own variables; they come before the model's of the same name. Text that holds `{{` is a template.
     pub variables: BTreeMap<String, Value>,
+    /// The module between whose main and complete it runs.
+    pub after: String,
 }
 
 impl CustomModule {

@@ -9,19 +9,33 @@ use std::sync::Arc;
 use websessions_core::dialect::Dialect;
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::model::{Module, modules, sessions};
+use websessions_core::model::{Module, modules, sessions, users};
 use websessions_core::plan::Phase;
 use websessions_core::run::Job;
+use websessions_core::variables::Variables;
 use websessions_playbook::{OwnTables, Playbook, Purpose, Work};
 
 impl Invocation<'_> {
-    pub(super) fn job(&self, phase: Phase, dialect: &Arc<dyn Dialect>) -> Job {
-        Job::phase(&sessions::module(), phase, self.variables(), dialect)
+    pub(super) fn job(&self, module: &Module, phase: Phase, dialect: &Arc<dyn Dialect>) -> Job {
+        Job::phase(module, phase, &self.variables_of(module), dialect)
+    }
+
+    /// The variables of a module: sessions stages what users reads, if users is to follow.
+    pub(super) fn variables_of(&self, module: &Module) -> Variables {
+        let mut variables = self.variables().clone();
+        variables.stage_next |= self.configuration.modules.has_users() && module.name == sessions::module().name;
+        variables
     }
 
     /// What the playbooks say; without any, sessions' main, the custom modules, sessions' complete. The page views' module
     /// comes before these, and is completed after them, if it has arrivals.
     pub(super) fn jobs(&self, arrivals: Arrivals<'_>, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
+        if matches!(arrivals, Arrivals::Here(_)) && !self.configuration.modules.has_page_views() {
+            return Err(Error::Configuration {
+                message: format!("page views come, and the modules are {}", self.configuration.modules),
+                hint: Some("add page_views to modules, or leave them out here and stage them yourself".to_owned()),
+            });
+        }
         let jobs = if self.configuration.playbooks.is_empty() {
             self.jobs_of_modules(matches!(arrivals, Arrivals::Staged), dialect)?
         } else {
@@ -30,16 +44,21 @@ impl Invocation<'_> {
         Ok(self.around(arrivals, jobs, dialect))
     }
 
-    /// Sessions and the custom modules, after which a run ends, or does not.
+    /// Sessions, users if it is to follow, and the custom modules of each, after which a run ends, or does not.
     pub(super) fn jobs_of_modules(&self, ends_run: bool, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        let mut jobs = vec![self.job(Phase::Main, dialect)];
+        let mut modules = vec![sessions::module()];
+        modules.extend(self.configuration.modules.has_users().then(users::module));
         let values = self.variables().to_values();
-        let own = OwnTables::new(&[sessions::module()], self.variables());
-        for module in &self.configuration.custom {
-            jobs.push(Job::custom(module.plan(&values, dialect.name(), &own)?));
+        let own = OwnTables::new(&modules, self.variables());
+        let mut jobs = Vec::new();
+        for (number, module) in modules.iter().enumerate() {
+            jobs.push(self.job(module, Phase::Main, dialect));
+            for custom in self.configuration.custom.iter().filter(|custom| custom.after == module.name) {
+                jobs.push(Job::custom(custom.plan(&values, dialect.name(), &own)?));
+            }
+            let variables = ending(&self.variables_of(module), ends_run && number + 1 == modules.len());
+            jobs.push(Job::phase(module, Phase::Complete, &variables, dialect));
         }
-        let variables = ending(self.variables(), ends_run);
-        jobs.push(Job::phase(&sessions::module(), Phase::Complete, &variables, dialect));
         Ok(jobs)
     }
 

@@ -65,7 +65,7 @@ impl Invocation<'_> {
     ) -> Result<Vec<Plan>, Error> {
         let Planned { phase, selection, page_views, days, .. } = *what;
         let module = module(what.module)?;
-        let job = |phase| vec![Job::phase_with(&module, phase, self.variables(), dialect, page_views)];
+        let job = |phase| vec![Job::phase_with(&module, phase, &self.variables_of(&module), dialect, page_views)];
         let jobs = match phase {
             PlanPhase::Run => self.jobs(arrivals, dialect)?,
             // A phase of the playbooks, with the variables that it has there.

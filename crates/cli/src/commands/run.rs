@@ -13,9 +13,11 @@ use websessions_core::error::Error;
 use websessions_core::files::Files;
 use websessions_core::model::page_views;
 use websessions_core::model::sessions::{self, findings};
+use websessions_core::model::users;
+use websessions_core::model::users::findings::USERS_SUMMARY;
 use websessions_core::plan::Phase;
 use websessions_core::run::{Job, Options, Report, Runner};
-use websessions_core::table::{Lifetime, Table};
+use websessions_core::table::{Lifetime, Table, TableName};
 use websessions_core::warehouse::Done;
 
 impl Invocation<'_> {
@@ -31,8 +33,8 @@ impl Invocation<'_> {
         self.execute(&jobs, true, waiting).await
     }
 
-    pub(super) async fn phase(&self, phase: Phase, waiting: Waiting) -> Result<(), Failed> {
-        let job = self.job(phase, &self.configuration.backend.dialect());
+    pub(super) async fn phase(&self, module: &str, phase: Phase, waiting: Waiting) -> Result<(), Failed> {
+        let job = self.job(&jobs::module(module)?, phase, &self.configuration.backend.dialect());
         self.execute(&[job], false, waiting).await
     }
 
@@ -134,6 +136,15 @@ impl Invocation<'_> {
         }
     }
 
+    /// A production table, and whether it was left alone.
+    fn place(&self, production: &TableName) -> String {
+        if self.variables().skip_derived {
+            format!("{production} was left alone: skip_derived")
+        } else {
+            production.to_string()
+        }
+    }
+
     fn summary(&self, report: &Report, location: &str) -> String {
         let mut text = String::new();
         for loaded in &report.loaded {
@@ -157,18 +168,13 @@ impl Invocation<'_> {
         }
         if let Some(summary) = report.findings.get(findings::SUMMARY.name) {
             let production = self.variables().table_name(&sessions::production(self.variables()));
-            let place = if self.variables().skip_derived {
-                format!("{production} was left alone: skip_derived")
-            } else {
-                production.to_string()
-            };
             let rows = [
                 ["sessions".to_owned(), summary.get(0, "session_rows").to_string()],
                 ["page views read".to_owned(), summary.get(0, "page_views").as_integer().to_string()],
                 ["users".to_owned(), summary.get(0, "users").to_string()],
                 ["first start (UTC)".to_owned(), summary.get(0, "first_start").to_string()],
                 ["last start (UTC)".to_owned(), summary.get(0, "last_start").to_string()],
-                ["table".to_owned(), place],
+                ["table".to_owned(), self.place(&production)],
                 ["warehouse".to_owned(), location.to_owned()],
             ];
             let of_bytes = |name: &str, bytes: fn(&Done) -> Option<u64>| {
@@ -181,6 +187,16 @@ impl Invocation<'_> {
             let read = of_bytes("read by the warehouse", |done| done.bytes_processed);
             let billed = of_bytes("billed by the warehouse", |done| done.bytes_billed);
             text.push_str(&output::table(["built this run", ""], rows.into_iter().chain(read).chain(billed)));
+        }
+        if let Some(summary) = report.findings.get(USERS_SUMMARY.name) {
+            let production = self.variables().table_name(&users::production(self.variables()));
+            let rows = [
+                ["users".to_owned(), summary.get(0, "user_rows").to_string()],
+                ["users touched".to_owned(), summary.get(0, "users_touched").to_string()],
+                ["sessions read".to_owned(), summary.get(0, "sessions_read").as_integer().to_string()],
+                ["table".to_owned(), self.place(&production)],
+            ];
+            text.push_str(&output::table(["users built this run", ""], rows));
         }
         for note in &report.notes {
             text.push_str(&format!("note: {note}\n"));

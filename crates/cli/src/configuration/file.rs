@@ -36,6 +36,64 @@ pub(super) struct File {
     pub(super) targets: toml::Table,
     pub(super) default_target: Option<String>,
     custom: Vec<toml::Value>,
+    /// The modules that it names, if it does.
+    pub(super) modules: Option<Modules>,
+}
+
+/// The modules that a run is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Modules(Vec<String>);
+
+impl Default for Modules {
+    /// What the input needs, and sessions.
+    fn default() -> Self {
+        Self(vec![PAGE_VIEWS.to_owned(), SESSIONS.to_owned()])
+    }
+}
+
+/// As the file spells them.
+const PAGE_VIEWS: &str = "page_views";
+const SESSIONS: &str = "sessions";
+const USERS: &str = "users";
+
+impl Modules {
+    fn read(list: &[toml::Value]) -> Result<Self, String> {
+        let known = [PAGE_VIEWS, SESSIONS, USERS];
+        let mut names: Vec<String> = Vec::new();
+        for value in list {
+            let name = value.as_str().ok_or("must be a list of names")?;
+            let place = |name: &str| known.iter().position(|other| *other == name);
+            let at = place(name).ok_or_else(|| unknown("module", name, known))?;
+            if names.last().and_then(|last| place(last)).is_some_and(|last| last >= at) {
+                return Err(format!(
+                    "has {name} after {}: they run in the order {}",
+                    names.join(", "),
+                    known.join(", ")
+                ));
+            }
+            names.push(name.to_owned());
+        }
+        if !names.iter().any(|name| name == SESSIONS) {
+            return Err("lacks sessions, which the others are made for, or of".to_owned());
+        }
+        Ok(Self(names))
+    }
+
+    /// Whether users follows sessions.
+    pub(crate) fn has_users(&self) -> bool {
+        self.0.iter().any(|name| name == USERS)
+    }
+
+    /// Whether page views that come are taken in.
+    pub(crate) fn has_page_views(&self) -> bool {
+        self.0.iter().any(|name| name == PAGE_VIEWS)
+    }
+}
+
+impl std::fmt::Display for Modules {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0.join(", "))
+    }
 }
 
 impl File {
@@ -68,10 +126,15 @@ impl File {
                 ("target", _) => return Err(wrong("tables, [target.NAME]")),
                 ("default_target", toml::Value::String(name)) => file.default_target = Some(name),
                 ("default_target", _) => return Err(wrong("text")),
+                ("modules", toml::Value::Array(list)) => {
+                    let wrong = |problem| Error::configuration(format!("{shown}: modules {problem}"));
+                    file.modules = Some(Modules::read(&list).map_err(wrong)?);
+                }
+                ("modules", _) => return Err(wrong("a list of names")),
                 ("custom", toml::Value::Array(modules)) => file.custom = modules,
                 ("custom", _) => return Err(wrong("an array of tables, [[custom]]")),
                 (other, _) => {
-                    let known = ["variables", "target", "default_target", "custom"];
+                    let known = ["variables", "target", "default_target", "modules", "custom"];
                     return Err(Error::configuration(format!("{shown}: {}", unknown("key", other, known))));
                 }
             }
@@ -113,11 +176,17 @@ impl File {
         let place = format!("{}: [[custom]] number {}", self.path.display(), position + 1);
         let wrong = |problem: &str| Error::configuration(format!("{place}: {problem}"));
         let table = module.as_table().ok_or_else(|| wrong("must be a table"))?;
-        let known = ["name", "files", "variables"];
+        let known = ["name", "files", "variables", "after"];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(wrong(&unknown("key", key, known)));
         }
         let name = table.get("name").and_then(toml::Value::as_str).ok_or_else(|| wrong("needs a name"))?;
+        let after = match table.get("after").map(|value| value.as_str().unwrap_or_default()) {
+            None | Some(SESSIONS) => SESSIONS,
+            Some(USERS) if self.modules.as_ref().is_some_and(Modules::has_users) => USERS,
+            Some(USERS) => return Err(wrong("after is \"users\", which is not among modules")),
+            Some(other) => return Err(wrong(&format!("after: {}", unknown("module", other, [SESSIONS, USERS])))),
+        };
         let files = table
             .get("files")
             .and_then(toml::Value::as_array)
@@ -133,7 +202,7 @@ impl File {
             Some(_) => return Err(wrong("variables must be a table")),
         };
         let files = files.iter().map(|file| self.folder().join(file)).collect();
-        Ok(CustomModule { name: name.to_owned(), files, variables })
+        Ok(CustomModule { name: name.to_owned(), files, variables, after: after.to_owned() })
     }
 
     /// What a target of the file says: its type and its settings.

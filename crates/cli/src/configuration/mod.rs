@@ -7,7 +7,7 @@ mod starter;
 mod target;
 mod trust;
 
-pub(crate) use file::{FILE_NAME, write};
+pub(crate) use file::{FILE_NAME, Modules, write};
 pub(crate) use layers::assignments;
 pub(crate) use starter::starter;
 
@@ -36,6 +36,7 @@ pub(crate) struct Configuration<'a> {
     pub(crate) variables: Variables,
     pub(crate) warnings: Vec<String>,
     pub(crate) custom: Vec<CustomModule>,
+    pub(crate) modules: Modules,
     pub(crate) playbooks: Vec<Playbook>,
     pub(crate) backend: &'a dyn BackendFactory,
     pub(crate) shown: Vec<Shown>,
@@ -64,13 +65,27 @@ impl<'a> Configuration<'a> {
         if !custom.is_empty() && !playbooks.is_empty() {
             warnings.push(format!("the [[custom]] modules of {path} are left out: playbooks are run"));
         }
+        let modules = file.modules.clone().unwrap_or_default();
         let mut shown = layers.show(placing, &variables);
+        let origin = if file.modules.is_some() { path.clone() } else { "default".to_owned() };
+        shown.push(Shown { name: "modules".to_owned(), value: modules.to_string(), origin });
         shown.extend(target.show());
         shown.extend(custom.iter().map(|module| {
             let files: Vec<String> = module.files.iter().map(|file| file.display().to_string()).collect();
             Shown { name: format!("custom.{}", module.name), value: files.join(", "), origin: path.clone() }
         }));
-        Ok(Self { variables, warnings, custom, playbooks, backend: target.backend, shown, target, file, layers })
+        Ok(Self {
+            variables,
+            warnings,
+            custom,
+            modules,
+            playbooks,
+            backend: target.backend,
+            shown,
+            target,
+            file,
+            layers,
+        })
     }
 
     /// The model's variables as a playbook has them.

@@ -7,7 +7,7 @@ use websessions_core::variables::VARIABLES;
 /// The text of the starter configuration.
 pub(crate) fn starter(registry: &Registry) -> String {
     let mut text = String::from(
-        "# Configuration of websessions. What is commented out is the default. Relative paths begin at this file.\n# 'websessions columns' lists the columns of page views, their types, and which of them every file must have.\n\n[variables]\n",
+        "# Configuration of websessions. What is commented out is the default. Relative paths begin at this file.\n# 'websessions columns' lists the columns of page views, their types, and which of them every file must have.\n\n# The modules of a run, in this order; users is one more.\n# modules = [\"page_views\", \"sessions\"]\n\n[variables]\n",
     );
     for variable in VARIABLES {
         let _ = writeln!(text, "# {}\n# {} = {}", variable.meaning, variable.name, variable.default);
@@ -32,7 +32,7 @@ pub(crate) fn starter(registry: &Registry) -> String {
     }
     text.push_str(
         "\n# Your own SQL, run after sessions' main and before what a run cleans up, in this order. Files are Go templates: {{.output_schema}}.\n\
-         # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n",
+         # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n# after = \"sessions\"\n",
     );
     text
 }

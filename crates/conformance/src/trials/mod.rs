@@ -13,6 +13,7 @@ mod page_views_interleaved;
 mod scripts;
 mod sql;
 mod tables;
+mod users;
 
 use crate::Harness;
 use std::pin::Pin;
@@ -38,6 +39,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
         tables::TRIALS,
         sql::TRIALS,
         module::TRIALS,
+        users::TRIALS,
         scripts::TRIALS,
         lock::TRIALS,
         interleaved::TRIALS,

@@ -6,7 +6,7 @@ use super::select::{Renderer, Select};
 use super::shared;
 use crate::dialect::Dialect;
 use crate::files::Files;
-use crate::plan::{Change, Finding, Load, Observation, OnFound, Phase, Statement, Step, Unit};
+use crate::plan::{Change, Finding, Load, Observation, OnFound, OnlyIf, Phase, Statement, Step, Unit};
 use crate::table::{Lifetime, SchemaRole, Table, TableName};
 use crate::variables::{CleanupMode, Variables};
 use std::sync::Arc;
@@ -130,6 +130,14 @@ impl<'a> Context<'a> {
         Unit::Statement(self.dialect.drop_table(&self.name(table)))
     }
 
+    /// Drops a view if it is there, or the table that another tool has left under its name.
+    pub fn drop_view(&self, view: &str) -> Vec<Unit> {
+        let name = self.name(view);
+        let is_table = OnlyIf::Finds(self.dialect.table_query(&name));
+        let table = self.dialect.drop_table(&name).only_if(is_table);
+        vec![Unit::Statement(table), Unit::Statement(self.dialect.drop_view(&name))]
+    }
+
     /// Deletes the rows of which a condition holds.
     pub fn delete(&self, table: &str, purpose: &str, condition: &str) -> Statement {
         let sql = self.dialect.delete(&self.name(table), condition);
@@ -202,7 +210,8 @@ impl<'a> Context<'a> {
             Lifetime::Run => ends_run,
             Lifetime::Persistent => false,
         };
-        let units = self.tables.iter().filter(dropped).map(|table| self.drop(table.name)).collect();
+        let drop = |table: &Table| if table.view { self.drop_view(table.name) } else { vec![self.drop(table.name)] };
+        let units = self.tables.iter().filter(dropped).flat_map(drop).collect();
         Step::new("cleanup", "drops the tables of this run", units)
     }
 }

@@ -6,6 +6,7 @@ pub mod page_views;
 mod select;
 pub mod sessions;
 pub mod shared;
+pub mod users;
 
 pub use context::Context;
 pub use select::Select;
@@ -142,7 +143,7 @@ impl Module {
 
 /// The modules of this crate, in the order in which they run.
 pub fn modules() -> Vec<Module> {
-    vec![page_views::module(), sessions::module()]
+    vec![page_views::module(), sessions::module(), users::module()]
 }
 
 /// All tables of some modules under these variables, each once.

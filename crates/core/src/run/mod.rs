@@ -16,7 +16,7 @@ use crate::error::{Error, LoadedTable, Place, Retry, WarehouseError, WarehouseEr
 use crate::files::Files;
 use crate::lock::{Holder, Lease, Note};
 use crate::model::Module;
-use crate::plan::{Load, Observation, OnFound, Phase, Plan, Statement, Step, Unit};
+use crate::plan::{Load, Observation, OnFound, Phase, Plan, Step, Unit};
 use crate::preflight;
 use crate::rows::Rows;
 use crate::variables::Variables;
@@ -524,13 +524,21 @@ impl Run<'_> {
     /// What a unit's statements did, and the rows of an observation.
     async fn send(&self, unit: &Unit, lease: &Lease<'_>) -> Result<(Vec<Done>, Option<Rows>), WarehouseError> {
         Ok(match unit {
-            Unit::Statement(statement) => (vec![warehouse::make(self.warehouse, statement).await?], None),
+            Unit::Statement(statement) => {
+                let wanted = warehouse::is_wanted(self.warehouse, statement).await?;
+                let done = if wanted { vec![warehouse::make(self.warehouse, statement).await?] } else { Vec::new() };
+                (done, None)
+            }
             Unit::Script(script) => (vec![self.warehouse.execute_script(script).await?], None),
             Unit::Block { statements, .. } => {
                 let _alone = lease.renewals.lock().await;
+                let mut guarded = vec![lease.guard()];
+                for statement in statements {
+                    if warehouse::is_wanted(self.warehouse, statement).await? {
+                        guarded.push(statement.clone());
+                    }
+                }
                 let sent = clock::now();
-                let guarded: Vec<Statement> =
-                    std::iter::once(lease.guard()).chain(statements.iter().cloned()).collect();
                 let mut done = self.warehouse.execute_block(&guarded).await?;
                 lease.confirm(sent);
                 // A warehouse that takes a block as one script says one thing of it.

@@ -17,6 +17,10 @@ pub const MULTIPLIED_SESSIONS: Finding = Finding::new("multiplied_sessions", mul
     .warning()
     .counted(|rows| rows.get(0, "session_count").as_integer());
 
+/// Sessions of this run that belong to no user.
+pub const SESSIONS_WITHOUT_USER: Finding = Finding::new("sessions_without_user", sessions_without_user)
+    .counted(|rows| rows.get(0, "session_count").as_integer());
+
 /// Old rows that the upsert would leave beside new ones.
 pub const OLD_COPIES: Finding =
     Finding::new("old_copies", old_copies).counted(|rows| rows.get(0, "session_count").as_integer());
@@ -44,6 +48,16 @@ fn multiplied_sessions(rows: &Rows) -> Option<String> {
     (count > 0).then(|| {
         format!(
             "sessions with more than one row: {count}{}; their first or last page view stands in the input more than once",
+            samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
+        )
+    })
+}
+
+fn sessions_without_user(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "session_count").as_integer();
+    (count > 0).then(|| {
+        format!(
+            "sessions without a user: {count}{}; their domain_userid is NULL, and they are in no row of users",
             samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
         )
     })

@@ -22,4 +22,4 @@ pub fn production(variables: &Variables) -> Table {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::model) mod tests;

@@ -4,7 +4,7 @@ use super::findings::*;
 use super::tables::*;
 use crate::model::select::sql;
 use crate::model::{Context, Select};
-use crate::plan::{OnFound, Phase, Statement, Step, Unit};
+use crate::plan::{OnFound, OnlyIf, Phase, Statement, Step, Unit};
 use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
 
 const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
@@ -29,6 +29,7 @@ const SEAL_INPUT: Select = sql!("sessions/seal_input");
 const COMMITTED_AND_SEALED: Select = sql!("sessions/committed_and_sealed");
 const ARRIVED: Select = sql!("sessions/arrived_sessions");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
+const SESSIONS_WITHOUT_USER_FOUND: Select = sql!("sessions/sessions_without_user");
 const THIS_RUN: Select = sql!("sessions/sessions_this_run");
 const UPSERT_LIMIT: Select = sql!("sessions/sessions_upsert_limit");
 
@@ -50,7 +51,8 @@ pub(super) fn complete(context: &Context<'_>) -> Vec<Step> {
 }
 
 pub(super) fn destroy(context: &Context<'_>) -> Vec<Step> {
-    let owned = vec![context.drop(SESSIONS), context.drop(SESSIONS_USERID_MANIFEST_STAGED)];
+    let owned = [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, SESSIONS_USERID_MANIFEST_READ];
+    let owned = owned.map(|table| context.drop(table)).into();
     vec![context.cleanup(CleanupMode::All, true), Step::new("destroy", "drops the tables that this module owns", owned)]
 }
 
@@ -109,6 +111,10 @@ fn metadata(context: &Context<'_>) -> Step {
 
 fn manifest(context: &Context<'_>) -> Step {
     let mut units = context.replace(SESSIONS_USERID_MANIFEST_THIS_RUN, &context.select(&MANIFEST));
+    if context.variables.stage_next {
+        let without = "sessions that belong to no user";
+        units.push(context.observe(SESSIONS_WITHOUT_USER, OnFound::Report, without, &SESSIONS_WITHOUT_USER_FOUND));
+    }
     units.push(context.observe(SUMMARY, OnFound::Report, "what this run computed", &RUN_SUMMARY));
     Step::new("manifest", "the users of this run", units)
 }
@@ -164,6 +170,12 @@ fn commit(context: &Context<'_>) -> Step {
         let new_users = context.select_all(SESSIONS_USERID_MANIFEST_THIS_RUN);
         statements.push(context.delete(SESSIONS_USERID_MANIFEST_STAGED, "old rows of this run's users", &old_users));
         statements.push(context.insert(SESSIONS_USERID_MANIFEST_STAGED, "this run's users", &new_users));
+        // The next module made this table where it has read and not consumed yet: its complete leaves who is staged again.
+        let read = context.name(SESSIONS_USERID_MANIFEST_READ);
+        let reads = OnlyIf::Finds(context.dialect.columns_query(&read.schema, &[&read.name]));
+        let restaged =
+            context.delete(SESSIONS_USERID_MANIFEST_READ, "this run's users are to be read again", &old_users);
+        statements.push(restaged.only_if(reads));
     }
     statements.extend(context.committed(SESSIONS_METADATA_THIS_RUN));
     let purpose = "sessions, user manifest and metadata, all or nothing".to_owned();

@@ -15,6 +15,10 @@ pub const SESSIONS: &str = "sessions";
 /// What the next module reads: the users of the sessions that changed.
 pub const SESSIONS_USERID_MANIFEST_STAGED: &str = "sessions_userid_manifest_staged";
 
+/// Which of the staged users the next module has read, and no run has staged again since: those that its complete removes.
+/// The next module makes it; a run that stages users takes them out of it, if it is there.
+pub const SESSIONS_USERID_MANIFEST_READ: &str = "sessions_userid_manifest_read";
+
 /// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit: that is how `complete` knows
 /// whether what main read has reached production. Its checksums seal what main read and what it computed: a commit, and a
 /// removal, find out by them whether these are still the tables that this run has made.
@@ -46,21 +50,9 @@ pub const SESSIONS_UPSERT_LIMIT: &str = "sessions_upsert_limit";
 pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
     vec![
         page_views_staged(),
-        Table::new(SESSIONS, SchemaRole::Output, Lifetime::Persistent, sessions_columns()).layout(
-            Layout::NONE
-                .distribute("domain_sessionid")
-                .sort("start_tstamp")
-                .partition("start_tstamp")
-                .index("domain_sessionid")
-                .cluster(&["domain_sessionid", "user_id", "domain_userid"]),
-        ),
-        Table::new(
-            SESSIONS_USERID_MANIFEST_STAGED,
-            SchemaRole::Scratch,
-            Lifetime::Persistent,
-            sessions_userid_manifest_staged_columns(),
-        )
-        .layout(Layout::NONE.distribute("domain_userid").sort("domain_userid").partition("start_tstamp")),
+        sessions(),
+        sessions_userid_manifest_staged(),
+        sessions_userid_manifest_read(),
         Table::new(
             SESSIONS_METADATA_THIS_RUN,
             SchemaRole::Scratch,
@@ -136,6 +128,36 @@ pub(in crate::model) fn page_views_staged() -> Table {
     Table::new(PAGE_VIEWS_STAGED, SchemaRole::Scratch, Lifetime::Persistent, page_views_staged_columns()).layout(
         Layout::NONE.joined(&["domain_userid", "domain_sessionid", "page_view_in_session_index", "start_tstamp"]),
     )
+}
+
+/// Production, which the users module reads.
+pub(in crate::model) fn sessions() -> Table {
+    Table::new(SESSIONS, SchemaRole::Output, Lifetime::Persistent, sessions_columns()).layout(
+        Layout::NONE
+            .distribute("domain_sessionid")
+            .sort("start_tstamp")
+            .partition("start_tstamp")
+            .index("domain_sessionid")
+            .cluster(&["domain_sessionid", "user_id", "domain_userid"]),
+    )
+}
+
+/// What the users module consumes.
+pub(in crate::model) fn sessions_userid_manifest_staged() -> Table {
+    Table::new(
+        SESSIONS_USERID_MANIFEST_STAGED,
+        SchemaRole::Scratch,
+        Lifetime::Persistent,
+        sessions_userid_manifest_staged_columns(),
+    )
+    .layout(Layout::NONE.distribute("domain_userid").sort("domain_userid").partition("start_tstamp"))
+}
+
+/// What the users module has read of it.
+pub(in crate::model) fn sessions_userid_manifest_read() -> Table {
+    let columns = [sessions_userid_manifest_staged_columns(), vec![Column::new("fingerprint", BigInteger)]].concat();
+    Table::new(SESSIONS_USERID_MANIFEST_READ, SchemaRole::Scratch, Lifetime::Persistent, columns)
+        .layout(Layout::NONE.distribute("domain_userid").sort("domain_userid"))
 }
 
 /// Those that nothing in the module's SQL reads are marked: a test compares.
@@ -242,7 +264,7 @@ fn page_views_staged_columns() -> Vec<Column> {
     ]
 }
 
-fn sessions_columns() -> Vec<Column> {
+pub(in crate::model) fn sessions_columns() -> Vec<Column> {
     vec![
         Column::new("app_id", Varying(255)),
         Column::new("domain_sessionid", Varying(128)),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// A dialect of placeholders: what is looked at here is the same in every dialect.
 #[derive(Debug)]
-struct Plain;
+pub(in crate::model) struct Plain;
 
 impl Dialect for Plain {
     fn name(&self) -> &'static str {

@@ -1,0 +1,1 @@
+SELECT {{ text(made) }} AS table_name

@@ -1,0 +1,3 @@
+domain_userid IN (SELECT domain_userid FROM {{ table.users_userids_this_run }})
+  AND NOT ({{ seed }})
+  AND {{ sealed }}

@@ -1,0 +1,2 @@
+SELECT table_name
+FROM {{ table.users_tables_made }}

@@ -1,0 +1,3 @@
+SELECT table_name
+FROM {{ table.users_tables_made }}
+WHERE table_name = 'users'

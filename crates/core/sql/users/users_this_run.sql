@@ -1,0 +1,93 @@
+-- One row a user over all its sessions, in one pass. The first session is the one that begins first, the last the one that
+-- ends last, one without an end after all others; of several that do so at once it is the one with the greatest id. All
+-- that is of the first comes from one session, and all that is of the last.
+SELECT
+  MAX(CASE WHEN from_first = 1 THEN user_id END) AS user_id,
+  domain_userid,
+  MAX(CASE WHEN from_first = 1 THEN network_userid END) AS network_userid,
+  MIN(start_tstamp) AS start_tstamp,
+  MAX(end_tstamp) AS end_tstamp,
+  CAST(SUM(page_views) AS {{ type.big_integer }}) AS page_views,
+  COUNT(DISTINCT {{ sorted_text("domain_sessionid") }}) AS sessions,
+  CAST(SUM(engaged_time_in_s) AS {{ type.big_integer }}) AS engaged_time_in_s,
+  MAX(CASE WHEN from_first = 1 THEN first_page_title END) AS first_page_title,
+  MAX(CASE WHEN from_first = 1 THEN first_page_url END) AS first_page_url,
+  MAX(CASE WHEN from_first = 1 THEN first_page_urlscheme END) AS first_page_urlscheme,
+  MAX(CASE WHEN from_first = 1 THEN first_page_urlhost END) AS first_page_urlhost,
+  MAX(CASE WHEN from_first = 1 THEN first_page_urlpath END) AS first_page_urlpath,
+  MAX(CASE WHEN from_first = 1 THEN first_page_urlquery END) AS first_page_urlquery,
+  MAX(CASE WHEN from_first = 1 THEN first_page_urlfragment END) AS first_page_urlfragment,
+  MAX(CASE WHEN from_last = 1 THEN last_page_title END) AS last_page_title,
+  MAX(CASE WHEN from_last = 1 THEN last_page_url END) AS last_page_url,
+  MAX(CASE WHEN from_last = 1 THEN last_page_urlscheme END) AS last_page_urlscheme,
+  MAX(CASE WHEN from_last = 1 THEN last_page_urlhost END) AS last_page_urlhost,
+  MAX(CASE WHEN from_last = 1 THEN last_page_urlpath END) AS last_page_urlpath,
+  MAX(CASE WHEN from_last = 1 THEN last_page_urlquery END) AS last_page_urlquery,
+  MAX(CASE WHEN from_last = 1 THEN last_page_urlfragment END) AS last_page_urlfragment,
+  MAX(CASE WHEN from_first = 1 THEN referrer END) AS referrer,
+  MAX(CASE WHEN from_first = 1 THEN refr_urlscheme END) AS refr_urlscheme,
+  MAX(CASE WHEN from_first = 1 THEN refr_urlhost END) AS refr_urlhost,
+  MAX(CASE WHEN from_first = 1 THEN refr_urlpath END) AS refr_urlpath,
+  MAX(CASE WHEN from_first = 1 THEN refr_urlquery END) AS refr_urlquery,
+  MAX(CASE WHEN from_first = 1 THEN refr_urlfragment END) AS refr_urlfragment,
+  MAX(CASE WHEN from_first = 1 THEN refr_medium END) AS refr_medium,
+  MAX(CASE WHEN from_first = 1 THEN refr_source END) AS refr_source,
+  MAX(CASE WHEN from_first = 1 THEN refr_term END) AS refr_term,
+  MAX(CASE WHEN from_first = 1 THEN mkt_medium END) AS mkt_medium,
+  MAX(CASE WHEN from_first = 1 THEN mkt_source END) AS mkt_source,
+  MAX(CASE WHEN from_first = 1 THEN mkt_term END) AS mkt_term,
+  MAX(CASE WHEN from_first = 1 THEN mkt_content END) AS mkt_content,
+  MAX(CASE WHEN from_first = 1 THEN mkt_campaign END) AS mkt_campaign,
+  MAX(CASE WHEN from_first = 1 THEN mkt_clickid END) AS mkt_clickid,
+  MAX(CASE WHEN from_first = 1 THEN mkt_network END) AS mkt_network
+FROM (
+  SELECT
+    domain_userid,
+    domain_sessionid,
+    start_tstamp,
+    end_tstamp,
+    page_views,
+    engaged_time_in_s,
+    user_id,
+    network_userid,
+    first_page_title,
+    first_page_url,
+    first_page_urlscheme,
+    first_page_urlhost,
+    first_page_urlpath,
+    first_page_urlquery,
+    first_page_urlfragment,
+    last_page_title,
+    last_page_url,
+    last_page_urlscheme,
+    last_page_urlhost,
+    last_page_urlpath,
+    last_page_urlquery,
+    last_page_urlfragment,
+    referrer,
+    refr_urlscheme,
+    refr_urlhost,
+    refr_urlpath,
+    refr_urlquery,
+    refr_urlfragment,
+    refr_medium,
+    refr_source,
+    refr_term,
+    mkt_medium,
+    mkt_source,
+    mkt_term,
+    mkt_content,
+    mkt_campaign,
+    mkt_clickid,
+    mkt_network,
+    ROW_NUMBER() OVER (
+      PARTITION BY domain_userid
+      ORDER BY start_tstamp ASC NULLS LAST, {{ sorted_text("domain_sessionid") }} DESC NULLS LAST
+    ) AS from_first,
+    ROW_NUMBER() OVER (
+      PARTITION BY domain_userid
+      ORDER BY end_tstamp DESC NULLS LAST, {{ sorted_text("domain_sessionid") }} DESC NULLS LAST
+    ) AS from_last
+  FROM {{ table.users_sessions_this_run }}
+) AS numbered
+GROUP BY domain_userid

@@ -1,0 +1,31 @@
+//! The users module: from sessions to one row a user, computed from all its sessions whenever one of them changes.
+
+pub mod findings;
+mod steps;
+pub mod tables;
+
+use super::Module;
+use crate::table::Table;
+use crate::variables::Variables;
+
+/// The module.
+pub fn module() -> Module {
+    Module::new("users", tables::tables, steps::main, steps::complete, steps::destroy)
+        .prefix("users_")
+        .input(tables::SESSIONS_USERID_MANIFEST_STAGED)
+        .kept_for_debugging(&[
+            tables::USERS_THIS_RUN,
+            tables::USERS_SESSIONS_THIS_RUN,
+            tables::USERS_USERIDS_THIS_RUN,
+            tables::USERS_LIMITS,
+        ])
+}
+
+/// The table that main commits to: one row a user.
+pub fn production(variables: &Variables) -> Table {
+    let found = tables::tables(variables).into_iter().find(|table| table.name == tables::USERS);
+    found.unwrap_or_else(|| unreachable!("the module has its own table"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Every table of the users module: its columns in order, where it lives, how long it lives and how it is laid out.
+
+use crate::model::sessions::tables::{
+    sessions, sessions_columns, sessions_userid_manifest_read, sessions_userid_manifest_staged,
+};
+use crate::model::shared::metadata_columns;
+use crate::table::ColumnType::*;
+use crate::table::{Column, Layout, Lifetime, SchemaRole, Table};
+use crate::variables::Variables;
+
+pub use crate::model::sessions::tables::{SESSIONS, SESSIONS_USERID_MANIFEST_READ, SESSIONS_USERID_MANIFEST_STAGED};
+
+/// Production: one row a user.
+pub const USERS: &str = "users";
+
+/// Who was seen, and since when. Nothing is computed from it but the earliest start that is known.
+pub const USERS_MANIFEST: &str = "users_manifest";
+
+/// Which of the permanent tables were made by a main that has not been completed: the manifest then gets its first row,
+/// and every user of `sessions` counts as staged.
+pub const USERS_TABLES_MADE: &str = "users_tables_made";
+
+/// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit. Its checksums seal what main read and what
+/// it computed.
+pub const USERS_METADATA_THIS_RUN: &str = "users_metadata_this_run";
+
+/// The sessions of the users of this run: a view, for SQL that comes between main and complete.
+pub const USERS_SESSIONS_THIS_RUN: &str = "users_sessions_this_run";
+
+/// The users of this run, with the earliest start that is known of each.
+pub const USERS_USERIDS_THIS_RUN: &str = "users_userids_this_run";
+
+/// The first and the last of these starts: for information.
+pub const USERS_LIMITS: &str = "users_limits";
+
+/// The users of this run, with the columns of production.
+pub const USERS_THIS_RUN: &str = "users_this_run";
+
+/// All tables of this module under some variables: those that stay first, and a view before what it reads.
+pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
+    let mut sessions = sessions();
+    // All sessions of the users of a run are looked up by it.
+    sessions.layout.index = Some("domain_userid");
+    let mut read = sessions_userid_manifest_read();
+    read.lifetime = Lifetime::Module;
+    let by_user = || Layout::NONE.distribute("domain_userid").sort("domain_userid");
+    let userids = || vec![Column::new("domain_userid", Varying(128)), Column::new("start_tstamp", Timestamp)];
+    let output = |name, columns| Table::new(name, SchemaRole::Output, Lifetime::Persistent, columns);
+    let scratch = |name, columns| Table::new(name, SchemaRole::Scratch, Lifetime::Module, columns);
+    vec![
+        sessions_userid_manifest_staged(),
+        sessions,
+        output(USERS, users_columns(Integer)).layout(
+            Layout::NONE
+                .distribute("domain_userid")
+                .sort("start_tstamp")
+                .partition("start_tstamp")
+                .index("domain_userid")
+                .cluster(&["user_id", "domain_userid"]),
+        ),
+        output(USERS_MANIFEST, userids()).layout(
+            Layout::NONE
+                .distribute("domain_userid")
+                .sort("start_tstamp")
+                .partition("start_tstamp")
+                .index("domain_userid")
+                .cluster(&["domain_userid"]),
+        ),
+        Table::new(
+            USERS_TABLES_MADE,
+            SchemaRole::Scratch,
+            Lifetime::Persistent,
+            vec![Column::new("table_name", Varying(64))],
+        ),
+        scratch(USERS_SESSIONS_THIS_RUN, sessions_columns()).view(),
+        read,
+        scratch(USERS_USERIDS_THIS_RUN, userids()).layout(by_user().joined(&["domain_userid"])),
+        scratch(USERS_LIMITS, vec![Column::new("lower_limit", Timestamp), Column::new("upper_limit", Timestamp)]),
+        scratch(USERS_THIS_RUN, users_columns(BigInteger))
+            .layout(Layout::NONE.distribute("domain_userid").sort("start_tstamp").joined(&["domain_userid"])),
+        scratch(USERS_METADATA_THIS_RUN, users_metadata_this_run_columns()),
+    ]
+}
+
+/// The columns of production, with the type of its sums.
+fn users_columns(sum: crate::table::ColumnType) -> Vec<Column> {
+    vec![
+        Column::new("user_id", Varying(255)),
+        Column::new("domain_userid", Varying(128)),
+        Column::new("network_userid", Varying(128)),
+        Column::new("start_tstamp", Timestamp),
+        Column::new("end_tstamp", Timestamp),
+        Column::new("page_views", sum),
+        Column::new("sessions", sum),
+        Column::new("engaged_time_in_s", sum),
+        Column::new("first_page_title", Varying(2000)),
+        Column::new("first_page_url", Varying(4096)),
+        Column::new("first_page_urlscheme", Varying(16)),
+        Column::new("first_page_urlhost", Varying(255)),
+        Column::new("first_page_urlpath", Varying(3000)),
+        Column::new("first_page_urlquery", Varying(6000)),
+        Column::new("first_page_urlfragment", Varying(3000)),
+        Column::new("last_page_title", Varying(2000)),
+        Column::new("last_page_url", Varying(4096)),
+        Column::new("last_page_urlscheme", Varying(16)),
+        Column::new("last_page_urlhost", Varying(255)),
+        Column::new("last_page_urlpath", Varying(3000)),
+        Column::new("last_page_urlquery", Varying(6000)),
+        Column::new("last_page_urlfragment", Varying(3000)),
+        Column::new("referrer", Varying(4096)),
+        Column::new("refr_urlscheme", Varying(16)),
+        Column::new("refr_urlhost", Varying(255)),
+        Column::new("refr_urlpath", Varying(6000)),
+        Column::new("refr_urlquery", Varying(6000)),
+        Column::new("refr_urlfragment", Varying(3000)),
+        Column::new("refr_medium", Varying(25)),
+        Column::new("refr_source", Varying(50)),
+        Column::new("refr_term", Varying(255)),
+        Column::new("mkt_medium", Varying(255)),
+        Column::new("mkt_source", Varying(255)),
+        Column::new("mkt_term", Varying(255)),
+        Column::new("mkt_content", Varying(500)),
+        Column::new("mkt_campaign", Varying(255)),
+        Column::new("mkt_clickid", Varying(128)),
+        Column::new("mkt_network", Varying(64)),
+    ]
+}
+
+fn users_metadata_this_run_columns() -> Vec<Column> {
+    let seals = vec![Column::new("userids_checksum", BigInteger), Column::new("users_checksum", BigInteger)];
+    [vec![Column::new("id", Varying(64))], metadata_columns(), seals].concat()
+}
