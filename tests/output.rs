@@ -3,9 +3,10 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use serde_json::Value;
 use std::fs::File;
 use std::process::{Command, Stdio};
-use support::{Folder, Said, refused};
+use support::{Folder, Said, refused, schema, validate};
 
 fn with_sessions() -> Folder {
     let folder = Folder::new();
@@ -162,4 +163,346 @@ fn few_file_descriptors_are_an_error() {
         assert!(!said.stderr.contains("panicked"), "{limit}: {}", said.stderr);
         assert!([1, 4, 127].contains(&said.code), "{limit}: {} {}", said.code, said.stderr);
     }
+}
+
+/// The one document that a command wrote to stdout.
+fn document(said: &Said, arguments: &[&str]) -> Value {
+    serde_json::from_str(&said.stdout)
+        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}{}", said.stdout, said.stderr))
+}
+
+/// The records that a command wrote to stderr.
+fn records(said: &Said, arguments: &[&str]) -> Vec<Value> {
+    let record =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {line}"));
+    said.stderr.lines().map(record).collect()
+}
+
+/// With JSON asked for, stdout is one document and stderr records, whatever happens: every command that there is, in success
+/// and in failure. A command that this test doesn't know is called as it is.
+#[test]
+fn every_command_answers_with_one_document_and_records() {
+    let reports = ["run", "resume", "main", "complete", "destroy"];
+    let known: &[(&str, &[&str], &[&str])] = &[
+        ("run", &["run", "--page-views", "good.csv"], &["run", "--page-views", "missing.csv"]),
+        ("load", &["load", "good.csv"], &["load", "bad.csv"]),
+        ("main", &["main"], &["--var", "entropy=_none", "main"]),
+        ("complete", &["complete"], &["--var", "entropy=_none", "complete"]),
+        ("rebuild", &["rebuild", "--from", "2024-01-01"], &["rebuild"]),
+        ("export", &["export", "sessions", "--to", "out.csv"], &["export", "sessions", "--to", "-"]),
+        ("report", &["report", "--html", "page.html"], &["report", "--html", "-"]),
+        ("plan", &["plan"], &["plan", "--estimate"]),
+        ("lint", &["lint"], &["lint", "--playbooks", "missing"]),
+        ("import", &["--config", "-", "import", "playbooks/postgres"], &["import", "missing"]),
+        ("config", &["config", "show"], &["--var", "nope=1", "config", "show"]),
+        ("init", &["--config", "made.toml", "init"], &["--config", "made.toml", "init"]),
+        ("trust", &["trust"], &["--config", "missing.toml", "trust"]),
+        ("columns", &["columns"], &["columns", "sesions"]),
+        ("backends", &["backends"], &["backends", "--nope"]),
+        ("unlock", &["unlock", "--yes"], &["--database", "no/such/folder/x.duckdb", "unlock"]),
+        ("doctor", &["doctor"], &["--var", "entropy=_none", "doctor"]),
+        ("completions", &["completions", "bash"], &["completions", "nosuch"]),
+        ("destroy", &["destroy", "--yes"], &["destroy"]),
+        ("help", &["help"], &["help", "nosuch"]),
+    ];
+    let folder = with_sessions();
+    folder.write("bad.csv", "page_view_id,domain_sessionid\np1,s1\n");
+    folder.write("websessions.toml", "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n");
+    folder.write("own.sql", "SELECT 1;");
+    support::copy(&support::fixtures().join("playbooks"), &folder.path().join("playbooks"));
+    let help = folder.run(&["--help"]).done("help").expect("the commands").stdout;
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(known.iter().all(|(name, ..)| commands.contains(name)), "{commands:?}");
+    let (mut succeeded, mut failed, mut all_records) = (Vec::new(), Vec::new(), Vec::new());
+    let mut run = |arguments: &[&str], code: Option<bool>| {
+        let said = folder.run(&[&["--output", "json", "--log-format", "json"], arguments].concat());
+        let (document, records) = (document(&said, arguments), records(&said, arguments));
+        if let Some(done) = code {
+            assert_eq!(said.code == 0, done, "{arguments:?}: {}{}", said.stdout, said.stderr);
+        }
+        let last = records.last();
+        let asks = said.code == 0 && (document.get("help").is_some() || arguments == ["--version"]);
+        assert!(asks || last.is_some_and(|last| last["event"] == "command_finished" && last["exit_code"] == said.code));
+        let errors = records.iter().filter(|record| record["event"] == "command_failed").count();
+        assert_eq!(errors, usize::from(said.code != 0), "{arguments:?}: {}", said.stderr);
+        if said.code == 0 {
+            succeeded.push((arguments.first().map(|&name| name.to_owned()), document.clone()));
+        } else {
+            assert_eq!(document["exit_code"], said.code);
+            assert!(records.iter().all(|record| record["run_id"] == document["run_id"]), "{arguments:?}");
+            failed.push(document.clone());
+        }
+        all_records.extend(records);
+        document
+    };
+    for (_, good, bad) in known {
+        run(good, Some(true));
+        run(bad, Some(false));
+    }
+    for name in &commands {
+        run(&[name, "--no-such-flag"], Some(false));
+        if !known.iter().any(|(known, ..)| known == name) && *name != "resume" {
+            run(&[name], None);
+        }
+    }
+    run(&[], Some(false));
+    run(&["--version"], Some(true)).get("version").expect("the version");
+    // A script of the user's own that fails, and is mended.
+    folder.write("own.sql", "SELECT * FROM scratch.nothing_like_that;");
+    let stopped = run(&["run", "--page-views", "good.csv"], Some(false));
+    assert_eq!((&stopped["committed"], &stopped["report"]["outcome"]), (&true.into(), &"failed".into()), "{stopped}");
+    assert_eq!(stopped["report"]["run_id"], stopped["run_id"]);
+    folder.write("own.sql", "SELECT 1;");
+    run(&["resume"], Some(true));
+    run(&["resume"], Some(false));
+    // What the checks found stands in the document of their failure.
+    let checks = run(&["--var", "entropy=_none", "doctor"], Some(false));
+    assert!(
+        checks["answer"].as_array().is_some_and(|checks| checks.iter().any(|check| check["ok"] == false)),
+        "{checks}"
+    );
+    let succeeded: Vec<Value> = succeeded
+        .into_iter()
+        .filter(|(name, _)| name.as_deref().is_some_and(|name| reports.contains(&name)))
+        .map(|(_, document)| document)
+        .collect();
+    assert!(succeeded.len() >= 5);
+    validate(&schema("run"), &succeeded);
+    validate(&schema("failure"), &failed);
+    validate(&schema("log"), &all_records);
+}
+
+#[test]
+fn a_report_says_which_run_it_was_and_its_numbers() {
+    let folder = Folder::new();
+    folder.write("websessions.toml", "[target.here]\ntype = \"duckdb\"\ndatabase = \"here.duckdb\"\n");
+    let sample = support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned();
+    let arguments = ["--output", "json", "--log-format", "json", "run", "--page-views", &sample];
+    let said = folder.run(&arguments).done("run").expect("a run");
+    let (report, records) = (document(&said, &arguments), records(&said, &arguments));
+    for (name, value) in [("rows_loaded", 1043), ("summary.session_rows", 299), ("summary.page_views", 1043)] {
+        assert_eq!(report["numbers"][name], value, "{name}: {}", report["numbers"]);
+    }
+    assert_eq!(report["numbers"]["seconds"], report["seconds"]);
+    assert_eq!(report["target"], serde_json::json!({ "name": "here", "backend": "duckdb" }));
+    assert_eq!((&report["command"], &report["outcome"]), (&"run".into(), &"succeeded".into()));
+    assert!(report["location"].as_str().is_some_and(|location| location.contains("here.duckdb")), "{report}");
+    assert!(report["started_at"].as_str() <= report["ended_at"].as_str());
+    let of = |event: &str| records.iter().find(|record| record["event"] == event).expect("an event").clone();
+    let commit = records.iter().find(|record| record["step"] == "commit").expect("a record of the commit");
+    assert_eq!((&commit["module"], &commit["plan"]), (&"sessions".into(), &"main".into()));
+    assert!(of("run_started")["module"].is_null() && of("run_finished")["step"].is_null());
+    assert!(records.iter().all(|record| record["run_id"] == report["run_id"]));
+}
+
+#[test]
+fn quiet_is_about_warnings_and_errors_alone() {
+    let folder = with_sessions();
+    folder.write("notes.txt", "no page views");
+    let environment =
+        |mut command: Command| Said::from(command.env("WEBSESSIONS_TYPO", "1").output().expect("it starts"));
+    for arguments in [
+        &["run", "--page-views", "good.csv"] as &[&str],
+        &["export", "sessions", "--to", "-"],
+        &["unlock", "--yes"],
+        &["destroy", "--yes"],
+    ] {
+        let text = environment(folder.command(&[&["--quiet"], arguments].concat()));
+        assert_eq!(text.code, 0, "{}", text.stderr);
+        let lines: Vec<&str> = text.stderr.lines().collect();
+        assert!(
+            lines.len() == 1 && lines[0].starts_with("warning: the environment variable WEBSESSIONS_TYPO"),
+            "{arguments:?}: {lines:?}"
+        );
+    }
+    let said = environment(folder.command(&["--quiet", "--log-format", "json", "--var", "entropy=_none", "main"]));
+    assert_ne!(said.code, 0);
+    let levels: Vec<Value> = records(&said, &["main"]).iter().map(|record| record["level"].clone()).collect();
+    assert!(levels.contains(&"warn".into()) && levels.contains(&"error".into()), "{levels:?}");
+    assert!(!levels.contains(&"info".into()) && !levels.contains(&"debug".into()), "{levels:?}");
+}
+
+/// What a terminal shows at the end, of what was written to it: the codes that bars are drawn with are known, no others.
+fn shown(written: &str) -> Vec<String> {
+    let (mut lines, mut row, mut column) = (vec![Vec::new()], 0, 0);
+    let mut rest = written.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '\r' => column = 0,
+            '\n' => {
+                row += 1;
+                if lines.len() == row {
+                    lines.push(Vec::new());
+                }
+            }
+            '\u{1b}' => {
+                assert_eq!(rest.next(), Some('['));
+                let mut number = String::new();
+                let code = loop {
+                    match rest.next().expect("a code") {
+                        digit if digit.is_ascii_digit() || ";?".contains(digit) => number.push(digit),
+                        code => break code,
+                    }
+                };
+                match (code, number.as_str()) {
+                    ('K', "2") => lines[row].clear(),
+                    ('K', "" | "0") => lines[row].truncate(column),
+                    ('A', _) => row -= number.parse::<usize>().unwrap_or(1).min(row),
+                    ('B', _) => row += number.parse::<usize>().unwrap_or(1),
+                    ('C', _) => column += number.parse::<usize>().unwrap_or(1),
+                    ('m' | 'h' | 'l', _) => {}
+                    other => panic!("an unknown code {other:?}"),
+                }
+            }
+            character => {
+                let line = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = character;
+                column += 1;
+            }
+        }
+    }
+    lines.iter().map(|line| line.iter().collect::<String>().trim_end().to_owned()).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
+    let folder = Folder::new();
+    let sample = support::fixtures().join("page_views.csv.gz");
+    let command = format!(
+        "stty cols 120; '{}' run --page-views '{}' >out.txt",
+        env!("CARGO_BIN_EXE_websessions"),
+        sample.display()
+    );
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).current_dir(folder.path());
+    script.env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
+    let said = Said::from(script.output().expect("script starts"));
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    for drawn in ["page_views.csv.gz [", "main [", "complete ["] {
+        assert!(said.stdout.contains(drawn), "{drawn}: {:?}", said.stdout);
+    }
+    let left: Vec<String> = shown(&said.stdout).into_iter().filter(|line| !line.is_empty()).collect();
+    assert!(left.iter().all(|line| line.contains(" done in ")), "{left:#?}");
+    assert!(left.iter().any(|line| line.starts_with("main/commit done in")), "{left:#?}");
+}
+
+/// The data of a page.
+fn data_of(page: &std::path::Path) -> Value {
+    let text = std::fs::read_to_string(page).expect("the page");
+    let (_, rest) = text.split_once("<script id=\"data\" type=\"application/json\">").expect("the data");
+    serde_json::from_str(rest.split_once("</script>").expect("their end").0).expect("JSON")
+}
+
+#[test]
+fn the_numbers_of_a_report_are_those_of_sql_by_hand() {
+    let folder = Folder::new();
+    let sample = support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned();
+    refused(&folder.run(&["report", "--html", "page.html"]), 1, &["websessions run", "derived"]);
+    assert!(!folder.path().join("page.html").exists());
+    folder.run(&["run", "--page-views", &sample]).done("run").expect("a run");
+    folder.write("page.html", "an old page");
+    let said = folder.run(&["report", "--html", "page.html", "--days", "5"]).done("report").expect("a page");
+    let data = data_of(&folder.path().join("page.html"));
+    let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
+    let one = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).expect(sql) };
+    let begins = "start_tstamp >= DATE '2024-01-03'";
+    let count = one(&format!("SELECT COUNT(*) FROM derived.sessions WHERE {begins}"));
+    assert!(said.stdout.starts_with(&format!("{count} sessions of 5 days")), "{}", said.stdout);
+    assert_eq!((&data["period"]["first"], &data["period"]["last"]), (&"2024-01-03".into(), &"2024-01-07".into()));
+    let users = one(&format!("SELECT COUNT(DISTINCT domain_userid) FROM derived.sessions WHERE {begins}"));
+    assert_eq!((&data["period"]["sessions"], &data["period"]["users"]), (&count.into(), &users.into()));
+    assert_eq!(data["period"]["all"], one("SELECT COUNT(*) FROM derived.sessions"));
+    assert_eq!(data["days"].as_array().map(Vec::len), Some(5));
+    for (number, day) in data["days"].as_array().expect("days").iter().enumerate() {
+        for (name, sql) in [
+            ("session_count", "COUNT(*)"),
+            ("user_count", "COUNT(DISTINCT domain_userid)"),
+            ("returning_users", "COUNT(DISTINCT domain_userid) FILTER (domain_sessionidx > 1)"),
+            ("page_views", "SUM(page_views)::BIGINT"),
+            ("engaged_time_in_s", "COALESCE(SUM(engaged_time_in_s), 0)::BIGINT"),
+            ("bounces", "COUNT(*) FILTER (page_views = 1)"),
+        ] {
+            let expected = one(&format!(
+                "SELECT {sql} FROM derived.sessions WHERE CAST(start_tstamp AS DATE) = '{}'",
+                day.as_str().expect("a day")
+            ));
+            assert_eq!(data["daily"][name][number], expected, "{day} {name}");
+        }
+    }
+    for (name, expression) in [
+        ("landing_pages", "concat(first_page_urlhost, first_page_urlpath)"),
+        ("exit_pages", "concat(last_page_urlhost, last_page_urlpath)"),
+        ("sources", "coalesce(nullif(mkt_source, ''), nullif(refr_source, ''), nullif(refr_urlhost, ''), '')"),
+        ("devices", "coalesce(device_class, '')"),
+    ] {
+        let all = data["breakdowns"][name].as_array().expect("names");
+        let distinct = one(&format!("SELECT COUNT(DISTINCT {expression}) FROM derived.sessions WHERE {begins}"));
+        assert_eq!(all.len() as i64, distinct.min(20), "{name}");
+        for one_of in all {
+            let sum = |place: usize| {
+                let days = one_of["days"].as_array().expect("days");
+                days.iter().filter_map(|day| day[place].as_i64()).sum::<i64>()
+            };
+            let called = one_of["name"].as_str().expect("a name").replace('\'', "''");
+            let of = |what: &str| {
+                one(&format!("SELECT {what} FROM derived.sessions WHERE {begins} AND {expression} = '{called}'"))
+            };
+            assert_eq!(sum(1), of("COUNT(*)"), "{name} {called}");
+            assert_eq!(sum(2), of("COUNT(*) FILTER (page_views = 1)"), "{name} {called}");
+        }
+    }
+    let runs = one("SELECT COUNT(*) FROM derived.datamodel_metadata") as usize;
+    assert_eq!(data["runs"].as_array().map(Vec::len), Some(runs));
+    let newest = "SELECT rows_this_run FROM derived.datamodel_metadata ORDER BY run_start_tstamp DESC, module LIMIT 1";
+    assert_eq!(data["runs"][0]["rows"], one(newest));
+    drop(connection);
+    // A run writes the page once it is done, and refuses before it begins what can't be written.
+    let said = folder.run(&["--output", "json", "run", "--report", "after.html"]).done("run").expect("a run");
+    assert_eq!(document(&said, &["run"])["outcome"], "succeeded");
+    assert!(said.stderr.contains("report: 299 sessions of 90 days in after.html"), "{}", said.stderr);
+    assert_eq!(data_of(&folder.path().join("after.html"))["period"]["sessions"], 299);
+    refused(&folder.run(&["run", "--report", "no/such/folder/x.html"]), 1, &["no/such/folder"]);
+    refused(&folder.run(&["run", "--report", "-"]), 2, &["--report names a file"]);
+}
+
+/// The page as a browser has it: many sessions, one, none, and titles that would end a page's data if they could.
+#[test]
+fn the_page_of_a_report_is_right_in_a_browser() {
+    let browser = std::env::var_os("WEBSESSIONS_TEST_BROWSER").expect("./tests/run sets it");
+    let folder = Folder::new();
+    let sample = support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned();
+    folder.run(&["run", "--page-views", &sample]).done("run").expect("a run");
+    let page = |name: &str| {
+        folder.run(&["report", "--html", name]).done("report").expect("a page");
+        folder.path().join(name)
+    };
+    let mut pages = vec![page("many.html")];
+    let change = |sql: &str| {
+        let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("it opens");
+        connection.execute_batch(sql).expect(sql);
+    };
+    change(
+        "DELETE FROM derived.sessions WHERE domain_sessionid <> (SELECT MIN(domain_sessionid) FROM derived.sessions)",
+    );
+    let evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"<!--";
+    change(&format!(
+        "UPDATE derived.sessions SET first_page_title = '{evil}', last_page_title = '{evil}', first_page_urlpath = '{evil}', mkt_source = '{evil}', device_class = '{evil}'"
+    ));
+    pages.push(page("one.html"));
+    assert_eq!(data_of(&pages[1])["breakdowns"]["landing_pages"][0]["title"], evil);
+    change("DELETE FROM derived.sessions; DELETE FROM derived.datamodel_metadata");
+    pages.push(page("none.html"));
+    let check = support::fixtures().join("../tests/browser/check.mjs");
+    let output = Command::new("node").arg(check).arg(browser).args(&pages).output().expect("node starts");
+    let said = Said::from(output).done("the checks").expect("nothing is wrong");
+    assert_eq!(said.stdout, "12 looks\n");
 }

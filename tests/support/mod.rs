@@ -51,6 +51,24 @@ pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }
 
+/// Validates JSON documents by one of the repository's schemas, with a validator that is not ours.
+pub fn validate(schema: &Path, documents: &[serde_json::Value]) {
+    let python = std::env::var_os("WEBSESSIONS_TEST_SCHEMAS").expect("tests/run sets WEBSESSIONS_TEST_SCHEMAS");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
+    let mut command = Command::new(python);
+    command.arg(tests.join("validate.py")).arg(schema).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut validator = command.stderr(Stdio::piped()).spawn().expect("Python starts");
+    let lines: String = documents.iter().map(|document| format!("{document}\n")).collect();
+    std::io::Write::write_all(&mut validator.stdin.take().expect("a pipe"), lines.as_bytes()).expect("it reads");
+    let said = Said::from(validator.wait_with_output().expect("it ends"));
+    said.done(&format!("by {}", schema.display())).expect("valid documents");
+}
+
+/// A JSON schema of the documentation.
+pub fn schema(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas").join(format!("{name}.json"))
+}
+
 /// Appends the first page views of the sample that the README runs.
 pub async fn stage_sample(case: &Case, count: usize) -> Result<(), String> {
     let file = std::fs::File::open(fixtures().join("page_views.csv.gz")).expect("the sample");

@@ -107,6 +107,10 @@ impl Warehouse for BigQueryWarehouse {
         format!("project {}{}", self.jobs.project, at.map(|endpoint| format!(" at {endpoint}")).unwrap_or_default())
     }
 
+    fn namespace(&self) -> (String, Option<String>) {
+        ("bigquery".to_owned(), Some(self.jobs.project.clone()))
+    }
+
     async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
         match self.jobs.run(&statement.sql).await {
             Ok((job, made)) => Ok(done(&job, made.id)),

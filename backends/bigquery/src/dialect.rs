@@ -106,6 +106,11 @@ impl Dialect for BigQueryDialect {
         format!("TIMESTAMP_SUB({timestamp}, INTERVAL {days} DAY)")
     }
 
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#format_timestamp>
+    fn day(&self, timestamp: &str) -> String {
+        format!("FORMAT_TIMESTAMP('%Y-%m-%d', {timestamp})")
+    }
+
     // <https://cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#timestamp_add>
     fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
         format!("TIMESTAMP_ADD({timestamp}, INTERVAL {seconds} SECOND)")

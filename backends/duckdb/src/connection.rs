@@ -175,6 +175,11 @@ impl Warehouse for DuckDbWarehouse {
         self.path.display().to_string()
     }
 
+    fn namespace(&self) -> (String, Option<String>) {
+        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        (format!("duckdb://{}", path.display()), None)
+    }
+
     async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
         let sql = statement.sql.clone();
         self.with(move |connection| execute(connection, &sql)).await

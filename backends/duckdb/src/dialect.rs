@@ -53,6 +53,11 @@ impl Dialect for DuckDbDialect {
         format!("{timestamp} - INTERVAL {days} DAY")
     }
 
+    // <https://duckdb.org/docs/stable/sql/functions/dateformat>
+    fn day(&self, timestamp: &str) -> String {
+        format!("strftime({timestamp}, '%Y-%m-%d')")
+    }
+
     fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
         format!("{timestamp} + INTERVAL {seconds} SECOND")
     }

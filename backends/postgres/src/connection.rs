@@ -268,6 +268,12 @@ impl Warehouse for PostgresWarehouse {
         }
     }
 
+    fn namespace(&self) -> (String, Option<String>) {
+        let database = self.options.get_database().unwrap_or_else(|| self.options.get_username());
+        let place = format!("{}://{}:{}", self.dialect().name(), self.options.get_host(), self.options.get_port());
+        (place, Some(database.to_owned()))
+    }
+
     async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
         // VACUUM must not stand in a transaction.
         let bare = self.limits.is_empty() || statement.sql.starts_with("VACUUM");

@@ -347,6 +347,10 @@ impl Warehouse for SnowflakeWarehouse {
         format!("{} in account {}{at}", self.database, self.account)
     }
 
+    fn namespace(&self) -> (String, Option<String>) {
+        (format!("snowflake://{}", self.account), Some(self.database.clone()))
+    }
+
     async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
         self.with(async |session| self.execute_on(session, &statement.purpose, &statement.sql).await).await
     }

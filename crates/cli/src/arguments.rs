@@ -1,9 +1,11 @@
 //! The command line, as clap reads it.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use websessions_core::files::TimeFormat;
+use websessions_core::model::sessions::report;
 
 /// The standard web sessions model, on any warehouse: page views in, one row a session out.
 #[derive(Debug, Parser)]
@@ -32,13 +34,16 @@ pub(crate) struct Global {
     /// Sets a variable of the model (repeatable); 'websessions config show' lists them
     #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
     pub(crate) variables: Vec<String>,
-    /// How results are written to stdout
+    /// How results are written to stdout: for people, or as one JSON document, of a failure too
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
-    /// How progress is written to stderr
+    /// How progress and errors are written to stderr: for people, or a record a line as docs/logs.md describes
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
-    /// No progress, only warnings and errors
+    /// Tell what a run reads and writes, as OpenLineage's events: a file, or an address that begins with http:// or https://
+    #[arg(long, global = true, env = "WEBSESSIONS_LINEAGE", value_name = "FILE|URL")]
+    pub(crate) lineage: Option<String>,
+    /// No progress and no records of it: warnings and errors alone
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 }
@@ -62,6 +67,8 @@ pub(crate) enum PlanPhase {
     Main,
     Complete,
     Destroy,
+    /// What 'report' asks
+    Report,
     /// Sessions of some days computed again
     Rebuild,
     /// What is staged taken away
@@ -167,6 +174,9 @@ pub(crate) enum Command {
         playbooks: Playbooks,
         #[command(flatten)]
         selection: Selection,
+        /// Write the page of 'report' to a file once all is done
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
         #[command(flatten)]
         waiting: Waiting,
     },
@@ -217,6 +227,17 @@ pub(crate) enum Command {
         /// The file; its ending says the format. '-' is standard output, as CSV
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
+    },
+    /// Write one HTML page about production: sessions, users, pages, sources, devices and runs
+    ///
+    /// The page needs no network. It changes nothing, needs no lock, and 'plan report' prints what it asks.
+    Report {
+        /// The file, which is whole or as it was. '-' is standard output
+        #[arg(long, value_name = "FILE")]
+        html: PathBuf,
+        /// How many days it is about, the last of which is that of the newest session: up to 400
+        #[arg(long, value_name = "N", default_value_t = report::USUAL_DAYS, value_parser = clap::value_parser!(u32).range(1..=i64::from(report::MOST_DAYS)))]
+        days: u32,
     },
     /// Compute what a module makes of its input, and commit it: sessions, of the staged page views
     Main {
@@ -334,4 +355,18 @@ pub(crate) enum Command {
 pub(crate) enum ConfigCommand {
     /// Show each value and where it comes from
     Show,
+}
+
+impl Arguments {
+    /// Reads a command line; gives also the command's name, as it is called.
+    pub(crate) fn read(given: &[OsString]) -> Result<(Self, String), clap::Error> {
+        let matches = Self::command().try_get_matches_from(given)?;
+        let mut names = Vec::new();
+        let mut inner = matches.subcommand();
+        while let Some((name, matches)) = inner {
+            names.push(name);
+            inner = matches.subcommand();
+        }
+        Ok((Self::from_arg_matches(&matches)?, names.join(" ")))
+    }
 }

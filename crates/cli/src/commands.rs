@@ -8,6 +8,7 @@ mod jobs;
 mod lint;
 mod page_views;
 mod plan;
+mod report;
 mod run;
 mod tables;
 mod unlock;
@@ -35,15 +36,11 @@ use websessions_playbook::Purpose;
 /// Does what the command line says; gives the exit code.
 pub(crate) async fn dispatch(registry: &Registry, arguments: &Arguments) -> u8 {
     let global = &arguments.global;
-    match command(registry, global, &arguments.command).await {
+    let done = command(registry, global, &arguments.command).await;
+    match done.and_then(|()| Ok(output::finish()?)) {
         Ok(()) => 0,
         Err(Failed { error, report, hint }) => {
-            output::error(
-                &error,
-                report.as_deref(),
-                hint.or_else(|| hints::hint(&error, report.as_deref())),
-                global.output,
-            );
+            output::error(&error, report.as_deref(), hint.or_else(|| hints::hint(&error, report.as_deref())));
             error.exit_code()
         }
     }
@@ -73,8 +70,14 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
     // A command with its configuration, after the configuration's warnings.
     let invoke = |playbooks, purpose| Invocation::read(registry, global, playbooks, purpose).map(Invocation::warned);
     match command {
-        Command::Run { page_views, reading, playbooks, selection, waiting } => {
-            invoke(playbooks, Purpose::Run)?.run(&files(page_views, reading)?, selection, *waiting).await
+        Command::Run { page_views, reading, playbooks, selection, report, waiting } => {
+            let mut invocation = invoke(playbooks, Purpose::Run)?;
+            let report = report.as_deref().map(report::checked).transpose()?;
+            invocation.run(&files(page_views, reading)?, selection, *waiting).await?;
+            match report {
+                Some(to) => Ok(invocation.report_after(to).await?),
+                None => Ok(()),
+            }
         }
         Command::Resume { page_views, reading, playbooks, waiting } => {
             invoke(playbooks, Purpose::Run)?.resume(&files(page_views, reading)?, *waiting).await
@@ -97,6 +100,7 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
             }
         }
         Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
+        Command::Report { html, days } => Ok(invoke(none, Purpose::Run)?.report(html, *days).await?),
         Command::Plan { phase, module, page_views, reading, days, dialect, split, estimate, playbooks, selection } => {
             let purpose = if *phase == PlanPhase::Destroy { Purpose::Destroy } else { Purpose::Run };
             let (mut invocation, page_views) = (invoke(playbooks, purpose)?, files(page_views, reading)?);
@@ -118,7 +122,7 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Backends => Ok(backends(registry, global)?),
         Command::Unlock { yes } => Ok(invoke(none, Purpose::Run)?.unlock(*yes).await?),
         Command::Doctor => Ok(invoke(none, Purpose::Run)?.doctor().await?),
-        Command::Completions { shell } => Ok(completions(*shell)?),
+        Command::Completions { shell } => Ok(completions(global, *shell)?),
     }
 }
 
@@ -149,10 +153,14 @@ fn trust(global: &Global) -> Result<(), Error> {
     output::data(&wants.iter().map(|want| format!("  {want}\n")).collect::<String>())
 }
 
-fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "websessions", &mut text);
-    output::data(&String::from_utf8_lossy(&text))
+fn completions(global: &Global, shell: clap_complete::Shell) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "websessions", &mut script);
+    let script = String::from_utf8_lossy(&script);
+    match global.output {
+        OutputFormat::Json => output::json(&json!({ "shell": shell.to_string(), "script": script })),
+        OutputFormat::Text => output::data(&script),
+    }
 }
 
 fn backends(registry: &Registry, global: &Global) -> Result<(), Error> {
@@ -245,7 +253,7 @@ fn confirm(question: &str, yes: bool) -> Result<(), Error> {
             hint: Some("--yes confirms".to_owned()),
         });
     }
-    output::talk(&format!("{question} [y/N]"));
+    output::ask(&format!("{question} [y/N]"));
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {

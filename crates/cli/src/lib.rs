@@ -10,10 +10,10 @@ mod commands;
 mod configuration;
 mod hints;
 mod interruption;
+mod lineage;
 mod output;
 mod progress;
 
-use clap::Parser;
 use std::process::ExitCode;
 use std::sync::Arc;
 use websessions_core::backend::{BackendFactory, Registry};
@@ -75,24 +75,23 @@ impl App {
 
     /// Reads the command line, does what it says, and gives the exit code.
     pub fn main(self) -> ExitCode {
-        let arguments = match arguments::Arguments::try_parse() {
-            Ok(arguments) => arguments,
+        let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
+        let (arguments, command) = match arguments::Arguments::read(&given) {
+            Ok(read) => read,
             Err(error) => {
-                // clap knows best where its texts go: help to stdout, errors to stderr.
-                return match output::written(error.print()) {
-                    Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
-                    Err(_) => ExitCode::FAILURE,
-                };
+                output::begin_without(&given);
+                return ExitCode::from(output::usage(&error));
             }
         };
+        output::begin(&arguments.global, command);
         if let Err(error) = check_descriptors() {
-            output::talk(&format!("error: can't start: {error}; raise the limit of open files (ulimit -n)"));
+            output::cannot_start(&error, Some("raise the limit of open files (ulimit -n)"));
             return ExitCode::FAILURE;
         }
         let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                output::talk(&format!("error: can't start: {error}"));
+                output::cannot_start(&error, None);
                 return ExitCode::FAILURE;
             }
         };

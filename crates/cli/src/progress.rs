@@ -13,7 +13,7 @@ pub(crate) fn listener(global: &Global) -> Box<dyn Listener> {
     match global.log_format {
         LogFormat::Json => Box::new(Json),
         LogFormat::Text if global.quiet => Box::new(Quiet),
-        LogFormat::Text if std::io::stderr().is_terminal() => Box::new(Bar(ProgressBar::hidden())),
+        LogFormat::Text if std::io::stderr().is_terminal() => Box::new(Bar::new()),
         LogFormat::Text => Box::new(Lines),
     }
 }
@@ -73,9 +73,7 @@ struct Json;
 
 impl Listener for Json {
     fn on(&self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            output::talk(&line);
-        }
+        output::event(event);
     }
 }
 
@@ -113,11 +111,37 @@ fn line(event: &Event) -> Option<String> {
     }
 }
 
-struct Bar(ProgressBar);
+/// A bar of the plan that runs; of a file, while it is loaded.
+struct Bar {
+    bar: ProgressBar,
+    plan: Mutex<Option<Plan>>,
+}
+
+/// How far a plan is.
+struct Plan {
+    name: String,
+    units: u64,
+    done: u64,
+    step: String,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Self { bar: ProgressBar::hidden(), plan: Mutex::default() }
+    }
+
+    fn draw(&self, plan: &Plan) {
+        begin(&self.bar, &plan.name, "{spinner} {prefix} [{bar:24}] {pos}/{len} {msg}");
+        self.bar.set_length(plan.units);
+        self.bar.set_position(plan.done);
+        self.bar.set_message(plan.step.clone());
+    }
+}
 
 impl Listener for Bar {
     fn on(&self, event: &Event) {
-        let bar = &self.0;
+        let bar = &self.bar;
+        let mut plan = self.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Loading { position } => {
                 if bar.prefix() != position.file {
@@ -135,13 +159,31 @@ impl Listener for Bar {
                 }
                 bar.set_position(position.bytes);
             }
-            Event::Loaded { .. } => bar.finish_and_clear(),
-            Event::PlanStarted { plan, units, .. } => {
-                begin(bar, plan, "{spinner} {prefix} [{bar:24}] {pos}/{len} {msg}");
-                bar.set_length(*units as u64);
+            Event::Loaded { .. } => match &*plan {
+                // A step of a plan loaded them.
+                Some(plan) => self.draw(plan),
+                None => bar.finish_and_clear(),
+            },
+            Event::PlanStarted { plan: name, units, .. } => {
+                let begun = Plan { name: name.clone(), units: *units as u64, done: 0, step: String::new() };
+                self.draw(plan.insert(begun));
             }
-            Event::StepStarted { purpose, .. } => bar.set_message(purpose.clone()),
-            Event::UnitFinished { .. } => bar.inc(1),
+            Event::StepStarted { purpose, .. } => {
+                bar.set_message(purpose.clone());
+                if let Some(plan) = &mut *plan {
+                    plan.step.clone_from(purpose);
+                }
+            }
+            Event::UnitFinished { .. } => {
+                bar.inc(1);
+                if let Some(plan) = &mut *plan {
+                    plan.done += 1;
+                }
+            }
+            Event::PlanFinished { .. } | Event::RunFinished { .. } => {
+                *plan = None;
+                bar.finish_and_clear();
+            }
             _ => {}
         }
         if let Some(line) = line(event) {
@@ -162,6 +204,6 @@ fn begin(bar: &ProgressBar, what: &str, template: &str) {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

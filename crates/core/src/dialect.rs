@@ -56,6 +56,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// A timestamp so many days of 86,400 seconds earlier.
     fn minus_days(&self, timestamp: &str, days: u32) -> String;
 
+    /// The day that a timestamp lies in, as text: `YYYY-MM-DD`.
+    fn day(&self, timestamp: &str) -> String {
+        format!("TO_CHAR({timestamp}, 'YYYY-MM-DD')")
+    }
+
     /// A timestamp so many seconds later.
     fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String;
 

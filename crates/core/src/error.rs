@@ -289,15 +289,36 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration { .. } | Self::Usage { .. } | Self::NoResume { .. } => 2,
-            Self::Locked { .. } | Self::LeaseLost { .. } => 3,
+            _ if self.is_locked() => 3,
             Self::Check { .. } => 4,
-            Self::Cancelled { .. } => 130,
-            Self::Warehouse { source, .. } | Self::Unit { source, .. } => match source.kind {
-                WarehouseErrorKind::Locked => 3,
-                WarehouseErrorKind::Cancelled => 130,
-                _ => 1,
-            },
-            Self::Drift { .. } | Self::MissingInput { .. } | Self::LoadUnknown { .. } | Self::File { .. } => 1,
+            _ if self.is_cancelled() => 130,
+            Self::Warehouse { .. }
+            | Self::Unit { .. }
+            | Self::Locked { .. }
+            | Self::LeaseLost { .. }
+            | Self::Cancelled { .. }
+            | Self::Drift { .. }
+            | Self::MissingInput { .. }
+            | Self::LoadUnknown { .. }
+            | Self::File { .. } => 1,
+        }
+    }
+
+    /// Whether another run, or another process, was in the way.
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Locked { .. } | Self::LeaseLost { .. } => true,
+            Self::Warehouse { source, .. } | Self::Unit { source, .. } => source.kind == WarehouseErrorKind::Locked,
+            _ => false,
+        }
+    }
+
+    /// Whether the user asked for the end.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled { .. } => true,
+            Self::Warehouse { source, .. } | Self::Unit { source, .. } => source.kind == WarehouseErrorKind::Cancelled,
+            _ => false,
         }
     }
 

@@ -268,8 +268,8 @@ pub struct Finding {
     pub name: &'static str,
     /// What its rows say, in words; `None` if that is nothing to mention.
     pub in_words: fn(&Rows) -> Option<String>,
-    /// How many it found, for programs; 0 if it looks for nothing that is counted.
-    pub count: fn(&Rows) -> i64,
+    /// How many it found, for programs; `None` if it looks for nothing that is counted.
+    pub count: Option<fn(&Rows) -> i64>,
     /// Whether a person should see it at once.
     pub warns: bool,
 }
@@ -277,7 +277,7 @@ pub struct Finding {
 impl Finding {
     /// A finding of that name.
     pub const fn new(name: &'static str, in_words: fn(&Rows) -> Option<String>) -> Self {
-        Self { name, in_words, count: |_| 0, warns: false }
+        Self { name, in_words, count: None, warns: false }
     }
 
     /// That a person should see at once.
@@ -290,7 +290,7 @@ impl Finding {
     /// That is counted so.
     #[must_use]
     pub const fn counted(mut self, count: fn(&Rows) -> i64) -> Self {
-        self.count = count;
+        self.count = Some(count);
         self
     }
 }

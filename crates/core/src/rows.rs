@@ -23,11 +23,18 @@ impl Value {
     /// The whole number it holds; NULL is 0.
     pub fn as_integer(&self) -> i64 {
         match self {
-            Self::Integer(number) => *number,
-            Self::Float(number) => *number as i64,
-            Self::Text(text) => text.parse().unwrap_or(0),
             Self::Boolean(truth) => i64::from(*truth),
-            Self::Null => 0,
+            other => other.whole_number().unwrap_or(0),
+        }
+    }
+
+    /// The whole number it holds, if it is a number: some warehouses give sums as text.
+    pub fn whole_number(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number),
+            Self::Float(number) => Some(*number as i64),
+            Self::Text(text) => text.parse().ok(),
+            Self::Boolean(_) | Self::Null => None,
         }
     }
 }

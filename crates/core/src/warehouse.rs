@@ -88,6 +88,12 @@ pub trait Warehouse: Send + Sync {
     /// Where its tables are, for people: a file, a host and database. Never a secret.
     fn location(&self) -> String;
 
+    /// How catalogs of data call it, as OpenLineage's names of datasets have it: a namespace, and what stands before
+    /// `SCHEMA.TABLE` in a dataset's name. Never a secret. <https://openlineage.io/docs/spec/naming/>
+    fn namespace(&self) -> (String, Option<String>) {
+        (self.dialect().name().to_owned(), None)
+    }
+
     /// Runs one statement on its own.
     async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError>;
 

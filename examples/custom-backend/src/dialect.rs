@@ -59,6 +59,10 @@ impl Dialect for SqliteDialect {
         format!("datetime(substr({timestamp}, 1, 19), '-{days} days') || substr({timestamp}, 20)")
     }
 
+    fn day(&self, timestamp: &str) -> String {
+        format!("substr({timestamp}, 1, 10)")
+    }
+
     fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
         format!("datetime(substr({timestamp}, 1, 19), '+{seconds} seconds') || substr({timestamp}, 20)")
     }

@@ -17,7 +17,7 @@ use websessions_core::warehouse::Warehouse;
 const STANDARD_OUTPUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 /// Where a table goes.
-enum Destination {
+pub(super) enum Destination {
     StandardOutput,
     /// A device, or a pipe with a name.
     Stream(PathBuf),
@@ -29,12 +29,19 @@ impl Invocation<'_> {
     pub(super) async fn export(&self, name: &str, to: &Path) -> Result<(), Error> {
         let table = self.table(name)?;
         let destination = Destination::find(to)?;
+        if destination.is_standard_output() && self.global.output == OutputFormat::Json {
+            return Err(Error::Configuration {
+                message: "standard output takes the table, and --output json would have its answer there too"
+                    .to_owned(),
+                hint: Some("leave one of them out: '--to FILE' with '--output json', or '--to -' without".to_owned()),
+            });
+        }
         // Beside the file, so that the last step is a rename.
         let folder = destination.folder()?;
         let part = folder.path().join(destination.file_name());
         let warehouse = self.connect().await?;
         let rows = write(&*warehouse, &table, &part, to).await?;
-        let to_standard_output = matches!(destination, Destination::StandardOutput);
+        let to_standard_output = destination.is_standard_output();
         // A pipe may wait for its reader for ever: not where Ctrl-C is heard.
         let taken = tokio::task::spawn_blocking(move || destination.take(&part));
         tokio::select! {
@@ -44,18 +51,16 @@ impl Invocation<'_> {
             }
             () = interrupted() => return Err(cancelled(&table, to)),
         }
-        let answer = match self.global.output {
-            OutputFormat::Json => json!({ "table": table.to_string(), "file": to, "rows": rows }).to_string(),
-            OutputFormat::Text => format!("{table}: {rows} rows to {}", to.display()),
-        };
-        if !to_standard_output {
-            return output::data(&format!("{answer}\n"));
+        let answer = format!("{table}: {rows} rows to {}", to.display());
+        match self.global.output {
+            OutputFormat::Json => output::json(&json!({ "table": table.to_string(), "file": to, "rows": rows })),
+            OutputFormat::Text if !to_standard_output => output::data(&format!("{answer}\n")),
+            // The table is there.
+            OutputFormat::Text => {
+                output::talk(&answer);
+                Ok(())
+            }
         }
-        // The table is there.
-        if !self.global.quiet {
-            output::talk(&answer);
-        }
-        Ok(())
     }
 }
 
@@ -86,7 +91,7 @@ async fn write(warehouse: &dyn Warehouse, table: &TableName, part: &Path, to: &P
 }
 
 impl Destination {
-    fn find(to: &Path) -> Result<Self, Error> {
+    pub(super) fn find(to: &Path) -> Result<Self, Error> {
         let failed = |source| Error::File { path: to.display().to_string(), source };
         if STANDARD_OUTPUT.iter().any(|name| to == Path::new(name)) {
             return Ok(Self::StandardOutput);
@@ -103,6 +108,21 @@ impl Destination {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::File(to.to_owned())),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    pub(super) fn is_standard_output(&self) -> bool {
+        matches!(self, Self::StandardOutput)
+    }
+
+    /// Writes a file that is whole or as it was before.
+    pub(super) fn write(&self, content: &[u8]) -> std::io::Result<()> {
+        let folder = self.folder().map_err(|error| match error {
+            Error::File { source, .. } => source,
+            other => std::io::Error::other(other),
+        })?;
+        let part = folder.path().join(self.file_name());
+        std::fs::write(&part, content)?;
+        self.take(&part)
     }
 
     /// A folder for the file while it is written, which ends with this process.

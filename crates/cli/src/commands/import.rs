@@ -48,6 +48,11 @@ pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
     let folders: BTreeSet<String> =
         playbooks.iter().filter_map(|playbook| Some(playbook.path.parent()?.display().to_string())).collect();
     if path == Path::new(TO_OUTPUT) {
+        if global.output == OutputFormat::Json {
+            return output::json(
+                &json!({ "configuration": text, "read": folders, "kept": kept, "not_carried_over": left }),
+            );
+        }
         output::data(&text)?;
         for note in notes(&folders, &kept, &left) {
             output::talk(&note);

@@ -12,6 +12,7 @@ use websessions_core::backend::Registry;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
+use websessions_core::model::sessions::report;
 use websessions_core::plan::{Phase, Plan, Statement, Unit};
 use websessions_core::run::Job;
 
@@ -81,6 +82,7 @@ impl Invocation<'_> {
             PlanPhase::Destroy => self.destroying_jobs(&module, dialect)?,
             PlanPhase::Rebuild => self.rebuilding_jobs(days, dialect)?,
             PlanPhase::Unstage => vec![self.unstaging_job(dialect)],
+            PlanPhase::Report => return Ok(vec![report::report(self.variables(), dialect, report::USUAL_DAYS)]),
         };
         Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan().clone()).collect())
     }

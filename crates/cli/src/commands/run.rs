@@ -6,6 +6,7 @@ use super::waiting::patiently;
 use super::{Failed, Invocation, confirm};
 use crate::arguments::{OutputFormat, Selection, Waiting};
 use crate::interruption::interrupted;
+use crate::lineage::Lineage;
 use crate::progress::Remembering;
 use crate::{output, progress};
 use websessions_core::CancellationToken;
@@ -73,16 +74,19 @@ impl Invocation<'_> {
 
     pub(super) async fn execute(&self, jobs: &[Job], resume: bool, waiting: Waiting) -> Result<(), Failed> {
         let cancellation = CancellationToken::new();
-        let listener = Remembering::new(progress::listener(self.global));
-        let (report, location) = tokio::select! {
+        let lineage = self.lineage(jobs)?;
+        let listener = Remembering::new(lineage.listener(progress::listener(self.global)));
+        let done = tokio::select! {
             // Ctrl-C is heard before the work begins.
             biased;
-            () = given_up(&cancellation) => return Err(self.given_up(&listener)),
-            done = self.work(jobs, resume, waiting, &listener, &cancellation) => done?,
+            () = given_up(&cancellation) => Err(self.given_up(&listener)),
+            done = self.work(jobs, resume, waiting, &listener, &cancellation) => done,
         };
         drop(listener);
+        lineage.end().await;
+        let (report, location) = done?;
         match self.global.output {
-            OutputFormat::Json => output::json(&report)?,
+            OutputFormat::Json => output::report(&report)?,
             OutputFormat::Text => output::data(&self.summary(&report, &location))?,
         }
         Ok(())
@@ -113,9 +117,15 @@ impl Invocation<'_> {
         run.await
     }
 
+    fn lineage(&self, jobs: &[Job]) -> Result<Lineage, Error> {
+        let settings = self.configuration.lineage(self.global.lineage.as_deref())?;
+        Ok(Lineage::new(settings, jobs, self.variables(), &*self.configuration.backend.dialect()))
+    }
+
     fn options(&self) -> Options {
         let mut options = Options::new(&gethostname::gethostname().to_string_lossy());
         options.lease = self.variables().lock_lease;
+        options.holder.id = output::run_id().to_owned();
         options
     }
 

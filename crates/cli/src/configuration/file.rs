@@ -38,6 +38,7 @@ pub(super) struct File {
     custom: Vec<toml::Value>,
     /// The modules that it names, if it does.
     pub(super) modules: Option<Modules>,
+    lineage: toml::Table,
 }
 
 /// The modules that a run is made of.
@@ -133,8 +134,10 @@ impl File {
                 ("modules", _) => return Err(wrong("a list of names")),
                 ("custom", toml::Value::Array(modules)) => file.custom = modules,
                 ("custom", _) => return Err(wrong("an array of tables, [[custom]]")),
+                ("lineage", toml::Value::Table(table)) => file.lineage = table,
+                ("lineage", _) => return Err(wrong("a table, [lineage]")),
                 (other, _) => {
-                    let known = ["variables", "target", "default_target", "modules", "custom"];
+                    let known = ["variables", "target", "default_target", "modules", "custom", "lineage"];
                     return Err(Error::configuration(format!("{shown}: {}", unknown("key", other, known))));
                 }
             }
@@ -164,8 +167,29 @@ impl File {
                     .map(|(setting, wants)| format!("[target.{name}] {setting}: {wants}")),
             );
         }
+        wants.extend(
+            self.lineage()?
+                .iter()
+                .filter_map(|(setting, value)| Some((setting, value.wants()?)))
+                .map(|(setting, wants)| format!("[lineage] {setting}: {wants}")),
+        );
         trust::remember(&self.path, &self.text)?;
         Ok(wants)
+    }
+
+    /// Where `[lineage]` sends what it tells, the job's namespace there, and the key.
+    pub(super) fn lineage(&self) -> Result<BTreeMap<String, SettingValue>, Error> {
+        let known = ["to", "namespace", "api_key"];
+        let mut settings = BTreeMap::new();
+        for (key, value) in &self.lineage {
+            let wrong = |problem: &str| Error::configuration(format!("{}: [lineage]: {problem}", self.path.display()));
+            if !known.contains(&key.as_str()) {
+                return Err(wrong(&unknown("key", key, known)));
+            }
+            let value = SettingValue::of_file(value).map_err(|problem| wrong(&format!("{key} {problem}")))?;
+            settings.insert(key.clone(), value);
+        }
+        Ok(settings)
     }
 
     pub(super) fn custom_modules(&self) -> Result<Vec<CustomModule>, Error> {

@@ -14,7 +14,8 @@ const ENVIRONMENT: &str = "WEBSESSIONS_";
 /// Settings of the target: `WEBSESSIONS_TARGET_MEMORY_LIMIT`.
 pub(super) const TARGET_ENVIRONMENT: &str = "WEBSESSIONS_TARGET_";
 /// Variables that clap reads.
-const FLAG_ENVIRONMENT: &[&str] = &["WEBSESSIONS_CONFIG", "WEBSESSIONS_TARGET", "WEBSESSIONS_DATABASE"];
+const FLAG_ENVIRONMENT: &[&str] =
+    &["WEBSESSIONS_CONFIG", "WEBSESSIONS_TARGET", "WEBSESSIONS_DATABASE", "WEBSESSIONS_LINEAGE"];
 /// A variable with two names begins like this. They don't stand beside each other.
 const TWO_NAMES: &str = "upsert_lookback";
 

@@ -12,6 +12,7 @@ pub(crate) use layers::assignments;
 pub(crate) use starter::starter;
 
 use crate::arguments::Global;
+use crate::lineage;
 use file::File;
 use layers::Layers;
 use serde::Serialize;
@@ -70,10 +71,15 @@ impl<'a> Configuration<'a> {
         let origin = if file.modules.is_some() { path.clone() } else { "default".to_owned() };
         shown.push(Shown { name: "modules".to_owned(), value: modules.to_string(), origin });
         shown.extend(target.show());
+        for (name, value) in file.lineage()? {
+            let value = value.shown(name == "api_key");
+            shown.push(Shown { name: format!("lineage.{name}"), value, origin: path.clone() });
+        }
         shown.extend(custom.iter().map(|module| {
             let files: Vec<String> = module.files.iter().map(|file| file.display().to_string()).collect();
             Shown { name: format!("custom.{}", module.name), value: files.join(", "), origin: path.clone() }
         }));
+        crate::output::about(target.describe());
         Ok(Self {
             variables,
             warnings,
@@ -93,6 +99,31 @@ impl<'a> Configuration<'a> {
         let (variables, _) = self.layers.variables(Some(playbook))?;
         preflight::check_names(&model::modules(), &variables)?;
         Ok(variables)
+    }
+
+    /// Where the run's lineage goes, if it goes anywhere: where a flag says, else where the file does.
+    pub(crate) fn lineage(&self, flag: Option<&str>) -> Result<Option<lineage::Settings>, Error> {
+        let settings = self.file.lineage()?;
+        let read =
+            |name: &str| settings.get(name).map(|value| value.read(&format!("the lineage's {name}"))).transpose();
+        for (name, value) in &settings {
+            if let Some(wants) = value.wants() {
+                self.file.check_trusted(&format!("[lineage] {name}: {wants}"))?;
+            }
+        }
+        let of_file = read("to")?.filter(|_| flag.is_none());
+        let Some(to) = flag.map(str::to_owned).or_else(|| of_file.clone()) else { return Ok(None) };
+        let mut sink = lineage::Sink::named(&to, read("api_key")?)?;
+        if of_file.is_some() {
+            match &mut sink {
+                lineage::Sink::File(path) => *path = self.file.folder().join(&*path),
+                lineage::Sink::Http { .. } => {
+                    self.file.check_trusted(&format!("it tells {sink} which tables a run reads and writes"))?;
+                }
+            }
+        }
+        let namespace = read("namespace")?.unwrap_or_else(|| "websessions".to_owned());
+        Ok(Some(lineage::Settings { sink, namespace }))
     }
 
     /// The target's settings, with secrets read from where they are kept.

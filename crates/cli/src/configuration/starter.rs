@@ -34,5 +34,9 @@ pub(crate) fn starter(registry: &Registry) -> String {
         "\n# Your own SQL, run after sessions' main and before what a run cleans up, in this order. Files are Go templates: {{.output_schema}}.\n\
          # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n# after = \"sessions\"\n",
     );
+    text.push_str(
+        "\n# Tell what a run reads and writes, as OpenLineage's events: to a file, or to an address.\n\
+         # [lineage]\n# to = \"https://catalog.example.com\"\n# namespace = \"websessions\"\n# api_key = { env = \"NAME\" }\n",
+    );
     text
 }

@@ -82,18 +82,26 @@ pub(super) fn choose<'a>(
 }
 
 impl ChosenTarget<'_> {
+    /// What it is, for reports.
+    pub(super) fn describe(&self) -> serde_json::Value {
+        serde_json::json!({ "name": self.name.as_ref().map(|(name, _)| name), "backend": self.backend.name() })
+    }
+
     /// The settings, with secrets read from where they are kept.
     pub(super) fn settings(&self, file: &File) -> Result<Settings, Error> {
         if let Some(wants) = self.wants.first() {
             file.check_trusted(wants)?;
         }
-        let values: Result<Vec<_>, Error> =
-            self.settings.iter().map(|(name, (value, _))| Ok((name.clone(), value.read(name)?))).collect();
+        let values: Result<Vec<_>, Error> = self
+            .settings
+            .iter()
+            .map(|(name, (value, _))| Ok((name.clone(), value.read(&format!("the target's {name}"))?)))
+            .collect();
         let mut settings = Settings::new(self.backend, values?)?;
         for (name, (value, _)) in &self.settings {
             if let SettingValue::Command(command) = value {
                 // Tokens pass: the command runs again for each new connection.
-                let (setting, command) = (name.clone(), command.clone());
+                let (setting, command) = (format!("the target's {name}"), command.clone());
                 settings = settings.with_source(name, Arc::new(move || output_of(&setting, &command)));
             }
         }
@@ -111,12 +119,7 @@ impl ChosenTarget<'_> {
         ];
         for setting in self.backend.settings() {
             let (value, origin) = match self.settings.get(setting.name) {
-                Some((SettingValue::Environment(variable), origin)) => {
-                    (format!("{{ env = {variable:?} }}"), origin.as_str())
-                }
-                Some((SettingValue::Command(_), origin)) => ("{ command = … }".to_owned(), origin.as_str()),
-                Some((SettingValue::Plain(_), origin)) if setting.secret => ("(secret)".to_owned(), origin.as_str()),
-                Some((SettingValue::Plain(value), origin)) => (format!("{value:?}"), origin.as_str()),
+                Some((value, origin)) => (value.shown(setting.secret), origin.as_str()),
                 None => match setting.default {
                     Some(default) => (format!("{default:?}"), "default"),
                     None => ("(not set)".to_owned(), "default"),
@@ -292,6 +295,16 @@ impl SettingValue {
         }
     }
 
+    /// As `config show` shows it.
+    pub(super) fn shown(&self, secret: bool) -> String {
+        match self {
+            Self::Environment(variable) => format!("{{ env = {variable:?} }}"),
+            Self::Command(_) => "{ command = … }".to_owned(),
+            Self::Plain(_) if secret => "(secret)".to_owned(),
+            Self::Plain(value) => format!("{value:?}"),
+        }
+    }
+
     /// What it does with the user's rights, if it is more than a value.
     pub(super) fn wants(&self) -> Option<String> {
         match self {
@@ -302,13 +315,13 @@ impl SettingValue {
     }
 
     /// The value itself, read from where it is kept.
-    fn read(&self, name: &str) -> Result<String, Error> {
+    pub(super) fn read(&self, name: &str) -> Result<String, Error> {
         match self {
             Self::Plain(text) => Ok(text.clone()),
             Self::Command(command) => output_of(name, command),
             Self::Environment(variable) => std::env::var(variable).map_err(|_| {
                 Error::configuration(format!(
-                    "the target's {name} is to come from the environment variable {variable}, which is not set"
+                    "{name} is to come from the environment variable {variable}, which is not set"
                 ))
             }),
         }
@@ -317,9 +330,7 @@ impl SettingValue {
 
 /// The first line that a shell command prints. What it says on stderr goes to the user's terminal.
 fn output_of(name: &str, command: &str) -> Result<String, Error> {
-    let failed = |problem: String| {
-        Error::configuration(format!("the target's {name} is to come from a command, which {problem}"))
-    };
+    let failed = |problem: String| Error::configuration(format!("{name} is to come from a command, which {problem}"));
     let output = std::process::Command::new("sh")
         .args(["-c", command])
         .stdin(std::process::Stdio::null())

@@ -52,10 +52,51 @@ pub struct Module {
     pub kept_for_debugging: &'static [&'static str],
     /// What stands before the phases' names in those of the plans.
     pub prefix: &'static str,
+    /// How many rows of its input a run read, and how many of its output it wrote: none if it doesn't count them.
+    pub rows: Option<RowCounts>,
+    derived: fn(&Variables) -> Vec<Derived>,
     tables: fn(&Variables) -> Vec<Table>,
     main: Steps,
     complete: Steps,
     destroy: Steps,
+}
+
+/// Where a report has how many rows a module read and wrote: a finding's name, and its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowCounts {
+    /// The table of its output.
+    pub table: &'static str,
+    /// The rows of it that a run wrote.
+    pub written: (&'static str, &'static str),
+    /// The rows of its input that the run read.
+    pub read: Option<(&'static str, &'static str)>,
+}
+
+/// A column of a module's output, and what it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// The table of the output.
+    pub table: &'static str,
+    /// Its column.
+    pub column: String,
+    /// How.
+    pub derivation: Derivation,
+    /// The table that it comes from.
+    pub source: &'static str,
+    /// The columns of that table.
+    pub from: Vec<String>,
+}
+
+/// How a column comes from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Derivation {
+    /// It is the same value.
+    Identity,
+    /// It is computed from the values of one row.
+    Transformation,
+    /// It is computed from the values of many rows.
+    Aggregation,
 }
 
 /// The steps of a phase.
@@ -70,7 +111,19 @@ impl Module {
         complete: Steps,
         destroy: Steps,
     ) -> Self {
-        Self { name, input: None, loads: None, kept_for_debugging: &[], prefix: "", tables, main, complete, destroy }
+        Self {
+            name,
+            input: None,
+            loads: None,
+            kept_for_debugging: &[],
+            prefix: "",
+            rows: None,
+            derived: |_| Vec::new(),
+            tables,
+            main,
+            complete,
+            destroy,
+        }
     }
 
     /// That reads a table.
@@ -99,6 +152,25 @@ impl Module {
     pub const fn prefix(mut self, prefix: &'static str) -> Self {
         self.prefix = prefix;
         self
+    }
+
+    /// That counts its rows.
+    #[must_use]
+    pub const fn rows(mut self, rows: RowCounts) -> Self {
+        self.rows = Some(rows);
+        self
+    }
+
+    /// That says which columns those of its output come from.
+    #[must_use]
+    pub const fn derived(mut self, derived: fn(&Variables) -> Vec<Derived>) -> Self {
+        self.derived = derived;
+        self
+    }
+
+    /// Which columns those of its output come from, as far as it says.
+    pub fn column_lineage(&self, variables: &Variables) -> Vec<Derived> {
+        (self.derived)(variables)
     }
 
     /// Its tables under these variables: those that all modules share, then its own.

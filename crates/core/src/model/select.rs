@@ -75,6 +75,8 @@ impl Renderer {
         let dialect = of();
         environment.add_function("minus_days", move |timestamp: &str, days: u32| dialect.minus_days(timestamp, days));
         let dialect = of();
+        environment.add_function("day", move |timestamp: &str| dialect.day(timestamp));
+        let dialect = of();
         environment.add_function("checksum", move |column: &str| dialect.checksum(column));
         let dialect = of();
         environment.add_function("sorted_text", move |text: &str| dialect.sorted_text(text));

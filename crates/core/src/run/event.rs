@@ -4,13 +4,44 @@ use crate::files::Position;
 use crate::plan::{Finding, Phase};
 use crate::rows::Rows;
 use crate::warehouse::{Done, Loaded};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::time::SystemTime;
 
 /// What happened.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
+    /// A run begins: nothing was sent yet.
+    RunStarted {
+        /// Its id, which the lock's table, query tags and job labels have too.
+        run_id: String,
+        /// The version of the model.
+        version: &'static str,
+        /// The dialect.
+        dialect: String,
+        /// Where the tables are.
+        location: String,
+        /// How catalogs of data call the warehouse: see [`crate::warehouse::Warehouse::namespace`].
+        #[serde(skip)]
+        namespace: (String, Option<String>),
+        /// When.
+        #[serde(serialize_with = "utc")]
+        at: SystemTime,
+    },
+    /// A run is over: the last event of it.
+    RunFinished {
+        /// Whether all of it was done.
+        outcome: Outcome,
+        /// Why not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// How long it took.
+        seconds: f64,
+        /// When.
+        #[serde(serialize_with = "utc")]
+        at: SystemTime,
+    },
     /// A file is being read.
     Loading {
         /// How far.
@@ -119,6 +150,55 @@ pub enum Event {
     },
     /// The user asked to stop.
     Cancelling,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// All of it was done.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// The user stopped it.
+    Cancelled,
+    /// Another run was in the way, and nothing was done.
+    Locked,
+}
+
+/// How much an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Level {
+    /// Each unit, and how far a file has been read.
+    Debug,
+    /// What a run does.
+    Info,
+    /// What the user should know.
+    Warn,
+    /// Why it ended.
+    Error,
+}
+
+impl Event {
+    /// How much it is about.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Loading { .. } | Self::UnitStarted { .. } | Self::UnitFinished { .. } => Level::Debug,
+            Self::Retrying { .. } | Self::OutcomeUnknown { .. } | Self::Warning { .. } | Self::Cancelling => {
+                Level::Warn
+            }
+            Self::RunFinished { outcome, .. } if *outcome != Outcome::Succeeded => Level::Error,
+            _ => Level::Info,
+        }
+    }
+}
+
+/// A moment as RFC 3339, in UTC, to the millisecond.
+fn utc<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
 }
 
 /// Where events go.

@@ -7,9 +7,9 @@ mod loading;
 mod report;
 mod resume;
 
-pub use event::{Event, Listener, Silence};
+pub use event::{Event, Level, Listener, Outcome, Silence};
 pub use job::Job;
-pub use report::{PlanReport, Report, RunError, StepReport, UnitReport};
+pub use report::{PlanReport, Report, RunError, SCHEMA_VERSION, StepReport, UnitReport};
 
 use crate::clock;
 use crate::error::{Error, LoadedTable, Place, Retry, WarehouseError, WarehouseErrorKind};
@@ -26,7 +26,7 @@ use futures_util::{FutureExt, StreamExt};
 use loading::load_files;
 use report::Recorder;
 use resume::{note_at, resumed_step};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// How many scripts of a step run at the same time.
@@ -161,11 +161,31 @@ impl<'a> Runner<'a> {
     async fn start(&self, jobs: &[Job], resume: bool) -> Result<Report, RunError> {
         let recorder = Recorder::new(self.listener);
         let run = self.begin(&recorder);
+        let started = Instant::now();
+        recorder.on(&Event::RunStarted {
+            run_id: self.options.holder.id.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            dialect: self.warehouse.dialect().name().to_owned(),
+            location: self.warehouse.location(),
+            namespace: self.warehouse.namespace(),
+            at: SystemTime::now(),
+        });
         let result = async {
             check_places(jobs, self.variables, &*self.warehouse.dialect())?;
             run.locked(jobs, resume).await
         }
         .await;
+        recorder.on(&Event::RunFinished {
+            outcome: match &result {
+                Ok(()) => Outcome::Succeeded,
+                Err(error) if error.is_cancelled() => Outcome::Cancelled,
+                Err(error) if error.is_locked() => Outcome::Locked,
+                Err(_) => Outcome::Failed,
+            },
+            error: result.as_ref().err().map(|error| crate::error::chain(error)),
+            seconds: started.elapsed().as_secs_f64(),
+            at: SystemTime::now(),
+        });
         let report = recorder.into_report();
         match result {
             Ok(()) => Ok(report),

@@ -1,11 +1,11 @@
 //! What a run did: a fold of its events.
 
-use super::event::{Event, Listener};
+use super::event::{Event, Listener, Outcome};
 use crate::error::Error;
 use crate::plan::Phase;
-use crate::rows::Rows;
+use crate::rows::{Rows, Value};
 use crate::warehouse::{Done, Loaded};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -54,10 +54,29 @@ pub struct PlanReport {
     pub steps: Vec<StepReport>,
 }
 
-/// What a run did.
-#[derive(Clone, Debug, Default, Serialize)]
+/// The version of the report's shape: it grows when a field goes, or means something else.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a run did. As JSON it has its schema's version and [`Report::numbers`] too; `docs/schemas/run.json` describes it.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
+    /// The run's id, which the lock's table, query tags and job labels have too.
+    pub run_id: String,
+    /// The version of the model.
+    pub version: String,
+    /// The dialect.
+    pub dialect: String,
+    /// Where the tables are.
+    pub location: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// How it ended; `None` while it goes on, or if it was left.
+    pub outcome: Option<Outcome>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
     /// The files that were loaded first.
     pub loaded: Vec<Loaded>,
     /// Wrong rows of them that were left out, as was asked for.
@@ -72,10 +91,65 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema_version: u32,
+            run_id: &'a str,
+            version: &'a str,
+            dialect: &'a str,
+            location: &'a str,
+            started_at: &'a Option<String>,
+            ended_at: &'a Option<String>,
+            seconds: f64,
+            outcome: Option<Outcome>,
+            numbers: BTreeMap<String, Value>,
+            loaded: &'a [Loaded],
+            rows_left_out: u64,
+            plans: &'a [PlanReport],
+            findings: &'a BTreeMap<&'static str, Rows>,
+            counts: &'a BTreeMap<&'static str, i64>,
+            notes: &'a [String],
+        }
+        Document {
+            schema_version: SCHEMA_VERSION,
+            run_id: &self.run_id,
+            version: &self.version,
+            dialect: &self.dialect,
+            location: &self.location,
+            started_at: &self.started_at,
+            ended_at: &self.ended_at,
+            seconds: self.seconds,
+            outcome: self.outcome,
+            numbers: self.numbers(),
+            loaded: &self.loaded,
+            rows_left_out: self.rows_left_out,
+            plans: &self.plans,
+            findings: &self.findings,
+            counts: &self.counts,
+            notes: &self.notes,
+        }
+        .serialize(serializer)
+    }
+}
+
 impl Report {
     /// The report after one more event.
     pub fn apply(&mut self, event: &Event) {
         match event {
+            Event::RunStarted { run_id, version, dialect, location, at, .. } => {
+                self.run_id.clone_from(run_id);
+                (*version).clone_into(&mut self.version);
+                self.dialect.clone_from(dialect);
+                self.location.clone_from(location);
+                self.started_at = Some(humantime::format_rfc3339_millis(*at).to_string());
+            }
+            Event::RunFinished { outcome, seconds, at, .. } => {
+                self.outcome = Some(*outcome);
+                self.ended_at = Some(humantime::format_rfc3339_millis(*at).to_string());
+                self.seconds = *seconds;
+            }
             Event::Loaded { files } => {
                 self.rows_left_out += files.iter().map(|file| file.rows_left_out).sum::<u64>();
                 self.loaded.extend(files.iter().cloned());
@@ -121,7 +195,9 @@ impl Report {
             }
             Event::Observed { finding, rows } => {
                 self.notes.extend((finding.in_words)(rows));
-                self.counts.insert(finding.name, (finding.count)(rows));
+                if let Some(count) = finding.count {
+                    self.counts.insert(finding.name, count(rows));
+                }
                 self.findings.insert(finding.name, rows.clone());
             }
             Event::Loading { .. }
@@ -131,6 +207,36 @@ impl Report {
             | Event::Warning { .. }
             | Event::Cancelling => {}
         }
+    }
+
+    /// What can be counted, flat, by names that stay: what each finding counted by the finding's name, the numbers of the
+    /// modules' summaries as `FINDING.COLUMN`, what was loaded, and what the warehouse said of its work.
+    pub fn numbers(&self) -> BTreeMap<String, Value> {
+        let whole = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        let mut numbers = BTreeMap::from([
+            ("seconds".to_owned(), Value::Float(self.seconds)),
+            ("rows_loaded".to_owned(), whole(self.loaded.iter().map(|file| file.rows).sum())),
+            ("rows_left_out".to_owned(), whole(self.rows_left_out)),
+            ("statements".to_owned(), whole(self.statements().count() as u64)),
+        ]);
+        for (name, bytes) in [
+            ("bytes_processed", (|done| done.bytes_processed) as fn(&Done) -> Option<u64>),
+            ("bytes_billed", |done| done.bytes_billed),
+        ] {
+            if let Some(sum) = self.statements().filter_map(bytes).reduce(|sum, bytes| sum + bytes) {
+                numbers.insert(name.to_owned(), whole(sum));
+            }
+        }
+        numbers.extend(self.counts.iter().map(|(name, count)| ((*name).to_owned(), Value::Integer(*count))));
+        for (name, rows) in self.findings.iter().filter(|(name, _)| !self.counts.contains_key(*name)) {
+            let row = rows.rows.first().into_iter().flatten();
+            for (column, value) in rows.columns.iter().zip(row) {
+                if let Some(number) = value.whole_number() {
+                    numbers.insert(format!("{name}.{column}"), Value::Integer(number));
+                }
+            }
+        }
+        numbers
     }
 
     fn last_step(&mut self) -> Option<&mut StepReport> {

@@ -1,10 +1,12 @@
 //! The sessions module: from staged page views to one row a session.
 
 pub mod findings;
+mod lineage;
+pub mod report;
 mod steps;
 pub mod tables;
 
-use super::Module;
+use super::{Module, RowCounts};
 use crate::table::Table;
 use crate::variables::Variables;
 
@@ -13,6 +15,12 @@ pub fn module() -> Module {
     Module::new("sessions", tables::tables, steps::main, steps::complete, steps::destroy)
         .input(tables::PAGE_VIEWS_STAGED)
         .kept_for_debugging(&[tables::SESSIONS_THIS_RUN])
+        .rows(RowCounts {
+            table: tables::SESSIONS,
+            written: (findings::SUMMARY.name, "session_rows"),
+            read: Some((findings::SUMMARY.name, "page_views")),
+        })
+        .derived(lineage::derived)
 }
 
 /// The table that main commits to: one row a session.

@@ -1,0 +1,108 @@
+//! One self-contained HTML page of what production has.
+
+use super::Invocation;
+use super::export::Destination;
+use crate::arguments::OutputFormat;
+use crate::interruption::interrupted;
+use crate::output;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::model::sessions::{self, report};
+use websessions_core::plan::Unit;
+use websessions_core::rows::Rows;
+use websessions_core::warehouse::Warehouse;
+use websessions_report::About;
+
+/// A file that a run's page may go to: known before the run begins.
+pub(super) fn checked(to: &Path) -> Result<&Path, Error> {
+    if Destination::find(to)?.is_standard_output() {
+        return Err(Error::configuration("--report names a file: standard output has what the run answers"));
+    }
+    Ok(to)
+}
+
+fn in_words(sessions: i64, days: u32, to: &Path) -> String {
+    format!("{sessions} sessions of {days} days in {}", to.display())
+}
+
+impl Invocation<'_> {
+    pub(super) async fn report(&self, to: &Path, days: u32) -> Result<(), Error> {
+        let destination = Destination::find(to)?;
+        let to_standard_output = destination.is_standard_output();
+        if to_standard_output && self.global.output == OutputFormat::Json {
+            return Err(Error::Configuration {
+                message: "standard output takes the page, and --output json would have its answer there too".to_owned(),
+                hint: Some(
+                    "leave one of them out: '--html FILE' with '--output json', or '--html -' without".to_owned(),
+                ),
+            });
+        }
+        let (bytes, sessions) = self.write_page(destination, to, days).await?;
+        let answer = in_words(sessions, days, to);
+        match self.global.output {
+            OutputFormat::Json => {
+                output::json(&json!({ "file": to, "days": days, "sessions": sessions, "bytes": bytes }))
+            }
+            OutputFormat::Text if to_standard_output => {
+                output::talk(&answer);
+                Ok(())
+            }
+            OutputFormat::Text => output::data(&format!("{answer}\n")),
+        }
+    }
+
+    /// Writes the page of a run that is done. What the run answered stays its answer.
+    pub(super) async fn report_after(&self, to: &Path) -> Result<(), Error> {
+        let (_, sessions) = self.write_page(Destination::find(to)?, to, report::USUAL_DAYS).await?;
+        output::talk(&format!("report: {}", in_words(sessions, report::USUAL_DAYS, to)));
+        Ok(())
+    }
+
+    /// Writes the page; gives its size and how many sessions it is about.
+    async fn write_page(&self, destination: Destination, to: &Path, days: u32) -> Result<(usize, i64), Error> {
+        let warehouse = self.connect().await?;
+        let (page, sessions) = self.page(&*warehouse, days).await?;
+        let bytes = page.len();
+        tokio::task::spawn_blocking(move || destination.write(page.as_bytes()))
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|source| Error::File { path: to.display().to_string(), source })?;
+        Ok((bytes, sessions))
+    }
+
+    /// The page, and how many sessions it is about.
+    async fn page(&self, warehouse: &dyn Warehouse, days: u32) -> Result<(String, i64), Error> {
+        let plan = report::report(self.variables(), &warehouse.dialect(), days);
+        let table = self.variables().table_name(&sessions::production(self.variables()));
+        let mut all: BTreeMap<&str, Rows> = BTreeMap::new();
+        for (_, unit) in plan.units() {
+            let Unit::Observation(observation) = unit else { continue };
+            let found = tokio::select! {
+                found = warehouse.query(&observation.statement.sql) => found,
+                () = interrupted() => {
+                    let _ = warehouse.cancel().await;
+                    return Err(Error::Cancelled { next: "the report was made".to_owned() });
+                }
+            };
+            let rows = found.map_err(|source| {
+                let missing = source.kind == WarehouseErrorKind::Missing;
+                let context = format!("can't ask for the report: {}", observation.statement.purpose);
+                let hint = "there is nothing to report before the first run: 'websessions run' makes the tables";
+                Error::Warehouse { context, source: if missing { source.with_hint(hint) } else { source } }
+            })?;
+            all.insert(observation.finding.name, rows);
+        }
+        let count = all.get("period").map_or(0, |period| period.get(0, "session_count").as_integer());
+        let about = About {
+            location: warehouse.location(),
+            table: table.to_string(),
+            made_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            checks: Vec::new(),
+        };
+        Ok((websessions_report::page(&about, &all), count))
+    }
+}
