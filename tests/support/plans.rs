@@ -27,6 +27,13 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("page_views_destroy", "page_views_destroy", &[]),
     ("rebuild", "rebuild", &[]),
     ("unstage", "unstage", &[]),
+    ("status", "status", &[]),
+    ("history", "history", &[]),
+    ("check", "check", &[]),
+    ("explain", "explain", &[]),
+    ("preview", "preview", &[]),
+    ("preview-lookback_guard-off", "preview", &["lookback_guard=off", "upsert_lookback_days=7"]),
+    ("preview-skip_derived", "preview", &["skip_derived=true"]),
 ];
 
 /// The dialects of the bundled backends.

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::Write;
 use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::rows::{Rows, Value};
 use websessions_core::run::Report;
 
 /// What standard output is called in errors.
@@ -65,6 +66,42 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
         table.set_content_arrangement(ContentArrangement::Disabled);
     }
     format!("{table}\n")
+}
+
+/// How wide a line may be where nobody says.
+const USUAL_WIDTH: usize = 100;
+
+/// Rows of any columns for people: a table if they fit the terminal, else one row after the other, without their NULLs.
+pub(crate) fn rows(rows: &Rows) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(&rows.columns);
+    table.add_rows(rows.rows.iter().map(|row| row.iter().map(ToString::to_string)));
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let width = table.width().map(usize::from).or(said).unwrap_or(USUAL_WIDTH);
+    let text = format!("{table}\n");
+    if text.lines().all(|line| line.chars().count() <= width) {
+        return text;
+    }
+    let mut text = String::new();
+    for (number, row) in rows.rows.iter().enumerate() {
+        let named = rows.columns.iter().zip(row).filter(|(_, value)| **value != Value::Null);
+        let named: Vec<[String; 2]> = named.map(|(name, value)| [name.clone(), value.to_string()]).collect();
+        let nulls = row.len() - named.len();
+        text.push_str(&self::table([&format!("row {}", number + 1), ""], named));
+        if nulls > 0 {
+            text.push_str(&format!("{nulls} columns are NULL\n"));
+        }
+    }
+    text
+}
+
+/// Rows as JSON objects.
+pub(crate) fn objects(rows: &Rows) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    let object = |row: &Vec<Value>| {
+        let values = row.iter().map(|value| serde_json::to_value(value).unwrap_or(serde_json::Value::Null));
+        rows.columns.iter().cloned().zip(values).collect()
+    };
+    rows.rows.iter().map(object).collect()
 }
 
 #[derive(Serialize)]

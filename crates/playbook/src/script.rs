@@ -45,6 +45,13 @@ impl CustomModule {
     }
 }
 
+/// The query that a file of a user's holds: a Go template, and one SELECT once it is rendered.
+pub fn query_of(file: &Path, variables: &BTreeMap<String, Value>, dialect: &str) -> Result<String, Error> {
+    let script = Script::read(file, Some(variables))?;
+    crate::sql::query(&script.sql, dialect)
+        .map_err(|problem| Error::configuration(format!("{}: {problem}", file.display())))
+}
+
 /// A variable's value of a configuration: text that holds `{{` is a template, without variables of its own.
 pub fn rendered_value(place: &str, value: &Value) -> Result<Value, Error> {
     Ok(match value {

@@ -36,6 +36,7 @@ pub(super) struct File {
     pub(super) targets: toml::Table,
     pub(super) default_target: Option<String>,
     custom: Vec<toml::Value>,
+    pub(super) check: toml::Table,
 }
 
 impl File {
@@ -70,8 +71,10 @@ impl File {
                 ("default_target", _) => return Err(wrong("text")),
                 ("custom", toml::Value::Array(modules)) => file.custom = modules,
                 ("custom", _) => return Err(wrong("an array of tables, [[custom]]")),
+                ("check", toml::Value::Table(table)) => file.check = table,
+                ("check", _) => return Err(wrong("a table, [check]")),
                 (other, _) => {
-                    let known = ["variables", "target", "default_target", "custom"];
+                    let known = ["variables", "target", "default_target", "custom", "check"];
                     return Err(Error::configuration(format!("{shown}: {}", unknown("key", other, known))));
                 }
             }

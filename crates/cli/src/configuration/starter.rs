@@ -34,5 +34,9 @@ pub(crate) fn starter(registry: &Registry) -> String {
         "\n# Your own SQL, run after sessions' main and before what a run cleans up, in this order. Files are Go templates: {{.output_schema}}.\n\
          # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n",
     );
+    text.push_str(
+        "\n# Tests of data, which 'websessions check' asks. Your own are files of one SELECT that must give no rows.\n\
+         # [check]\n# after_run = true\n# files = [\"checks\"]\n# [check.severity]\n# sessions_unique = \"warn\"\n",
+    );
     text
 }

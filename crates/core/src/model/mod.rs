@@ -1,12 +1,14 @@
 //! The model: modules as data, and the SQL that they are written in. What a module does is a plan; making one is pure.
 
+mod checks;
 mod context;
 mod findings;
 pub mod page_views;
-mod select;
+pub(crate) mod select;
 pub mod sessions;
 pub mod shared;
 
+pub use checks::{Check, Severity};
 pub use context::Context;
 pub use select::Select;
 
@@ -51,11 +53,18 @@ pub struct Module {
     pub kept_for_debugging: &'static [&'static str],
     /// What stands before the phases' names in those of the plans.
     pub prefix: &'static str,
+    /// The tests of its tables' data.
+    pub checks: &'static [Check],
+    /// The columns that tell the rows of its tables apart, by table.
+    pub keys: Keys,
     tables: fn(&Variables) -> Vec<Table>,
     main: Steps,
     complete: Steps,
     destroy: Steps,
 }
+
+/// The columns that tell the rows of tables apart, by table.
+pub type Keys = &'static [(&'static str, &'static [&'static str])];
 
 /// The steps of a phase.
 pub type Steps = fn(&Context<'_>) -> Vec<Step>;
@@ -69,7 +78,19 @@ impl Module {
         complete: Steps,
         destroy: Steps,
     ) -> Self {
-        Self { name, input: None, loads: None, kept_for_debugging: &[], prefix: "", tables, main, complete, destroy }
+        Self {
+            name,
+            input: None,
+            loads: None,
+            kept_for_debugging: &[],
+            prefix: "",
+            checks: &[],
+            keys: &[],
+            tables,
+            main,
+            complete,
+            destroy,
+        }
     }
 
     /// That reads a table.
@@ -97,6 +118,20 @@ impl Module {
     #[must_use]
     pub const fn prefix(mut self, prefix: &'static str) -> Self {
         self.prefix = prefix;
+        self
+    }
+
+    /// Whose tables' data can be tested.
+    #[must_use]
+    pub(crate) const fn checks(mut self, checks: &'static [Check]) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// Whose tables' rows are told apart by columns.
+    #[must_use]
+    pub const fn keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
         self
     }
 
@@ -143,6 +178,17 @@ impl Module {
 /// The modules of this crate, in the order in which they run.
 pub fn modules() -> Vec<Module> {
     vec![page_views::module(), sessions::module()]
+}
+
+/// The tests of the data of some modules, and of what all modules share.
+pub fn checks(modules: &[Module]) -> Vec<&'static Check> {
+    checks::SHARED.iter().chain(modules.iter().flat_map(|module| module.checks)).collect()
+}
+
+/// The columns that tell the rows of a table of some modules apart, if some do.
+pub fn key(modules: &[Module], table: &str) -> &'static [&'static str] {
+    let found = modules.iter().flat_map(|module| module.keys).find(|(name, _)| *name == table);
+    found.map_or(&[], |(_, key)| key)
 }
 
 /// All tables of some modules under these variables, each once.
