@@ -192,8 +192,11 @@ async fn check_run(case: &Case) -> (usize, BTreeMap<String, i64>) {
         if case.variables.skip_derived {
             continue;
         }
+        if let Some(reason) = &explained.explanation.dropped {
+            *dropped.entry(reason.clone()).or_default() += 1;
+        }
         match &explained.explanation.missing {
-            Some(reason) => *dropped.entry(reason.clone()).or_default() += 1,
+            Some(reason) => assert_eq!(Some(reason), explained.explanation.dropped.as_ref()),
             None => {
                 checked += check_explanation(&explained, &computed);
                 assert!(!explained.written_by.is_empty(), "{id}: a run has written it");

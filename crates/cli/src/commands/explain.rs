@@ -68,6 +68,9 @@ fn in_words(explained: &ExplainedSession) -> String {
             ));
         }
     }
+    if let (None, Some(reason)) = (&explanation.missing, &explanation.dropped) {
+        text.push_str(&format!("these give no row: {reason}; the row is of page views that are not here any more\n"));
+    }
     if explanation.missing.is_none() && explained.waiting > 0 {
         text.push_str(&format!("{} page views of it wait for the next run\n", explained.waiting));
     }

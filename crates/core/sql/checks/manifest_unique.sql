@@ -2,7 +2,7 @@
 SELECT
   domain_userid,
   COUNT(*) AS row_count,
-  MIN(start_tstamp) AS start_tstamp
+  MIN(start_tstamp) AS first_start_tstamp
 FROM {{ checked }}
 WHERE domain_userid IS NOT NULL
 GROUP BY domain_userid

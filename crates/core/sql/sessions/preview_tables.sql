@@ -54,5 +54,7 @@ SELECT
   page_views_less,
   {{ columns.sessions }}
 FROM pairs
-WHERE {{ sum_of("sessions") }} > 0
+WHERE 1 IN (
+  {{ columns.sessions }}
+)
 )

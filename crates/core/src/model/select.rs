@@ -116,15 +116,10 @@ impl Renderer {
                 columns.iter().map(|column| difference(&*dialect, column, left, right)).collect();
             Ok::<_, minijinja::Error>(columns.join(",\n  "))
         });
-        let sums = names_of.clone();
         environment.add_function("sums", move |table: &str| {
-            let columns = sums.get(table).ok_or_else(|| no_table(table))?;
+            let columns = names_of.get(table).ok_or_else(|| no_table(table))?;
             let columns: Vec<String> = columns.iter().map(|name| format!("SUM({name}) AS {name}")).collect();
             Ok::<_, minijinja::Error>(columns.join(",\n  "))
-        });
-        environment.add_function("sum_of", move |table: &str| {
-            let columns = names_of.get(table).ok_or_else(|| no_table(table))?;
-            Ok::<_, minijinja::Error>(columns.join(" + "))
         });
         let dialect = of();
         let orders: BTreeMap<String, Vec<(String, String)>> = tables

@@ -128,6 +128,8 @@ pub struct Explanation {
     pub rows: Vec<Vec<ExplainedColumn>>,
     /// Why it has no row, if it has none.
     pub missing: Option<String>,
+    /// Why these page views give no row, if they give none: one that it has is of other page views then.
+    pub dropped: Option<String>,
 }
 
 /// The page views of a session as the model sees them.
@@ -259,7 +261,8 @@ impl Explanation {
             None if waiting > 0 => format!("{waiting} page views of it wait for the next run"),
             None => "its page views are stored and would make a row: no run has written one since, as with skip_derived, or it was deleted".to_owned(),
         });
-        Self { page_views: session.page_views(), rows, missing }
+        let dropped = session.dropped().filter(|_| !session.order.is_empty()).map(str::to_owned);
+        Self { page_views: session.page_views(), rows, missing, dropped }
     }
 }
 
