@@ -74,7 +74,7 @@ impl Place {
     fn fill(&self) {
         self.folder.write("page_views.csv", &page_views(1..=6));
         self.folder.write("waiting.csv", &page_views(7..=7));
-        self.run(&["load", "page_views.csv"]).done("load").expect("staged");
+        self.run(&["load", "--staged", "page_views.csv"]).done("load").expect("staged");
         let table = page_views::module().table("page_views", &Variables::default()).expect("the module's table");
         let warehouse = self.connect();
         let (dialect, name) = (warehouse.dialect(), Variables::default().table_name(&table));
@@ -89,7 +89,7 @@ impl Place {
         }
         drop(warehouse);
         self.run(&["run"]).done("run").expect("a run");
-        self.run(&["load", "waiting.csv"]).done("load").expect("staged");
+        self.run(&["load", "--staged", "waiting.csv"]).done("load").expect("staged");
     }
 }
 
@@ -161,7 +161,7 @@ fn status_says_what_is_there_what_waits_and_what_failed() {
         }
         // A run that fails is waited for, and a repeated one that ends well is not.
         place.folder.write("odd.csv", "page_view_id,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp\np,s9,2,2024-03-09,2024-03-09\n");
-        place.run(&["load", "odd.csv"]).done("load").expect("staged");
+        place.run(&["load", "--staged", "odd.csv"]).done("load").expect("staged");
         assert_eq!(place.run(&["--var", "on_dropped_sessions=fail", "run"]).code, 4);
         assert_eq!(place.json(&["status"])["failed_at"], "main/metadata");
         let said = place.run(&["status"]).done("status").expect("done");
@@ -467,7 +467,7 @@ fn preview_says_what_a_run_would_do_and_fails_over_a_share() {
         place.fill();
         place.folder.write("again.csv", &page_views(2..=3).replace(",title 3", ",title new"));
         place.folder.write("odd.csv", "page_view_id,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp\np,s9,2,2024-03-09,2024-03-09\n");
-        place.run(&["load", "again.csv", "odd.csv"]).done("load").expect("staged");
+        place.run(&["load", "--staged", "again.csv", "odd.csv"]).done("load").expect("staged");
         let preview = place.json(&["preview"]);
         for (name, count) in [
             ("inserted", 1),
