@@ -189,7 +189,9 @@ fn tables_before(dialect: &dyn Dialect) -> String {
     let variables = Variables::default();
     let schemas = [&variables.scratch_schema, &variables.output_schema];
     let mut statements: Vec<Statement> = schemas.iter().map(|schema| dialect.create_schema(schema)).collect();
-    for table in inputs().into_iter().chain(depended_on()) {
+    // What one module keeps is looked at while another runs.
+    let kept = model::page_views::module().table("page_views", &variables);
+    for table in inputs().into_iter().chain(depended_on()).chain(kept) {
         statements.extend(dialect.create_table(&table, &variables.table_name(&table)));
     }
     // A table of the user's, which page views are read from.

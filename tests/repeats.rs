@@ -144,6 +144,7 @@ fn a_repeated_run_of_the_sample_changes_nothing() {
 
 /// Runs of two days, each killed at a random moment and repeated until it ends: as if nothing had happened.
 #[test]
+#[expect(clippy::print_stdout, reason = "the campaign says how much it did")]
 fn killed_runs_are_repeated() {
     let kills = std::env::var("WEBSESSIONS_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let seed = std::env::var("WEBSESSIONS_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);

@@ -34,6 +34,13 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("users_complete-debug", "users_complete", &["cleanup_mode=debug"]),
     ("users_complete-trace", "users_complete", &["cleanup_mode=trace", "ends_run=true"]),
     ("users_destroy", "users_destroy", &[]),
+    ("status", "status", &[]),
+    ("history", "history", &[]),
+    ("check", "check", &[]),
+    ("explain", "explain", &[]),
+    ("preview", "preview", &[]),
+    ("preview-lookback_guard-off", "preview", &["lookback_guard=off", "upsert_lookback_days=7"]),
+    ("preview-skip_derived", "preview", &["skip_derived=true"]),
 ];
 
 /// The dialects of the bundled backends.

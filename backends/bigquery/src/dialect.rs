@@ -157,6 +157,15 @@ impl Dialect for BigQueryDialect {
         format!("SELECT COUNT(*) AS table_count\nFROM {}", self.information_schema(schema, "tables"))
     }
 
+    // A table without partitions is one. <https://cloud.google.com/bigquery/docs/information-schema-partitions>
+    fn size_query(&self, name: &TableName) -> Option<String> {
+        Some(format!(
+            "SELECT SUM(total_logical_bytes) AS bytes\nFROM {}\nWHERE table_name = {}",
+            self.information_schema(&name.schema, "partitions"),
+            self.text(&name.name)
+        ))
+    }
+
     // Each day of production costs what its keys take, so that the whole of it would soon cost more than all else.
     // <https://cloud.google.com/bigquery/docs/estimate-costs>
     fn lookup_days(&self) -> Option<u32> {

@@ -75,6 +75,15 @@ impl Dialect for DuckDbDialect {
         format!("CAST(COUNT(*) + COALESCE(SUM(CAST(hash({column}) % 2147483647 AS BIGINT)), 0) AS BIGINT)")
     }
 
+    // The blocks of the file that hold its columns; what is in memory only has none.
+    // <https://duckdb.org/docs/stable/configuration/pragmas#storage-information>
+    fn size_query(&self, name: &TableName) -> Option<String> {
+        Some(format!(
+            "SELECT COUNT(DISTINCT block_id) * (SELECT MAX(block_size) FROM pragma_database_size()) AS bytes\nFROM pragma_storage_info({})\nWHERE block_id >= 0",
+            self.text(&self.table(name))
+        ))
+    }
+
     // A checkpoint merges the small row groups that writing in parallel leaves. For the scratch tables of main that
     // would be work for nothing, so production waits for complete, when they are gone.
     // <https://duckdb.org/docs/stable/configuration/overview>

@@ -128,6 +128,16 @@ impl Dialect for SnowflakeDialect {
         vec![Statement::new(format!("{name} is for every role that may use its schema"), grant)]
     }
 
+    // <https://docs.snowflake.com/en/sql-reference/info-schema/tables>
+    fn size_query(&self, name: &TableName) -> Option<String> {
+        Some(format!(
+            "SELECT bytes\nFROM {}\nWHERE table_schema = {}\n  AND table_name = {}",
+            self.information_schema(&name.schema, "tables"),
+            self.text(&self.catalog_name(name.schema.as_str())),
+            self.text(&self.catalog_name(&name.name))
+        ))
+    }
+
     // <https://docs.snowflake.com/en/sql-reference/sql/create-table>
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         let columns = self.column_definitions(table);

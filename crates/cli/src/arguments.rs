@@ -5,6 +5,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use websessions_core::files::TimeFormat;
+use websessions_core::insight::Since;
 use websessions_core::model::sessions::report;
 
 /// The standard web sessions model, on any warehouse: page views in, one row a session out.
@@ -20,14 +21,14 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Configuration file [default: websessions.toml, if there is one]
     #[arg(long, global = true, env = "WEBSESSIONS_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Target of the configuration file
     #[arg(long, global = true, env = "WEBSESSIONS_TARGET", value_name = "NAME")]
-    pub(crate) target: Option<String>,
+    pub(crate) target: Vec<String>,
     /// The target's database; for the embedded default a file [default: websessions.duckdb]
     #[arg(long, global = true, env = "WEBSESSIONS_DATABASE", value_name = "DATABASE")]
     pub(crate) database: Option<String>,
@@ -73,6 +74,16 @@ pub(crate) enum PlanPhase {
     Rebuild,
     /// What is staged taken away
     Unstage,
+    /// What 'websessions status' asks
+    Status,
+    /// What 'websessions history' asks
+    History,
+    /// What 'websessions check' asks
+    Check,
+    /// What 'websessions explain' asks, of a session called SESSION
+    Explain,
+    /// What 'websessions preview' asks
+    Preview,
 }
 
 /// Days, in UTC.
@@ -238,6 +249,85 @@ pub(crate) enum Command {
         /// How many days it is about, the last of which is that of the newest session: up to 400
         #[arg(long, value_name = "N", default_value_t = report::USUAL_DAYS, value_parser = clap::value_parser!(u32).range(1..=i64::from(report::MOST_DAYS)))]
         days: u32,
+    },
+    /// Show what is staged, what failed, who holds the lock, what the tables hold, and the last runs
+    Status,
+    /// Show what runs have done: when, how long, how many rows, what was repeated, gaps and trend
+    History {
+        /// Of this module only
+        #[arg(long, value_name = "NAME")]
+        module: Option<String>,
+        /// Runs that began since then: a date, a time (2026-01-31 12:00, in UTC), or so many days (7d)
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+        /// At most so many runs, the newest
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show a few rows of a table, the newest first
+    Show {
+        /// A table of the model (sessions, page_views_staged, …), or any table as SCHEMA.TABLE
+        table: String,
+        /// Rows of which this holds: a condition in the warehouse's own SQL
+        #[arg(long = "where", value_name = "CONDITION")]
+        condition: Option<String>,
+        /// These columns only, in this order
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        columns: Vec<String>,
+        /// At most so many rows
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        limit: u32,
+    },
+    /// Test the data: keys, times, indexes, and counts that must agree; your own queries, too
+    ///
+    /// A test is a SELECT that must find no rows. One that finds some fails the command (exit code 4), or warns, or is not
+    /// asked, as [check.severity] of the configuration says.
+    Check {
+        /// These tests only, by name
+        #[arg(value_name = "CHECK")]
+        names: Vec<String>,
+        /// Files of your own: each one SELECT that must find no rows, as a Go template; beside those of [check]
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        file: Vec<PathBuf>,
+        /// Only what starts since then: a date, a time (2026-01-31 12:00, in UTC), or so many days (7d)
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+        /// At most so many of the rows that are wrong are shown of each test
+        #[arg(long, value_name = "N", default_value_t = crate::commands::check::SAMPLES)]
+        samples: u32,
+        /// Write the results as JUnit's XML, too
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
+    /// Show which page view gave which column of a session, and the run that wrote it; or why it has no row
+    Explain {
+        /// Its domain_sessionid
+        #[arg(value_name = "SESSION")]
+        session: String,
+    },
+    /// Show what a run would do to production, computed in the warehouse without changing it
+    Preview {
+        /// At most so many sessions that change are shown, before and after
+        #[arg(long, value_name = "N", default_value_t = crate::commands::preview::SAMPLES)]
+        samples: u32,
+        /// Fail (exit code 4) if a run would change more than this share of production's rows, or drop more than this
+        /// share of the input's sessions
+        #[arg(long, value_name = "PERCENT", value_parser = crate::commands::preview::percent)]
+        fail_over: Option<f64>,
+    },
+    /// Compare tables row by row: the same of two targets, or two of one; fails (exit code 4) if they differ
+    ///
+    /// Of two targets ('--target A --target B') without a table, the tables that hold the model's results are compared.
+    Compare {
+        /// A table of both targets, or two tables: of the model, or any as SCHEMA.TABLE
+        #[arg(value_name = "TABLE", num_args = 0..=2)]
+        tables: Vec<String>,
+        /// The columns that rows are told apart by [default: the model's; of other tables, all]
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        key: Vec<String>,
+        /// At most so many differences are shown
+        #[arg(long, value_name = "N", default_value_t = crate::commands::compare::SAMPLES)]
+        samples: usize,
     },
     /// Compute what a module makes of its input, and commit it: sessions, of the staged page views
     Main {

@@ -1,15 +1,22 @@
 //! One function a command; the larger ones in files of their own.
 
+pub(crate) mod check;
+pub(crate) mod compare;
 mod doctor;
+mod explain;
 mod export;
 mod files;
+mod history;
 mod import;
 mod jobs;
 mod lint;
 mod page_views;
 mod plan;
+pub(crate) mod preview;
 mod report;
 mod run;
+mod show;
+mod status;
 mod tables;
 mod unlock;
 mod waiting;
@@ -26,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use websessions_core::backend::Registry;
 use websessions_core::error::Error;
+use websessions_core::insight::Runs;
 use websessions_core::plan::Phase;
 use websessions_core::run::Report;
 use websessions_core::run::RunError;
@@ -67,6 +75,10 @@ impl From<RunError> for Failed {
 
 async fn command(registry: &Registry, global: &Global, command: &Command) -> Result<(), Failed> {
     let none = &Playbooks::default();
+    if global.target.len() > 1 && !(global.target.len() == 2 && matches!(command, Command::Compare { .. })) {
+        let message = "a command is about one target; 'compare' about two".to_owned();
+        return Err(Error::Configuration { message, hint: Some("give --target once".to_owned()) }.into());
+    }
     // A command with its configuration, after the configuration's warnings.
     let invoke = |playbooks, purpose| Invocation::read(registry, global, playbooks, purpose).map(Invocation::warned);
     match command {
@@ -101,6 +113,26 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         }
         Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
         Command::Report { html, days } => Ok(invoke(none, Purpose::Run)?.report(html, *days).await?),
+        Command::Status => Ok(invoke(none, Purpose::Run)?.status().await?),
+        Command::History { module, since, limit } => {
+            let runs = Runs { module: module.clone(), since: since.clone(), limit: *limit };
+            Ok(invoke(none, Purpose::Run)?.history(&runs).await?)
+        }
+        Command::Show { table, condition, columns, limit } => {
+            Ok(invoke(none, Purpose::Run)?.look(table, condition.as_deref(), columns, *limit).await?)
+        }
+        Command::Check { names, file, since, samples, junit } => {
+            let (names, files) = (names.clone(), file.clone());
+            let asked = check::Asked { names, files, since: since.clone(), samples: *samples };
+            Ok(invoke(none, Purpose::Run)?.check(&asked, junit.as_deref()).await?)
+        }
+        Command::Explain { session } => Ok(invoke(none, Purpose::Run)?.explain(session).await?),
+        Command::Preview { samples, fail_over } => {
+            Ok(invoke(none, Purpose::Run)?.preview(*samples, *fail_over).await?)
+        }
+        Command::Compare { tables, key, samples } => {
+            Ok(compare::compare(registry, global, &compare::Compared { tables, key, samples: *samples }).await?)
+        }
         Command::Plan { phase, module, page_views, reading, days, dialect, split, estimate, playbooks, selection } => {
             let purpose = if *phase == PlanPhase::Destroy { Purpose::Destroy } else { Purpose::Run };
             let (mut invocation, page_views) = (invoke(playbooks, purpose)?, files(page_views, reading)?);

@@ -14,6 +14,7 @@ use std::io::Write;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::rows::{self, Rows};
 use websessions_core::run::{Event, Level, Report, SCHEMA_VERSION};
 
 /// What standard output is called in errors.
@@ -204,9 +205,9 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Keeps a run's report as what the command answers.
-pub(crate) fn report(report: &Report) -> Result<(), Error> {
-    json(&Reported::new(report))
+/// Keeps a run's report as what the command answers, and what the tests of data found if they were asked after it.
+pub(crate) fn report(report: &Report, checks: Option<Value>) -> Result<(), Error> {
+    json(&Reported { checks, ..Reported::new(report) })
 }
 
 /// A report, and what this command line knows beside it.
@@ -216,12 +217,14 @@ struct Reported<'a> {
     report: &'a Report,
     command: String,
     target: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Value>,
 }
 
 impl<'a> Reported<'a> {
     fn new(report: &'a Report) -> Self {
         let said = manner().said();
-        Self { report, command: said.command.clone(), target: said.target.clone() }
+        Self { report, command: said.command.clone(), target: said.target.clone(), checks: None }
     }
 }
 
@@ -273,6 +276,42 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     format!("{table}\n")
 }
 
+/// How wide a line may be where nobody says.
+const USUAL_WIDTH: usize = 100;
+
+/// Rows of any columns for people: a table if they fit the terminal, else one row after the other, without their NULLs.
+pub(crate) fn rows(rows: &Rows) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(&rows.columns);
+    table.add_rows(rows.rows.iter().map(|row| row.iter().map(ToString::to_string)));
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let width = table.width().map(usize::from).or(said).unwrap_or(USUAL_WIDTH);
+    let text = format!("{table}\n");
+    if text.lines().all(|line| line.chars().count() <= width) {
+        return text;
+    }
+    let mut text = String::new();
+    for (number, row) in rows.rows.iter().enumerate() {
+        let named = rows.columns.iter().zip(row).filter(|(_, value)| **value != rows::Value::Null);
+        let named: Vec<[String; 2]> = named.map(|(name, value)| [name.clone(), value.to_string()]).collect();
+        let nulls = row.len() - named.len();
+        text.push_str(&self::table([&format!("row {}", number + 1), ""], named));
+        if nulls > 0 {
+            text.push_str(&format!("{nulls} columns are NULL\n"));
+        }
+    }
+    text
+}
+
+/// Rows as JSON objects.
+pub(crate) fn objects(rows: &Rows) -> Vec<Map<String, Value>> {
+    let object = |row: &Vec<rows::Value>| {
+        let values = row.iter().map(|value| serde_json::to_value(value).unwrap_or(Value::Null));
+        rows.columns.iter().cloned().zip(values).collect()
+    };
+    rows.rows.iter().map(object).collect()
+}
+
 /// A command that failed, as its document and its record have it. `docs/schemas/failure.json` describes it.
 #[derive(Serialize)]
 struct Failure<'a> {
@@ -290,8 +329,6 @@ struct Failure<'a> {
     attempts: Option<usize>,
     exit_code: u8,
     done: Vec<String>,
-    /// Whether it is not known if the files' page views are staged: the answer of the load was lost.
-    load_is_unknown: bool,
     /// Whether production has this run's rows.
     committed: bool,
     /// Whether it is not known if the files' page views are staged: the answer of the load was lost.

@@ -262,6 +262,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         )
     }
 
+    /// A query for the size of a table, as the warehouse stores it: a row with `bytes`. None where it has no such number.
+    fn size_query(&self, _name: &TableName) -> Option<String> {
+        None
+    }
+
     /// How many days of a big table a look-up by key reads at most unless a variable says more: where reading it is billed.
     fn lookup_days(&self) -> Option<u32> {
         None

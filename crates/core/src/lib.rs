@@ -43,7 +43,7 @@
 //!
 //! The modules of this crate are floors, each using those above it in this list and none below: `identifier`,
 //! `did_you_mean`, `rows`, `clock`; `table`; `plan`; `dialect`, `error`; `print`, `variables`, `warehouse`; `model`, `backend`;
-//! `lock`; `preflight`; `run`.
+//! `lock`; `preflight`; `run`, `insight`.
 
 pub mod backend;
 mod clock;
@@ -52,6 +52,7 @@ pub mod did_you_mean;
 pub mod error;
 pub mod files;
 pub mod identifier;
+pub mod insight;
 pub mod lock;
 pub mod model;
 pub mod plan;

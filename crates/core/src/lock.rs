@@ -155,6 +155,30 @@ pub async fn holder(warehouse: &dyn Warehouse, variables: &Variables) -> Result<
     Ok(describe(&look(warehouse, &table).await?, None))
 }
 
+/// The step at which the last run stopped, if it failed and nothing has run since.
+pub async fn stopped_at(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<String>, WarehouseError> {
+    let table = variables.table_name(&self::table());
+    if !exists(warehouse, &table).await? {
+        return Ok(None);
+    }
+    Ok(note(warehouse, &table).await?.map(|note| note.step))
+}
+
+async fn exists(warehouse: &dyn Warehouse, table: &TableName) -> Result<bool, WarehouseError> {
+    match warehouse.query(&warehouse.dialect().columns_query(&table.schema, &[&table.name])).await {
+        Err(error) if error.kind == WarehouseErrorKind::Missing => Ok(false),
+        other => Ok(!other?.rows.is_empty()),
+    }
+}
+
+async fn note(warehouse: &dyn Warehouse, table: &TableName) -> Result<Option<Note>, WarehouseError> {
+    let rows =
+        warehouse.query(&format!("SELECT stopped_at, done_before\nFROM {}", warehouse.dialect().table(table))).await?;
+    let text = |row, column| Some(rows.get(row, column).to_string()).filter(|text| !text.is_empty());
+    Ok((0..rows.rows.len())
+        .find_map(|row| Some(Note { step: text(row, "stopped_at")?, fingerprint: text(row, "done_before")? })))
+}
+
 /// Clears the lock, whoever holds it, and ends what its holder still runs; gives what of that may go on, in words. The table
 /// stays, for the next run: it may be another role's, and dropping it could drop a lock that was taken meanwhile.
 pub async fn clear(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Vec<String>, WarehouseError> {
@@ -232,7 +256,7 @@ impl<'a> Lease<'a> {
     async fn try_acquire(&self, variables: &Variables, resumes: bool) -> Result<Option<Held>, WarehouseError> {
         let dialect = self.warehouse.dialect();
         let sent = clock::now();
-        let is_new = !self.exists().await?;
+        let is_new = !exists(self.warehouse, &self.table).await?;
         for statement in dialect.ensure_table(&table(), &self.table) {
             if let Err(error) = warehouse::make(self.warehouse, &statement).await {
                 if error.kind != WarehouseErrorKind::Missing {
@@ -294,14 +318,6 @@ impl<'a> Lease<'a> {
                 Err(passing_error("another run takes the lock at the same time"))
             }
             (None, false) => Err(passing_error("the lock was given up while it was taken")),
-        }
-    }
-
-    async fn exists(&self) -> Result<bool, WarehouseError> {
-        let query = self.warehouse.dialect().columns_query(&self.table.schema, &[&self.table.name]);
-        match self.warehouse.query(&query).await {
-            Err(error) if error.kind == WarehouseErrorKind::Missing => Ok(false),
-            other => Ok(!other?.rows.is_empty()),
         }
     }
 
@@ -427,11 +443,7 @@ impl<'a> Lease<'a> {
 
     /// Where the last run stopped, if it failed.
     pub(crate) async fn note(&self) -> Result<Option<Note>, WarehouseError> {
-        let table = self.warehouse.dialect().table(&self.table);
-        let rows = self.warehouse.query(&format!("SELECT stopped_at, done_before\nFROM {table}")).await?;
-        let text = |row, column| Some(rows.get(row, column).to_string()).filter(|text| !text.is_empty());
-        Ok((0..rows.rows.len())
-            .find_map(|row| Some(Note { step: text(row, "stopped_at")?, fingerprint: text(row, "done_before")? })))
+        note(self.warehouse, &self.table).await
     }
 
     fn expiry(&self, dialect: &dyn Dialect) -> String {

@@ -29,11 +29,31 @@ pub async fn reported_columns(
     modules: &[Module],
     variables: &Variables,
 ) -> Result<BTreeMap<&'static str, Reported>, WarehouseError> {
+    let mut all = model::tables(modules, variables);
+    all.retain(|table| table.lifetime != Lifetime::Module);
+    columns_of(warehouse, &all, variables).await
+}
+
+/// The columns of any table; none if it is not there.
+pub async fn columns_of_table(warehouse: &dyn Warehouse, name: &TableName) -> Result<Reported, WarehouseError> {
+    let rows = match warehouse.query(&warehouse.dialect().columns_query(&name.schema, &[&name.name])).await {
+        Err(error) if error.kind == WarehouseErrorKind::Missing => return Ok(Vec::new()),
+        other => other?,
+    };
+    let column =
+        |row| (rows.get(row, "column_name").to_string().to_lowercase(), rows.get(row, "data_type").to_string());
+    Ok((0..rows.rows.len()).map(column).collect())
+}
+
+/// The columns of those of some tables that exist, by table.
+pub async fn columns_of(
+    warehouse: &dyn Warehouse,
+    all: &[Table],
+    variables: &Variables,
+) -> Result<BTreeMap<&'static str, Reported>, WarehouseError> {
     let mut found: BTreeMap<&'static str, Reported> = BTreeMap::new();
-    let all = model::tables(modules, variables);
     for role in [SchemaRole::Scratch, SchemaRole::Output] {
-        let tables: Vec<&Table> =
-            all.iter().filter(|table| table.schema == role && table.lifetime != Lifetime::Module).collect();
+        let tables: Vec<&Table> = all.iter().filter(|table| table.schema == role).collect();
         if tables.is_empty() {
             continue;
         }

@@ -244,6 +244,12 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The column that says when what a row tells happened.
+    pub fn time(&self) -> Option<&str> {
+        let times = || self.columns.iter().filter(|column| column.column_type == Timestamp).map(|column| &*column.name);
+        self.layout.partition.or_else(|| times().find(|name| *name == "start_tstamp")).or_else(|| times().next())
+    }
+
     /// The names of its columns, in order.
     pub fn column_names(&self) -> Vec<&str> {
         self.columns.iter().map(|column| column.name.as_ref()).collect()

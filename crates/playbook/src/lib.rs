@@ -25,6 +25,8 @@ pub use lint::{LintProblem, lint, lint_module};
 pub use part::Part;
 pub use playbook::{Playbook, PlaybookStep, Query};
 pub use run::{PlaybookRun, Work, run_of};
+pub use script::query_of;
+pub use sql::check_condition;
 pub use target::Target;
 pub use template::{Rendered, Use, render, uses};
 pub use variables::stray;

@@ -9,6 +9,14 @@ use std::path::{Path, PathBuf};
 use websessions_core::error::Error;
 use websessions_core::plan::{Source, Statement, Unit};
 
+/// The query that a file of a user's holds: a Go template, and one SELECT once it is rendered.
+pub fn query_of(file: &Path, variables: &BTreeMap<String, Value>, dialect: &str) -> Result<String, Error> {
+    let script = Script::read(file, Some(variables))?;
+    crate::sql::query(&script.sql, dialect)
+        .map_err(|problem| Error::configuration(format!("{}: {problem}", file.display())))
+}
+
+
 /// The text of a file, ready to be sent.
 pub(crate) struct Script {
     pub(crate) file: PathBuf,

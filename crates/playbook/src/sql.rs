@@ -115,6 +115,47 @@ pub(crate) fn tables_changed(
     Ok(written.0)
 }
 
+/// A script that is one query, without the semicolon that may end it.
+pub(crate) fn query(sql: &str, dialect: &str) -> Result<String, String> {
+    let words = Words::of(sql, dialect);
+    if !words.is_whole {
+        return Err("it can't be read to its end".to_owned());
+    }
+    if !words.is_word(0, "select") && !words.is_word(0, "with") {
+        return Err("it must be a query: SELECT, or WITH".to_owned());
+    }
+    let ends: Vec<usize> = (0..words.tokens.len()).filter(|at| words.tokens[*at].token == Token::SemiColon).collect();
+    let Some(first) = ends.first().copied() else { return Ok(sql.to_owned()) };
+    if words.tokens[first..].iter().any(|token| token.token != Token::SemiColon) {
+        return Err(format!(
+            "it must be one query, and another statement follows in line {}",
+            line(&words.tokens[first])
+        ));
+    }
+    let end = words.tokens[first].span.start;
+    let kept = sql.lines().enumerate().map_while(|(number, text)| {
+        let number = u64::try_from(number).ok()? + 1;
+        let column = usize::try_from(end.column).ok()?.saturating_sub(1);
+        match number.cmp(&end.line) {
+            std::cmp::Ordering::Less => Some(text.to_owned()),
+            std::cmp::Ordering::Equal => Some(text.chars().take(column).collect()),
+            std::cmp::Ordering::Greater => None,
+        }
+    });
+    Ok(kept.collect::<Vec<String>>().join("\n"))
+}
+
+/// Refuses what is not one condition: it stands within a statement of ours, and must end there.
+pub fn check_condition(text: &str, dialect: &str) -> Result<(), String> {
+    let dialect = parser_dialect(dialect);
+    let mut parser = Parser::new(&*dialect).try_with_sql(text).map_err(|error| error.to_string())?;
+    parser.parse_expr().map_err(|error| error.to_string())?;
+    match parser.peek_token().token {
+        Token::EOF => Ok(()),
+        token => Err(format!("it should end before {token}")),
+    }
+}
+
 /// sqlparser's dialect for one of ours.
 fn parser_dialect(name: &str) -> Box<dyn Dialect> {
     dialect_from_str(name).unwrap_or_else(|| Box::new(GenericDialect {}))
@@ -243,5 +284,28 @@ mod tests {
             }
         }
         assert_eq!(tables_changed("SELECT 1;\nthis is no SQL", "postgres").map_err(|(_, line)| line), Err(Some(2)));
+    }
+
+    #[test]
+    fn a_query_is_one_select_and_its_end_is_left_out() {
+        assert_eq!(query("SELECT 1 AS one", "duckdb"), Ok("SELECT 1 AS one".to_owned()));
+        assert_eq!(query("-- é\nSELECT ';' AS é; -- done\n;\n", "postgres"), Ok("-- é\nSELECT ';' AS é".to_owned()));
+        assert_eq!(
+            query("WITH a AS (SELECT 1) SELECT 2\n;", "bigquery"),
+            Ok("WITH a AS (SELECT 1) SELECT 2\n".to_owned())
+        );
+        for wrong in ["", "-- nothing", "DELETE FROM a", "SELECT 1; DELETE FROM a", "SELECT 'open"] {
+            assert!(query(wrong, "duckdb").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_one_condition() {
+        for right in ["page_views > 3", "a = 'x; y' AND (b IS NULL OR c IN (1, 2))", "a >= '2026-01-01' -- why"] {
+            assert_eq!(check_condition(right, "postgres"), Ok(()), "{right}");
+        }
+        for wrong in ["", "1 = 1; DROP TABLE x", "1 = 1) OR (1 = 1", "1 = 1 LIMIT 3", "1 = 1 UNION SELECT 2", "'open"] {
+            assert!(check_condition(wrong, "postgres").is_err(), "{wrong}");
+        }
     }
 }

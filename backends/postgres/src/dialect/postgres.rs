@@ -133,6 +133,11 @@ impl Dialect for PostgresDialect {
         format!("SELECT nspname\nFROM pg_namespace\nWHERE nspname = {}", self.text(&self.catalog_name(schema.as_str())))
     }
 
+    // With its indexes and its long values. <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-DBSIZE>
+    fn size_query(&self, name: &TableName) -> Option<String> {
+        Some(format!("SELECT pg_total_relation_size(CAST({} AS regclass)) AS bytes", self.text(&self.table(name))))
+    }
+
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         let mut statements = vec![Statement::new(
             format!("{name}, if missing"),

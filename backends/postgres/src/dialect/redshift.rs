@@ -143,6 +143,15 @@ impl Dialect for RedshiftDialect {
         )
     }
 
+    // In blocks of 1 MB; an empty table has no row. <https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html>
+    fn size_query(&self, name: &TableName) -> Option<String> {
+        Some(format!(
+            "SELECT size * 1048576 AS bytes\nFROM svv_table_info\nWHERE \"schema\" = {}\n  AND \"table\" = {}",
+            self.text(&self.catalog_name(name.schema.as_str())),
+            self.text(&self.catalog_name(&name.name))
+        ))
+    }
+
     fn create_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         let columns = self.column_definitions(table);
         vec![Statement::new(

@@ -1,5 +1,6 @@
 //! The SQL before it runs, and what it would cost.
 
+use super::check::Asked;
 use super::jobs::{module, selected};
 use super::page_views::Arrivals;
 use super::{Failed, Invocation};
@@ -12,6 +13,8 @@ use websessions_core::backend::Registry;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
+use websessions_core::insight::{Insight, Runs};
+use websessions_core::model::modules;
 use websessions_core::model::sessions::report;
 use websessions_core::plan::{Phase, Plan, Statement, Unit};
 use websessions_core::run::Job;
@@ -58,6 +61,22 @@ impl Invocation<'_> {
         }
     }
 
+    /// What a command asks that looks and changes nothing.
+    fn look_plan(&self, phase: PlanPhase, dialect: &Arc<dyn Dialect>) -> Result<Option<Plan>, Error> {
+        let modules = modules();
+        let insight = Insight::new(&modules, self.variables(), dialect);
+        Ok(match phase {
+            PlanPhase::Status => Some(insight.status_plan()),
+            PlanPhase::History => Some(insight.history_plan(&Runs { module: None, since: None, limit: 20 })),
+            PlanPhase::Explain => Some(insight.explain_plan("SESSION")),
+            PlanPhase::Preview => Some(insight.preview_plan(super::preview::SAMPLES)),
+            PlanPhase::Check => {
+                Some(insight.check_plan(&self.questions(&insight, dialect.name(), &Asked::default())?))
+            }
+            _ => None,
+        })
+    }
+
     fn plans(
         &self,
         what: &Planned<'_>,
@@ -65,6 +84,9 @@ impl Invocation<'_> {
         dialect: &Arc<dyn Dialect>,
     ) -> Result<Vec<Plan>, Error> {
         let Planned { phase, selection, page_views, days, .. } = *what;
+        if let Some(plan) = self.look_plan(phase, dialect)? {
+            return Ok(vec![plan]);
+        }
         let module = module(what.module)?;
         let job = |phase| vec![Job::phase_with(&module, phase, &self.variables_of(&module), dialect, page_views)];
         let jobs = match phase {
@@ -83,6 +105,9 @@ impl Invocation<'_> {
             PlanPhase::Rebuild => self.rebuilding_jobs(days, dialect)?,
             PlanPhase::Unstage => vec![self.unstaging_job(dialect)],
             PlanPhase::Report => return Ok(vec![report::report(self.variables(), dialect, report::USUAL_DAYS)]),
+            PlanPhase::Status | PlanPhase::History | PlanPhase::Check | PlanPhase::Explain | PlanPhase::Preview => {
+                Vec::new()
+            }
         };
         Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan().clone()).collect())
     }

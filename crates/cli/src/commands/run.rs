@@ -1,5 +1,6 @@
 //! Running, and what is said of it.
 
+use super::check::{self, Asked};
 use super::files::loaded_in_words;
 use super::jobs::{self, selected};
 use super::waiting::patiently;
@@ -12,12 +13,13 @@ use crate::{output, progress};
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
+use websessions_core::insight::Answer;
 use websessions_core::model::page_views;
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::model::users;
 use websessions_core::model::users::findings::USERS_SUMMARY;
 use websessions_core::plan::Phase;
-use websessions_core::run::{Job, Options, Report, Runner};
+use websessions_core::run::{Job, Options, Report, RunError, Runner};
 use websessions_core::table::{Lifetime, Table, TableName};
 use websessions_core::warehouse::Done;
 
@@ -85,11 +87,28 @@ impl Invocation<'_> {
         drop(listener);
         lineage.end().await;
         let (report, location) = done?;
+        let answers = match self.configuration.check.after_run && report.committed() {
+            true => self.answers_after_run().await,
+            false => Ok(Vec::new()),
+        };
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => return Err(RunError::new(error, report).into()),
+        };
         match self.global.output {
-            OutputFormat::Json => output::report(&report)?,
-            OutputFormat::Text => output::data(&self.summary(&report, &location))?,
+            OutputFormat::Json => output::report(&report, (!answers.is_empty()).then(|| check::in_json(&answers)))?,
+            OutputFormat::Text => {
+                let checks = if answers.is_empty() { String::new() } else { check::in_words(&answers) };
+                output::data(&(self.summary(&report, &location) + &checks))?;
+            }
         }
-        Ok(())
+        check::failure(&answers).map_err(|error| RunError::new(error, report).into())
+    }
+
+    /// What the tests of data find, if they are asked after a run.
+    async fn answers_after_run(&self) -> Result<Vec<Answer>, Error> {
+        let warehouse = self.connect().await?;
+        self.answers(&*warehouse, &Asked { samples: check::SAMPLES, ..Asked::default() }).await
     }
 
     /// The run itself, again and again while another one has the lock and there is patience left.

@@ -39,6 +39,7 @@ pub(super) struct File {
     /// The modules that it names, if it does.
     pub(super) modules: Option<Modules>,
     lineage: toml::Table,
+    pub(super) check: toml::Table,
 }
 
 /// The modules that a run is made of.
@@ -136,8 +137,10 @@ impl File {
                 ("custom", _) => return Err(wrong("an array of tables, [[custom]]")),
                 ("lineage", toml::Value::Table(table)) => file.lineage = table,
                 ("lineage", _) => return Err(wrong("a table, [lineage]")),
+                ("check", toml::Value::Table(table)) => file.check = table,
+                ("check", _) => return Err(wrong("a table, [check]")),
                 (other, _) => {
-                    let known = ["variables", "target", "default_target", "modules", "custom", "lineage"];
+                    let known = ["variables", "target", "default_target", "modules", "custom", "lineage", "check"];
                     return Err(Error::configuration(format!("{shown}: {}", unknown("key", other, known))));
                 }
             }

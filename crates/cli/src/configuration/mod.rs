@@ -1,12 +1,14 @@
 //! Where values come from: flags before the environment before a playbook before the file before defaults; each value
 //! keeps its origin.
 
+mod check;
 mod file;
 mod layers;
 mod starter;
 mod target;
 mod trust;
 
+pub(crate) use check::Checking;
 pub(crate) use file::{FILE_NAME, Modules, write};
 pub(crate) use layers::assignments;
 pub(crate) use starter::starter;
@@ -38,6 +40,7 @@ pub(crate) struct Configuration<'a> {
     pub(crate) warnings: Vec<String>,
     pub(crate) custom: Vec<CustomModule>,
     pub(crate) modules: Modules,
+    pub(crate) check: Checking,
     pub(crate) playbooks: Vec<Playbook>,
     pub(crate) backend: &'a dyn BackendFactory,
     pub(crate) shown: Vec<Shown>,
@@ -62,6 +65,7 @@ impl<'a> Configuration<'a> {
         }
         let target = target::choose(global, &file, &playbooks, registry, &mut warnings)?;
         let custom = file.custom_modules()?;
+        let check = Checking::read(&file)?;
         let path = file.path.display().to_string();
         if !custom.is_empty() && !playbooks.is_empty() {
             warnings.push(format!("the [[custom]] modules of {path} are left out: playbooks are run"));
@@ -79,12 +83,14 @@ impl<'a> Configuration<'a> {
             let files: Vec<String> = module.files.iter().map(|file| file.display().to_string()).collect();
             Shown { name: format!("custom.{}", module.name), value: files.join(", "), origin: path.clone() }
         }));
+        shown.extend(check.show(&path));
         crate::output::about(target.describe());
         Ok(Self {
             variables,
             warnings,
             custom,
             modules,
+            check,
             playbooks,
             backend: target.backend,
             shown,

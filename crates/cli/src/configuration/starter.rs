@@ -38,5 +38,9 @@ pub(crate) fn starter(registry: &Registry) -> String {
         "\n# Tell what a run reads and writes, as OpenLineage's events: to a file, or to an address.\n\
          # [lineage]\n# to = \"https://catalog.example.com\"\n# namespace = \"websessions\"\n# api_key = { env = \"NAME\" }\n",
     );
+    text.push_str(
+        "\n# Tests of data, which 'websessions check' asks. Your own are files of one SELECT that must give no rows.\n\
+         # [check]\n# after_run = true\n# files = [\"checks\"]\n# [check.severity]\n# sessions_unique = \"warn\"\n",
+    );
     text
 }

@@ -46,8 +46,8 @@ pub(super) fn choose<'a>(
     warnings: &mut Vec<String>,
 ) -> Result<ChosenTarget<'a>, Error> {
     // A target that was asked for by name is the file's before a playbook's.
-    let playbook = playbook_target(playbooks, global.target.as_deref())?
-        .filter(|_| global.target.as_ref().is_none_or(|name| !file.targets.contains_key(name)));
+    let playbook = playbook_target(playbooks, global.target.first().map(String::as_str))?
+        .filter(|_| global.target.first().is_none_or(|name| !file.targets.contains_key(name)));
     let name = name_in_file(global, file, playbook)?;
     let (backend, of_file) = match (&name, playbook) {
         (Some((name, _)), _) => of_file(name, file, registry)?,
@@ -187,7 +187,7 @@ fn name_in_file(
             .map(|(name, _)| (name.clone(), "the one of the playbook's type"));
         return Ok(same.next().filter(|_| same.next().is_none()));
     }
-    match (&global.target, &file.default_target) {
+    match (global.target.first(), &file.default_target) {
         (Some(_), _) if playbook.is_some() => Ok(None),
         (Some(name), _) => Ok(Some((name.clone(), "flag or environment"))),
         (None, Some(name)) => Ok(Some((name.clone(), "default_target"))),

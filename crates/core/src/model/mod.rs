@@ -1,13 +1,15 @@
 //! The model: modules as data, and the SQL that they are written in. What a module does is a plan; making one is pure.
 
+mod checks;
 mod context;
 mod findings;
 pub mod page_views;
-mod select;
+pub(crate) mod select;
 pub mod sessions;
 pub mod shared;
 pub mod users;
 
+pub use checks::{Check, Severity};
 pub use context::Context;
 pub use select::Select;
 
@@ -55,6 +57,10 @@ pub struct Module {
     /// How many rows of its input a run read, and how many of its output it wrote: none if it doesn't count them.
     pub rows: Option<RowCounts>,
     derived: fn(&Variables) -> Vec<Derived>,
+    /// The tests of its tables' data.
+    pub checks: &'static [Check],
+    /// The columns that tell the rows of its tables apart, by table.
+    pub keys: Keys,
     tables: fn(&Variables) -> Vec<Table>,
     main: Steps,
     complete: Steps,
@@ -98,6 +104,8 @@ pub enum Derivation {
     /// It is computed from the values of many rows.
     Aggregation,
 }
+/// The columns that tell the rows of tables apart, by table.
+pub type Keys = &'static [(&'static str, &'static [&'static str])];
 
 /// The steps of a phase.
 pub type Steps = fn(&Context<'_>) -> Vec<Step>;
@@ -119,6 +127,8 @@ impl Module {
             prefix: "",
             rows: None,
             derived: |_| Vec::new(),
+            checks: &[],
+            keys: &[],
             tables,
             main,
             complete,
@@ -173,6 +183,20 @@ impl Module {
         (self.derived)(variables)
     }
 
+    /// Whose tables' data can be tested.
+    #[must_use]
+    pub(crate) const fn checks(mut self, checks: &'static [Check]) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// Whose tables' rows are told apart by columns.
+    #[must_use]
+    pub const fn keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
+    }
+
     /// Its tables under these variables: those that all modules share, then its own.
     pub fn tables(&self, variables: &Variables) -> Vec<Table> {
         let mut tables = shared::tables();
@@ -216,6 +240,17 @@ impl Module {
 /// The modules of this crate, in the order in which they run.
 pub fn modules() -> Vec<Module> {
     vec![page_views::module(), sessions::module(), users::module()]
+}
+
+/// The tests of the data of some modules, and of what all modules share.
+pub fn checks(modules: &[Module]) -> Vec<&'static Check> {
+    checks::SHARED.iter().chain(modules.iter().flat_map(|module| module.checks)).collect()
+}
+
+/// The columns that tell the rows of a table of some modules apart, if some do.
+pub fn key(modules: &[Module], table: &str) -> &'static [&'static str] {
+    let found = modules.iter().flat_map(|module| module.keys).find(|(name, _)| *name == table);
+    found.map_or(&[], |(_, key)| key)
 }
 
 /// All tables of some modules under these variables, each once.

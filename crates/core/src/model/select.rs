@@ -29,19 +29,32 @@ macro_rules! sql {
         $crate::model::Select::new($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $path, ".sql")))
     };
 }
-pub(super) use sql;
+pub(crate) use sql;
 
 /// The functions and names that SQL may use, for some tables, variables and a dialect.
 #[derive(Debug)]
-pub(super) struct Renderer {
+pub(crate) struct Renderer {
     environment: Environment<'static>,
     names: Value,
 }
 
 impl Renderer {
-    pub(super) fn new(tables: &[Table], variables: &Variables, dialect: &Arc<dyn Dialect>) -> Self {
-        let quoted: BTreeMap<&str, String> =
-            tables.iter().map(|table| (table.name, dialect.table(&variables.table_name(table)))).collect();
+    pub(crate) fn new(tables: &[Table], variables: &Variables, dialect: &Arc<dyn Dialect>) -> Self {
+        Self::computing(tables, variables, dialect, &[])
+    }
+
+    /// Where some of the tables are made by the query itself, and go by their own names.
+    pub(crate) fn computing(
+        tables: &[Table],
+        variables: &Variables,
+        dialect: &Arc<dyn Dialect>,
+        computed: &[&str],
+    ) -> Self {
+        let quoted_name = |table: &Table| match computed.contains(&table.name) {
+            true => dialect.quote(table.name),
+            false => dialect.table(&variables.table_name(table)),
+        };
+        let quoted: BTreeMap<&str, String> = tables.iter().map(|table| (table.name, quoted_name(table))).collect();
         let columns: BTreeMap<&str, String> = tables.iter().map(|table| (table.name, table.column_list())).collect();
         let rows: BTreeMap<&str, String> =
             tables.iter().map(|table| (table.name, dialect.row_of(&variables.table_name(table)))).collect();
@@ -95,6 +108,22 @@ impl Renderer {
             Ok(columns.join(",\n  "))
         });
         let dialect = of();
+        let compared: BTreeMap<String, Vec<Column>> =
+            tables.iter().map(|table| (table.name.to_owned(), table.columns.clone())).collect();
+        let names_of: BTreeMap<String, Vec<String>> =
+            compared.iter().map(|(table, columns)| (table.clone(), names_of_columns(columns))).collect();
+        environment.add_function("differences", move |table: &str, left: &str, right: &str| {
+            let columns = compared.get(table).ok_or_else(|| no_table(table))?;
+            let columns: Vec<String> =
+                columns.iter().map(|column| difference(&*dialect, column, left, right)).collect();
+            Ok::<_, minijinja::Error>(columns.join(",\n  "))
+        });
+        environment.add_function("sums", move |table: &str| {
+            let columns = names_of.get(table).ok_or_else(|| no_table(table))?;
+            let columns: Vec<String> = columns.iter().map(|name| format!("SUM({name}) AS {name}")).collect();
+            Ok::<_, minijinja::Error>(columns.join(",\n  "))
+        });
+        let dialect = of();
         let orders: BTreeMap<String, Vec<(String, String)>> = tables
             .iter()
             .map(|table| {
@@ -127,7 +156,7 @@ impl Renderer {
 
     /// The text of a file, with values of its own beside the names that all have. The files are part of a crate, and every
     /// one is rendered by its tests for every option, so an error here is a defect of a module, not of a user's input.
-    pub(super) fn render(&self, select: &Select, values: &[(&str, &str)]) -> String {
+    pub(crate) fn render(&self, select: &Select, values: &[(&str, &str)]) -> String {
         let values: BTreeMap<String, Value> =
             values.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect();
         let values = context! { ..Value::from(values), ..self.names.clone() };
@@ -136,6 +165,23 @@ impl Renderer {
             Err(error) => panic!("sql/{}.sql: {error}", select.name),
         }
     }
+}
+
+fn names_of_columns(columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|column| column.name.to_string()).collect()
+}
+
+/// 1 where a column of two rows differs, NULL being a value.
+fn difference(dialect: &dyn Dialect, column: &Column, left: &str, right: &str) -> String {
+    let name = &column.name;
+    let compared = |row: &str| match column.column_type {
+        ColumnType::Fixed(_) => dialect.fixed_text(&format!("{row}.{name}")),
+        _ => format!("{row}.{name}"),
+    };
+    let (one, other) = (compared(left), compared(right));
+    format!(
+        "CASE WHEN {one} = {other} OR ({left}.{name} IS NULL AND {right}.{name} IS NULL) THEN 0 ELSE 1 END AS {name}"
+    )
 }
 
 fn no_table(table: &str) -> minijinja::Error {

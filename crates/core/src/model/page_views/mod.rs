@@ -1,6 +1,7 @@
 //! The page views module: from files, or a table of the user's, to whole sessions of page views, each once, staged for the
 //! sessions module.
 
+mod checks;
 pub mod findings;
 mod restage;
 mod source;
@@ -18,6 +19,8 @@ use crate::variables::Variables;
 pub fn module() -> Module {
     Module::new("page-views", tables::tables, steps::main, steps::complete, steps::destroy)
         .prefix("page_views_")
+        .checks(checks::CHECKS)
+        .keys(&[(tables::PAGE_VIEWS, &["domain_sessionid", "page_view_id"])])
         .loads(tables::PAGE_VIEWS_ARRIVED)
         .kept_for_debugging(&[tables::PAGE_VIEWS_THIS_RUN])
 }

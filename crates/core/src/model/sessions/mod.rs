@@ -1,7 +1,10 @@
 //! The sessions module: from staged page views to one row a session.
 
+mod checks;
+pub mod explain;
 pub mod findings;
 mod lineage;
+pub mod preview;
 pub mod report;
 mod steps;
 pub mod tables;
@@ -14,6 +17,11 @@ use crate::variables::Variables;
 pub fn module() -> Module {
     Module::new("sessions", tables::tables, steps::main, steps::complete, steps::destroy)
         .input(tables::PAGE_VIEWS_STAGED)
+        .checks(checks::CHECKS)
+        .keys(&[
+            (tables::SESSIONS, &["domain_sessionid"]),
+            (tables::SESSIONS_USERID_MANIFEST_STAGED, &["domain_userid"]),
+        ])
         .kept_for_debugging(&[tables::SESSIONS_THIS_RUN])
         .rows(RowCounts {
             table: tables::SESSIONS,

@@ -7,16 +7,16 @@ use crate::model::{Context, Select};
 use crate::plan::{OnFound, OnlyIf, Phase, Statement, Step, Unit};
 use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
 
-const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
+pub(super) const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
 const CONSUMED: Select = sql!("sessions/consumed");
-const DROPPED: Select = sql!("sessions/dropped_sessions");
+pub(super) const DROPPED: Select = sql!("sessions/dropped_sessions");
 const EVERYTHING_WAS_READ: Select = sql!("sessions/everything_was_read");
 const INPUT: Select = sql!("sessions/sessions_input_this_run");
 const INPUT_KEPT: Select = sql!("sessions/sessions_input_kept");
 const LEFT: Select = sql!("sessions/input_left");
-const MANIFEST: Select = sql!("sessions/sessions_userid_manifest_this_run");
+pub(super) const MANIFEST: Select = sql!("sessions/sessions_userid_manifest_this_run");
 const METADATA: Select = sql!("sessions/sessions_metadata_this_run");
-const MULTIPLIED: Select = sql!("sessions/multiplied_sessions");
+pub(super) const MULTIPLIED: Select = sql!("sessions/multiplied_sessions");
 const NEW_SESSIONS: Select = sql!("sessions/new_sessions");
 const OLD_COPIES_FOUND: Select = sql!("sessions/old_copies");
 const OLD_SESSIONS: Select = sql!("sessions/old_sessions");
@@ -30,7 +30,7 @@ const COMMITTED_AND_SEALED: Select = sql!("sessions/committed_and_sealed");
 const ARRIVED: Select = sql!("sessions/arrived_sessions");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
 const SESSIONS_WITHOUT_USER_FOUND: Select = sql!("sessions/sessions_without_user");
-const THIS_RUN: Select = sql!("sessions/sessions_this_run");
+pub(super) const THIS_RUN: Select = sql!("sessions/sessions_this_run");
 const UPSERT_LIMIT: Select = sql!("sessions/sessions_upsert_limit");
 
 pub(super) fn main(context: &Context<'_>) -> Vec<Step> {

@@ -1,0 +1,173 @@
+//! Tests of data: the model's, and users' own.
+
+use super::Invocation;
+use crate::arguments::OutputFormat;
+use crate::output;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use websessions_core::error::Error;
+use websessions_core::insight::{Answer, Insight, Outcome, Question, Since, set_severities};
+use websessions_core::model;
+use websessions_core::warehouse::Warehouse;
+
+/// How many rows that are wrong are shown of each test, unless it is said.
+pub(crate) const SAMPLES: u32 = 5;
+
+/// Which tests are asked, and of what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) names: Vec<String>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) since: Option<Since>,
+    pub(super) samples: u32,
+}
+
+impl Invocation<'_> {
+    pub(super) async fn check(&self, asked: &Asked, junit: Option<&Path>) -> Result<(), Error> {
+        let warehouse = self.connect().await?;
+        let answers = self.answers(&*warehouse, asked).await?;
+        if let Some(path) = junit {
+            let failed = |source| Error::File { path: path.display().to_string(), source };
+            let xml = junit_report(&answers).to_string().map_err(|error| failed(std::io::Error::other(error)))?;
+            std::fs::write(path, xml).map_err(failed)?;
+        }
+        match self.global.output {
+            OutputFormat::Json => output::json(&in_json(&answers))?,
+            OutputFormat::Text => output::data(&in_words(&answers))?,
+        }
+        failure(&answers)
+    }
+
+    /// What the model's tests and users' own find.
+    pub(super) async fn answers(&self, warehouse: &dyn Warehouse, asked: &Asked) -> Result<Vec<Answer>, Error> {
+        let modules = model::modules();
+        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
+        let mut questions = self.questions(&insight, warehouse.dialect().name(), asked)?;
+        if !asked.names.is_empty() {
+            for name in &asked.names {
+                if !questions.iter().any(|question| question.name == *name) {
+                    let known = questions.iter().map(|question| question.name.as_str());
+                    return Err(Error::configuration(websessions_core::did_you_mean::unknown("check", name, known)));
+                }
+            }
+            questions.retain(|question| asked.names.contains(&question.name));
+        }
+        insight.ask(warehouse, &questions, asked.samples).await
+    }
+
+    pub(super) fn questions(
+        &self,
+        insight: &Insight<'_>,
+        dialect: &str,
+        asked: &Asked,
+    ) -> Result<Vec<Question>, Error> {
+        let checking = &self.configuration.check;
+        let mut questions = insight.questions(asked.since.as_ref());
+        let values = self.variables().to_values();
+        for file in checking.files.iter().chain(&asked.files) {
+            let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            if let Some(other) = questions.iter().find(|question| question.name == name) {
+                let message = format!("{}: there is a check {name} already: {}", file.display(), other.about);
+                return Err(Error::Configuration { message, hint: Some("give the file another name".to_owned()) });
+            }
+            let select = websessions_playbook::query_of(file, &values, dialect)?;
+            questions.push(Question::own(name, file.display().to_string(), select));
+        }
+        set_severities(&mut questions, &checking.severities)
+            .map_err(|problem| Error::configuration(format!("[check.severity]: {problem}")))?;
+        Ok(questions)
+    }
+}
+
+/// The error of tests that failed, if some have.
+pub(super) fn failure(answers: &[Answer]) -> Result<(), Error> {
+    let failed: Vec<&str> =
+        answers.iter().filter(|answer| answer.outcome == Outcome::Failed).map(|answer| answer.name.as_str()).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Check {
+        message: format!("{} of {} checks failed: {}", failed.len(), answers.len(), failed.join(", ")),
+        hint: "'websessions plan check' prints their SQL; [check.severity] in websessions.toml makes one warn, or off"
+            .to_owned(),
+    })
+}
+
+/// What tests found, for programs.
+pub(super) fn in_json(answers: &[Answer]) -> Value {
+    let count = |outcome| answers.iter().filter(|answer| answer.outcome == outcome).count();
+    let checks: Vec<Value> = answers
+        .iter()
+        .map(|answer| {
+            let mut value = serde_json::to_value(answer).unwrap_or(Value::Null);
+            value["samples"] = json!(output::objects(&answer.samples));
+            value
+        })
+        .collect();
+    json!({
+        "passed": count(Outcome::Passed),
+        "warned": count(Outcome::Warned),
+        "failed": count(Outcome::Failed),
+        "skipped": count(Outcome::Skipped),
+        "checks": checks,
+    })
+}
+
+/// What tests found, for people.
+pub(super) fn in_words(answers: &[Answer]) -> String {
+    let rows = answers.iter().map(|answer| {
+        let outcome = match answer.outcome {
+            Outcome::Passed => "ok",
+            Outcome::Warned => "warning",
+            Outcome::Failed => "FAILED",
+            Outcome::Skipped => "skipped",
+        };
+        let found = match (&answer.reason, answer.failures) {
+            (Some(reason), _) => reason.clone(),
+            (None, 0) => String::new(),
+            (None, failures) => format!("{failures} rows"),
+        };
+        [outcome.to_owned(), answer.name.clone(), answer.about.clone(), found]
+    });
+    let mut text = output::table(["", "check", "what must hold", "found"], rows);
+    for answer in answers.iter().filter(|answer| !answer.samples.rows.is_empty()) {
+        text.push_str(&format!("{}: {} of {} rows\n", answer.name, answer.samples.rows.len(), answer.failures));
+        text.push_str(&output::rows(&answer.samples));
+    }
+    text
+}
+
+/// What tests found, as programs that run tests write it. What warns has passed there, with the words as its output.
+fn junit_report(answers: &[Answer]) -> Report {
+    let mut suite = TestSuite::new("websessions check");
+    for answer in answers {
+        let words = match &answer.reason {
+            Some(reason) => reason.clone(),
+            None => format!("{} rows: {}", answer.failures, answer.about),
+        };
+        let samples = output::rows(&answer.samples);
+        let mut status = match answer.outcome {
+            Outcome::Passed | Outcome::Warned => TestCaseStatus::success(),
+            Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            Outcome::Skipped => TestCaseStatus::skipped(),
+        };
+        if matches!(answer.outcome, Outcome::Failed | Outcome::Skipped) {
+            status.set_message(words.clone());
+        }
+        if answer.outcome == Outcome::Failed && !answer.samples.rows.is_empty() {
+            status.set_description(samples.clone());
+        }
+        let mut case = TestCase::new(answer.name.clone(), status);
+        case.set_classname(answer.table.clone().unwrap_or_else(|| "own".to_owned()));
+        case.set_time(Duration::from_secs_f64(answer.seconds));
+        if answer.outcome == Outcome::Warned {
+            case.set_system_out(format!("{words}\n{samples}"));
+        }
+        suite.add_test_case(case);
+    }
+    let mut report = Report::new("websessions");
+    report.add_test_suite(suite);
+    report
+}

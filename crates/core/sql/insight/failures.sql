@@ -1,0 +1,4 @@
+SELECT COUNT(*) AS failures
+FROM (
+{{ found }}
+) AS found

@@ -1,0 +1,6 @@
+SELECT
+  {{ shown_columns }}
+FROM {{ name }}
+WHERE {{ condition }}
+ORDER BY {{ time }} DESC
+LIMIT {{ limit }}

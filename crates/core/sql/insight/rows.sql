@@ -1,0 +1,5 @@
+SELECT
+  {{ shown_columns }}
+FROM {{ name }}
+WHERE {{ condition }}
+LIMIT {{ limit }}

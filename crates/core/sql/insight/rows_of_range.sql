@@ -1,0 +1,4 @@
+SELECT
+  {{ shown_columns }}
+FROM {{ name }}
+WHERE {{ condition }}

@@ -1,0 +1,5 @@
+SELECT *
+FROM (
+{{ found }}
+) AS found
+LIMIT {{ limit }}

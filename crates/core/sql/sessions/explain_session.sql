@@ -1,0 +1,4 @@
+SELECT
+  {{ columns.sessions }}
+FROM {{ table.sessions }}
+WHERE domain_sessionid = {{ session }}

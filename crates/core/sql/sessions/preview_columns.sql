@@ -1,0 +1,4 @@
+{{ tables }}
+SELECT
+  {{ sums("sessions") }}
+FROM changed_pairs

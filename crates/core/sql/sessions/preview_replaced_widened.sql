@@ -1,0 +1,1 @@
+start_tstamp IS NOT NULL

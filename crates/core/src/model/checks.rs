@@ -1,0 +1,86 @@
+//! Tests of data: a SELECT that must give no rows. Each module has those of its own tables.
+
+use super::Select;
+use super::select::sql;
+use super::shared::DATAMODEL_METADATA;
+use serde::{Deserialize, Serialize};
+
+/// What a check that finds something means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// It is not asked.
+    Off,
+    /// It is told.
+    Warn,
+    /// It is told, and the command fails.
+    Fail,
+}
+
+impl std::str::FromStr for Severity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "warn" => Ok(Self::Warn),
+            "fail" => Ok(Self::Fail),
+            other => Err(format!("{other:?} is not off, warn or fail")),
+        }
+    }
+}
+
+/// A test of data.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Its name, by which the configuration knows it.
+    pub name: &'static str,
+    /// What must hold, in one line.
+    pub about: &'static str,
+    /// The table that it is about.
+    pub table: &'static str,
+    /// The other tables that it reads.
+    pub reads: &'static [&'static str],
+    /// What it means if it finds something, unless the configuration says otherwise.
+    pub severity: Severity,
+    /// The SELECT that gives the rows that are wrong. It may use `checked` for the table that it is about, and `since`,
+    /// `since_first` (of an aggregate) and `since_run` as conditions.
+    pub(crate) select: Select,
+}
+
+impl Check {
+    /// A check of one table, which fails.
+    pub(super) const fn new(name: &'static str, about: &'static str, table: &'static str, select: Select) -> Self {
+        Self { name, about, table, reads: &[], severity: Severity::Fail, select }
+    }
+
+    /// That reads other tables, too.
+    pub(super) const fn reads(mut self, tables: &'static [&'static str]) -> Self {
+        self.reads = tables;
+        self
+    }
+
+    /// That is told only.
+    pub(super) const fn warns(mut self) -> Self {
+        self.severity = Severity::Warn;
+        self
+    }
+}
+
+/// The checks of what all modules share.
+pub(super) const SHARED: &[Check] = &[
+    Check::new(
+        "metadata_keys",
+        "every commit has its run, module, times and counts",
+        DATAMODEL_METADATA,
+        sql!("checks/metadata_keys"),
+    ),
+    Check::new("metadata_unique", "every commit is told once", DATAMODEL_METADATA, sql!("checks/metadata_unique")),
+    Check::new(
+        "metadata_times",
+        "no run ends before it starts, nor do its rows",
+        DATAMODEL_METADATA,
+        sql!("checks/metadata_times"),
+    ),
+    Check::new("metadata_counts", "no run has more keys than rows", DATAMODEL_METADATA, sql!("checks/metadata_counts")),
+];
