@@ -193,7 +193,7 @@ fn a_lost_answer_of_the_commit_is_not_told_as_no(cluster: &Cluster) {
 /// A run whose commit arrives, and that hears no more.
 fn lost_commit(cluster: &Cluster, name: &'static str, format: &str) -> (Place, Said) {
     let place = Place::new(cluster, name);
-    place.run(&["load", &place.file("one.csv", &[("a", 1)])]).done("load").expect("loaded");
+    place.run(&["load", "--staged", &place.file("one.csv", &[("a", 1)])]).done("load").expect("loaded");
     // Main has blocks before the one that changes production.
     let is_late = AtomicBool::new(false);
     let chosen = move |sql: &str| {
@@ -268,7 +268,7 @@ fn a_run_that_was_stopped_past_its_lease_commits_nothing(cluster: &Cluster) {
 fn stopped_before_block(cluster: &Cluster, name: &'static str, block: usize) {
     let place = Place::new(cluster, name);
     place.run(&["run", "--page-views", &place.file("b1.csv", &[("b", 1)])]).done("run").expect("a run");
-    place.run(&["load", &place.file("a1.csv", &[("a", 1)])]).done("load").expect("loaded");
+    place.run(&["load", "--staged", &place.file("a1.csv", &[("a", 1)])]).done("load").expect("loaded");
     let begun = AtomicUsize::new(0);
     let chosen = move |sql: &str| sql == "BEGIN" && begun.fetch_add(1, Ordering::SeqCst) == block;
     let tap = Tap::start(cluster.port(), Meddling::Hold, chosen).expect("a tap");
@@ -276,7 +276,7 @@ fn stopped_before_block(cluster: &Cluster, name: &'static str, block: usize) {
     assert!(tap.is_met(PATIENCE), "no block {block} was sent");
     signal("-STOP", &first);
     // B comes whole again, with a page view more.
-    place.run(&["load", &place.file("b2.csv", &[("b", 1), ("b", 2)])]).done("load").expect("loaded");
+    place.run(&["load", "--staged", &place.file("b2.csv", &[("b", 1), ("b", 2)])]).done("load").expect("loaded");
     place.run(&["run", "--wait", "30"]).done("run").expect("the second run");
     place.expect_sessions(&[("a", 1), ("b", 2)]);
     signal("-CONT", &first);
@@ -334,7 +334,7 @@ fn a_failed_run_of_one_role_does_not_lock_out_the_other(cluster: &Cluster) {
         place.folder.command(&arguments).env("WEBSESSIONS_TARGET_URL", url).output().expect("the binary starts").into()
     };
     // Main leaves tables that only she can make anew.
-    run_as("alice", &["load", &place.file("a.csv", &[("a", 1)])]).done("load").expect("alice's page views");
+    run_as("alice", &["load", "--staged", &place.file("a.csv", &[("a", 1)])]).done("load").expect("alice's page views");
     run_as("alice", &["main"]).done("main").expect("alice's main");
     place.sql("GRANT USAGE, CREATE ON SCHEMA scratch_roles, derived_roles TO bob");
     place.sql("GRANT ALL ON ALL TABLES IN SCHEMA scratch_roles, derived_roles TO bob");
@@ -361,7 +361,7 @@ fn first_runs_at_once_make_the_schemas_once(cluster: &Cluster) {
         let started: Vec<Child> = files
             .iter()
             .map(|file| match command {
-                "load" => place.start(&["load", file], place.port),
+                "load" => place.start(&["load", "--staged", file], place.port),
                 _ => place.start(&["run", "--page-views", file], place.port),
             })
             .collect();
