@@ -141,6 +141,56 @@ async fn production_partitioned_by_day(cluster: &Cluster) -> Result<(), String> 
     case.drop().await
 }
 
+/// The input is taken by its file where nothing speaks against it, and row by row where something does: each time just what
+/// main has read.
+async fn an_input_that_may_not_be_truncated(cluster: &Cluster) -> Result<(), String> {
+    let case = Case::new(&At(cluster.url()), json!({})).await?;
+    let input = quoted(&case, PAGE_VIEWS_STAGED)?;
+    let file = format!("SELECT pg_relation_filenode('{input}')::bigint");
+    let staged = format!("SELECT COUNT(*) FROM {input}");
+    stage_sample(&case, 100).await?;
+    let deleted = format!("{}.deleted", case.variables.scratch_schema);
+    let writer = connect(&Postgres, &cluster.url()).await?;
+    let late = format!(
+        "BEGIN; INSERT INTO {input} (page_view_id, domain_sessionid) VALUES ('late', 'late'); SELECT pg_sleep(4); COMMIT"
+    );
+    let trigger = format!(
+        "CREATE TABLE {deleted} (id TEXT);\nCREATE FUNCTION {deleted}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO {deleted} VALUES (OLD.page_view_id); RETURN OLD; END $f$;\nCREATE TRIGGER deleted AFTER DELETE ON {input} FOR EACH ROW EXECUTE FUNCTION {deleted}()"
+    );
+    for (what, truncates, left) in [("nothing", true, 0), ("a writer", false, 1), ("a trigger", false, 0)] {
+        case.phase(Phase::Main).await?;
+        let before = count(&case, &file).await?;
+        match what {
+            "a writer" => {
+                let script = Statement::new("writes", late.clone());
+                let (wrote, completed) = tokio::join!(writer.execute_script(&script), async {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    let started = Instant::now();
+                    case.phase(Phase::Complete).await.map(|_| started.elapsed())
+                });
+                wrote.map_err(|error| error.to_string())?;
+                let took = completed?;
+                ensure(took < Duration::from_secs(3), || format!("complete waited for the writer: {took:?}"))?;
+            }
+            "a trigger" => {
+                case.sql(trigger.clone()).await?;
+                case.phase(Phase::Complete).await?;
+                let seen = count(&case, &format!("SELECT COUNT(*) FROM {deleted}")).await?;
+                ensure(seen == 101, || format!("the trigger saw {seen} rows"))?;
+            }
+            _ => {
+                case.phase(Phase::Complete).await?;
+            }
+        }
+        let after = count(&case, &file).await?;
+        ensure((before != after) == truncates, || format!("{what}: the file was {before} and is {after}"))?;
+        let rows = count(&case, &staged).await?;
+        ensure(rows == left, || format!("{what}: {rows} rows are left"))?;
+        stage_sample(&case, 100).await?;
+    }
+    case.drop().await
+}
+
 /// A role of a name and rights of its own.
 async fn role(case: &Case, cluster: &Cluster, grants: &[String]) -> Result<(String, String), String> {
     let role = format!("role_{}", case.variables.scratch_schema.as_str());
@@ -322,6 +372,7 @@ fn main() {
     let trials = vec![
         trial("behind_a_pooler_of_transactions", |cluster| Box::pin(behind_a_pooler_of_transactions(cluster))),
         trial("production_partitioned_by_day", |cluster| Box::pin(production_partitioned_by_day(cluster))),
+        trial("an_input_that_may_not_be_truncated", |cluster| Box::pin(an_input_that_may_not_be_truncated(cluster))),
         trial("a_role_with_the_least_rights", |cluster| Box::pin(a_role_with_the_least_rights(cluster))),
         trial("names_in_capitals_are_the_unquoted_names", |cluster| {
             Box::pin(names_in_capitals_are_the_unquoted_names(cluster))

@@ -73,7 +73,9 @@ pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outc
     let loaded = server.websessions("base", &["load", "--staged", path(&file)?])?;
     std::fs::remove_file(&file)?;
     println!("\n## Postgres, {size} page views, {rounds} pairs\n\nloaded by COPY in {:.1} s\n", loaded.seconds);
-    println!("| sessions before | main, s | plain, s | main / plain, median (min to max) |\n|---|---|---|---|");
+    println!(
+        "| sessions before | main, s | plain, s | main / plain, median (min to max) | complete / main |\n|---|---|---|---|---|"
+    );
     let mut medians = BTreeMap::new();
     let mut steps: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
     for &history in histories {
@@ -97,13 +99,14 @@ pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outc
                 server.sql(&database, &format!("VACUUM ANALYZE derived.{table};"))?;
             }
         }
-        let (mut ours, mut plain, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut plain, mut ratios, mut completes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             server.copy(&format!("ours_{history}"), "run")?;
             let main = server.websessions("run", &["main"])?;
             for (step, taken) in step_seconds(&main.stderr) {
                 steps.entry((history, step)).or_default().push(taken);
             }
+            completes.push(server.websessions("run", &["complete"])?.seconds / main.seconds);
             server.copy(&format!("plain_{history}"), "run")?;
             let theirs = server.sql("run", PLAIN)?;
             ours.push(main.seconds);
@@ -113,11 +116,12 @@ pub(super) fn measure_all(size: u64, rounds: usize, histories: &[usize]) -> Outc
         ratios.sort_by(f64::total_cmp);
         let ours = median(ours);
         println!(
-            "| {history} × this run's | {ours:.2} | {:.2} | {:.2} ({:.2} to {:.2}) |",
+            "| {history} × this run's | {ours:.2} | {:.2} | {:.2} ({:.2} to {:.2}) | {:.2} |",
             median(plain),
             median(ratios.clone()),
             ratios[0],
-            ratios[ratios.len() - 1]
+            ratios[ratios.len() - 1],
+            median(completes)
         );
         medians.insert(history, ours);
         for kind in ["ours", "plain"] {
