@@ -40,7 +40,7 @@ fn of(error: &Error) -> Option<String> {
         }
         Error::LoadUnknown { into, .. } => {
             return Some(format!(
-                "look in {} ('websessions export {} --to -'): if the files' page views are there, go on without --page-views; if not, load again; loaded twice they are staged twice",
+                "look in {} ('websessions export {} --to -'): if the files' page views are there, go on; if not, load again; loaded twice they are staged twice",
                 into.table, into.name
             ));
         }
