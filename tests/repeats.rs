@@ -172,9 +172,11 @@ fn killed_runs_are_repeated() {
             assert_eq!(place.tables(), expected, "{target}, seed {seed}, round {round}: {history:?}");
         }
         #[expect(clippy::print_stdout, reason = "the campaign says how much it did")]
-        println!(
-            "{target}: {killed} runs killed, {ended} had ended before; all repeated, all tables as those of one run"
-        );
+        {
+            println!(
+                "{target}: {killed} runs killed, {ended} had ended before; all repeated, all tables as those of one run"
+            );
+        }
         assert!(killed > 0, "nothing was killed");
     }
 }
