@@ -61,7 +61,7 @@ function rowsOf(table, columns) {
   switch (true) {
     case /^page_views_(upsert_keys|stored|repeated)$/.test(table): return views * LATE;
     case /^page_views_(staged|arrived|new|forms|numbers|this_run)$|input_kept$/.test(table): return views;
-    case table === 'page_views': return views * production_days;
+    case table === 'page_views': return views * production_days();
     case table === 'sessions': return PRODUCTION / width(columns);
     case /upsert_keys/.test(table): return sessions * LATE;
     case /metadata|limit|run_id|lock/.test(table): return 1;
@@ -83,7 +83,8 @@ function* scans(message) {
 
 const input = project.datasets.get('scratch').get('page_views_staged').column;
 const a_day = (STAGED / width(input)) * sessions_per_view; // sessions
-const production_days = PRODUCTION / (a_day * width(project.datasets.get('derived').get('sessions').column));
+/** Of how many days production has sessions, and page views. */
+const production_days = () => PRODUCTION / (a_day * width(project.datasets.get('derived').get('sessions').column));
 let steps = new Map();
 let step = '';
 let removed = false; // Whether complete has removed what it could without looking at single rows.
@@ -107,9 +108,10 @@ project.seen = (kind, node, before) => {
     const bare = width(columns.filter(({ name }) => names.has(name)));
     let part = 1;
     if (/^sessions$|^page_views$/.test(table)) {
-      part = Math.min(1, (changed || into === 'page_views_stored' ? TOUCHED_DAYS : LOOKUP_DAYS) / production_days);
+      part = Math.min(1, (changed || into === 'page_views_stored' ? TOUCHED_DAYS : LOOKUP_DAYS) / production_days());
     }
     if (/^page_views_staged$|input_kept$/.test(table) && removed) part = ARRIVED;
+    if (table === 'page_views_staged' && /^page_views_/.test(current)) part = 0; // the last run has consumed it
     const all = rowsOf(table, columns) * part * (bare + (table === changed ? width(columns) : 0));
     if (table === 'page_views_staged' && current === 'complete') input_read += all;
     bytes += all;

@@ -227,15 +227,15 @@ impl Warehouse for DuckDbWarehouse {
 
     async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
         let loading = Loading::start(&load.files, &load.table, guard(&self.inner.loading).clone());
-        let (first, last, name) = (load.first.clone(), load.last.clone(), load.name.clone());
+        let (first, guard, name) = (load.first.clone(), load.guard.clone(), load.name.clone());
         let runtime = tokio::runtime::Handle::current();
         self.with(move |connection| {
             in_transaction(connection, || {
-                for statement in &first {
+                for statement in guard.as_deref().into_iter().chain(&first) {
                     execute(connection, &statement.sql)?.check(statement)?;
                 }
                 let loaded = runtime.block_on(load::load(connection, loading, &name))?;
-                for statement in &last {
+                if let Some(statement) = guard.as_deref() {
                     execute(connection, &statement.sql)?.check(statement)?;
                 }
                 Ok(loaded)

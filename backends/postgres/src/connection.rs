@@ -385,7 +385,7 @@ impl Warehouse for PostgresWarehouse {
         let name = self.dialect().table(&load.name);
         self.with(async |connection| {
             self.in_transaction(connection, async |connection| {
-                for statement in &load.first {
+                for statement in load.guard.as_deref().into_iter().chain(&load.first) {
                     // A refusal would end the transaction: what is there is not made again.
                     let there = match &statement.there {
                         Some(query) => !fetch(connection, query).await?.rows.is_empty(),
@@ -396,7 +396,7 @@ impl Warehouse for PostgresWarehouse {
                     }
                 }
                 let loaded = copy::load(connection, loading, &name).await?;
-                for statement in &load.last {
+                if let Some(statement) = load.guard.as_deref() {
                     send(connection, &statement.sql).await?.check(statement)?;
                 }
                 Ok(loaded)

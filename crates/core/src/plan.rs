@@ -94,9 +94,9 @@ pub struct Load {
     pub purpose: String,
     /// What the transaction begins with: makes the table.
     pub first: Vec<Statement>,
-    /// What the transaction ends with.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub last: Vec<Statement>,
+    /// What the transaction begins with before that, and ends with, if the run holds a lock: it must change a row.
+    #[serde(skip)]
+    pub guard: Option<Box<Statement>>,
     /// The files.
     pub files: Files,
     /// The table.
@@ -113,15 +113,14 @@ impl Load {
             [_] => "a file".to_owned(),
             several => format!("{} files", several.len()),
         };
-        let (purpose, last) = (format!("{count} into {name}"), Vec::new());
-        Self { purpose, first, last, files: files.clone(), table: table.clone(), name }
+        let purpose = format!("{count} into {name}");
+        Self { purpose, first, guard: None, files: files.clone(), table: table.clone(), name }
     }
 
-    /// The same between two more statements: the row that the first one takes is still held by the last one.
+    /// The same by a run that holds a lock.
     #[must_use]
-    pub(crate) fn between(mut self, guard: &Statement) -> Self {
-        self.first.insert(0, guard.clone());
-        self.last.push(guard.clone());
+    pub(crate) fn guarded(mut self, guard: Statement) -> Self {
+        self.guard = Some(Box::new(guard));
         self
     }
 }

@@ -135,9 +135,9 @@ pub trait Warehouse: Send + Sync {
         Ok(())
     }
 
-    /// Sends what a load begins with (but what is there already need not be made: [`Statement::there`]), and appends its
-    /// files to its table by the names of columns, then sends what it ends with: all in one transaction, all files or none, and
-    /// none where a statement must change a row and doesn't ([`Done::check`]). The crate websessions-files reads them.
+    /// Sends what a load begins with (but what is there already need not be made: [`Statement::there`]), appends its files to its
+    /// table by the names of columns, and sends its guard, if it has one, before and after: all in one transaction, all files or
+    /// none, and none where the guard changes no row ([`Done::check`]). The crate websessions-files reads them.
     async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
         let _ = load;
         Err(takes_no_files("this backend takes no files", "with the warehouse's own tools"))

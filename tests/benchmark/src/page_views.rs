@@ -51,6 +51,8 @@ impl Place {
     }
 }
 
+type Figure = fn(&Figures) -> f64;
+
 /// What each of some things took, a figure a round.
 #[derive(Default)]
 struct Rounds(Vec<(&'static str, Vec<Figures>)>);
@@ -70,13 +72,13 @@ impl Rounds {
         println!("| | seconds | of the processors | peak, MiB | seconds, of {with} | of the processors, of {with} |");
         println!("|---|---|---|---|---|---|");
         for (what, all) in &self.0 {
-            let of = |figure: fn(&Figures) -> f64| median(all.iter().map(figure).collect());
-            let ratio = |figure: fn(&Figures) -> f64| {
+            let of = |figure: Figure| median(all.iter().map(figure).collect());
+            let ratio = |figure: Figure| {
                 let mut ratios: Vec<f64> = all.iter().zip(base).map(|(one, base)| figure(one) / figure(base)).collect();
                 ratios.sort_by(f64::total_cmp);
                 format!("{:.2} ({:.2} to {:.2})", median(ratios.clone()), ratios[0], ratios[ratios.len() - 1])
             };
-            let (clock, work): (fn(&Figures) -> f64, fn(&Figures) -> f64) = (|one| one.seconds, |one| one.work);
+            let [clock, work]: [Figure; 2] = [|one| one.seconds, |one| one.work];
             println!(
                 "| {what} | {:.2} | {:.2} | {:.0} | {} | {} |",
                 of(clock),

@@ -573,7 +573,7 @@ impl Run<'_> {
             // As a block: what comes late, from a run that has lost its lock, loads nothing.
             Unit::Load(load) => {
                 let _alone = lease.renewals.lock().await;
-                load_files(self.warehouse, &load.clone().between(&lease.guard()), self.recorder).await?;
+                load_files(self.warehouse, &load.clone().guarded(lease.guard()), self.recorder).await?;
                 (Vec::new(), None)
             }
         })
