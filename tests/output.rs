@@ -332,6 +332,9 @@ fn quiet_is_about_warnings_and_errors_alone() {
     assert!(!levels.contains(&"info".into()) && !levels.contains(&"debug".into()), "{levels:?}");
 }
 
+/// How wide the terminal is.
+const COLUMNS: usize = 80;
+
 /// What a terminal shows at the end, of what was written to it: the codes that bars are drawn with are known, no others.
 fn shown(written: &str) -> Vec<String> {
     let (mut lines, mut row, mut column) = (vec![Vec::new()], 0, 0);
@@ -365,6 +368,13 @@ fn shown(written: &str) -> Vec<String> {
                 }
             }
             character => {
+                // A terminal goes on to the next line when one more character comes.
+                if column == COLUMNS {
+                    (row, column) = (row + 1, 0);
+                    if lines.len() == row {
+                        lines.push(Vec::new());
+                    }
+                }
                 let line = &mut lines[row];
                 line.resize(line.len().max(column + 1), ' ');
                 line[column] = character;
@@ -381,12 +391,15 @@ fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
     let folder = Folder::new();
     let sample = support::fixtures().join("page_views.csv.gz");
     let command = format!(
-        "stty cols 500; '{}' run --page-views '{}' >out.txt",
+        "stty cols {COLUMNS}; '{}' run --page-views '{}' >out.txt",
         env!("CARGO_BIN_EXE_websessions"),
         sample.display()
     );
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).current_dir(folder.path());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEBSESSIONS_")) {
+        script.env_remove(name);
+    }
     script.env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
     let said = Said::from(script.output().expect("script starts"));
     assert_eq!(said.code, 0, "{}", said.stdout);
