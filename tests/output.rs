@@ -260,7 +260,7 @@ fn every_command_answers_with_one_document_and_records() {
     assert_eq!((&stopped["committed"], &stopped["report"]["outcome"]), (&true.into(), &"failed".into()), "{stopped}");
     assert_eq!(stopped["report"]["run_id"], stopped["run_id"]);
     folder.write("own.sql", "SELECT 1;");
-    run(&["resume"], Some(true));
+    run(&["resume", "--page-views", "good.csv"], Some(true));
     run(&["resume"], Some(false));
     // What the checks found stands in the document of their failure.
     let checks = run(&["--var", "entropy=_none", "doctor"], Some(false));
@@ -296,7 +296,10 @@ fn a_report_says_which_run_it_was_and_its_numbers() {
     assert!(report["location"].as_str().is_some_and(|location| location.contains("here.duckdb")), "{report}");
     assert!(report["started_at"].as_str() <= report["ended_at"].as_str());
     let of = |event: &str| records.iter().find(|record| record["event"] == event).expect("an event").clone();
-    let commit = records.iter().find(|record| record["step"] == "commit").expect("a record of the commit");
+    let commit = records
+        .iter()
+        .find(|record| record["step"] == "commit" && record["plan"] == "main")
+        .expect("a record of the commit");
     assert_eq!((&commit["module"], &commit["plan"]), (&"sessions".into(), &"main".into()));
     assert!(of("run_started")["module"].is_null() && of("run_finished")["step"].is_null());
     assert!(records.iter().all(|record| record["run_id"] == report["run_id"]));
@@ -328,6 +331,9 @@ fn quiet_is_about_warnings_and_errors_alone() {
     assert!(levels.contains(&"warn".into()) && levels.contains(&"error".into()), "{levels:?}");
     assert!(!levels.contains(&"info".into()) && !levels.contains(&"debug".into()), "{levels:?}");
 }
+
+/// How wide the terminal is.
+const COLUMNS: usize = 80;
 
 /// What a terminal shows at the end, of what was written to it: the codes that bars are drawn with are known, no others.
 fn shown(written: &str) -> Vec<String> {
@@ -362,6 +368,13 @@ fn shown(written: &str) -> Vec<String> {
                 }
             }
             character => {
+                // A terminal goes on to the next line when one more character comes.
+                if column == COLUMNS {
+                    (row, column) = (row + 1, 0);
+                    if lines.len() == row {
+                        lines.push(Vec::new());
+                    }
+                }
                 let line = &mut lines[row];
                 line.resize(line.len().max(column + 1), ' ');
                 line[column] = character;
@@ -378,12 +391,15 @@ fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
     let folder = Folder::new();
     let sample = support::fixtures().join("page_views.csv.gz");
     let command = format!(
-        "stty cols 120; '{}' run --page-views '{}' >out.txt",
+        "stty cols {COLUMNS}; '{}' run --page-views '{}' >out.txt",
         env!("CARGO_BIN_EXE_websessions"),
         sample.display()
     );
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).current_dir(folder.path());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEBSESSIONS_")) {
+        script.env_remove(name);
+    }
     script.env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
     let said = Said::from(script.output().expect("script starts"));
     assert_eq!(said.code, 0, "{}", said.stdout);

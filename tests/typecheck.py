@@ -36,6 +36,8 @@ TYPES = {
     exp.TsOrDsDiff: {"returns": exp.DataType.Type.BIGINT},
     # <https://docs.aws.amazon.com/redshift/latest/dg/r_DATEADD_function.html>
     exp.TsOrDsAdd: {"returns": exp.DataType.Type.TIMESTAMP},
+    # <https://docs.snowflake.com/en/sql-reference/functions/to_char>
+    exp.ToChar: {"returns": exp.DataType.Type.VARCHAR},
 }
 
 FAMILIES = (

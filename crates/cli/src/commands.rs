@@ -44,8 +44,11 @@ use websessions_playbook::Purpose;
 /// Does what the command line says; gives the exit code.
 pub(crate) async fn dispatch(registry: &Registry, arguments: &Arguments) -> u8 {
     let global = &arguments.global;
-    let done = command(registry, global, &arguments.command).await;
-    match done.and_then(|()| Ok(output::finish()?)) {
+    let done = match command(registry, global, &arguments.command).await {
+        Ok(()) => output::finish().map_err(Failed::from),
+        failed => failed,
+    };
+    match done {
         Ok(()) => 0,
         Err(Failed { error, report, hint }) => {
             output::error(&error, report.as_deref(), hint.or_else(|| hints::hint(&error, report.as_deref())));

@@ -193,6 +193,8 @@ impl Listener for Bar {
 }
 
 fn begin(bar: &ProgressBar, what: &str, template: &str) {
+    // A new target doesn't know what was drawn before.
+    bar.finish_and_clear();
     bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
     bar.reset();
     bar.set_prefix(what.to_owned());

@@ -126,7 +126,7 @@ impl Destination {
     }
 
     /// A folder for the file while it is written, which ends with this process.
-    fn folder(&self) -> Result<TempDir, Error> {
+    pub(super) fn folder(&self) -> Result<TempDir, Error> {
         let mut name = tempfile::Builder::new();
         let name = name.prefix(".websessions-export-");
         match self {

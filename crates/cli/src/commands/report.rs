@@ -18,7 +18,10 @@ use websessions_report::About;
 
 /// A file that a run's page may go to: known before the run begins.
 pub(super) fn checked(to: &Path) -> Result<&Path, Error> {
-    if Destination::find(to)?.is_standard_output() {
+    let destination = Destination::find(to)?;
+    // What is to be renamed at last can be made beside it.
+    destination.folder()?;
+    if destination.is_standard_output() {
         return Err(Error::configuration("--report names a file: standard output has what the run answers"));
     }
     Ok(to)
