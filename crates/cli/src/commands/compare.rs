@@ -172,7 +172,10 @@ async fn compare_tables(sides: &[Side<'_>; 2], one: &str, other: &str, what: &Co
         column.is_some_and(|column| matches!(column.column_type, ColumnType::Fixed(_)))
     };
     let padded: Vec<String> = shared.iter().filter(is_padded).cloned().collect();
-    let mut comparing = Comparing::new(&shared, &key, &padded, what.samples);
+    let is_time =
+        |name: &&String| first.columns.iter().any(|(own, of)| own == *name && *of == Some(TypeFamily::Timestamp));
+    let times: Vec<String> = shared.iter().filter(is_time).cloned().collect();
+    let mut comparing = Comparing::new(&shared, &key, &padded, &times, what.samples);
     let time = model.and_then(Table::time).filter(|time| shared.iter().any(|name| name == time));
     let tables = [(&sides[0], &first.name), (&sides[1], &second.name)];
     read(&tables, &shared, time, &mut comparing).await?;

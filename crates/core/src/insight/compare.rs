@@ -95,6 +95,7 @@ pub struct Comparing {
     columns: Vec<String>,
     key: Vec<usize>,
     padded: Vec<usize>,
+    times: Vec<usize>,
     samples: usize,
     /// Rows whose key the other table has not shown yet.
     waiting: [BTreeMap<String, Vec<Vec<Value>>>; 2],
@@ -103,14 +104,15 @@ pub struct Comparing {
 
 impl Comparing {
     /// Of tables with these columns. Rows are told apart by the columns of the key, or by all. Trailing spaces of padded
-    /// columns don't count.
-    pub fn new(columns: &[String], key: &[String], padded: &[String], samples: usize) -> Self {
+    /// columns don't count, nor do zeros at the end of a time.
+    pub fn new(columns: &[String], key: &[String], padded: &[String], times: &[String], samples: usize) -> Self {
         let positions = |names: &[String]| -> Vec<usize> {
             names.iter().filter_map(|name| columns.iter().position(|column| column == name)).collect()
         };
         let key = if key.is_empty() { (0..columns.len()).collect() } else { positions(key) };
         Self {
             padded: positions(padded),
+            times: positions(times),
             columns: columns.to_vec(),
             key,
             samples,
@@ -207,6 +209,9 @@ impl Comparing {
     fn canonical(&self, at: usize, value: Value) -> Value {
         match value {
             Value::Text(text) if self.padded.contains(&at) => Value::Text(text.trim_end_matches(' ').to_owned()),
+            Value::Text(text) if self.times.contains(&at) && text.contains('.') => {
+                Value::Text(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+            }
             Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => Value::Integer(number as i64),
             other => other,
         }
@@ -232,7 +237,7 @@ mod tests {
 
     fn comparing() -> Comparing {
         let columns = ["id", "country", "title"].map(str::to_owned);
-        Comparing::new(&columns, &columns[..1], &columns[1..2], 10)
+        Comparing::new(&columns, &columns[..1], &columns[1..2], &[], 10)
     }
 
     #[test]

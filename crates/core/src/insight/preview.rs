@@ -15,8 +15,9 @@ impl Insight<'_> {
         let renderer = Renderer::computing(&self.tables, self.variables, &self.dialect, preview::COMPUTED);
         let table = self.tables.iter().find(|table| table.name == preview::PRODUCTION).filter(|_| production_is_there);
         let production = table.map(|table| self.dialect.table(&self.variables.table_name(table)));
+        let days = self.variables.lookup_days(self.dialect.lookup_days());
         let render = |select: &_, values: &[(&str, &str)]| renderer.render(select, values);
-        let queries = preview::queries(&render, self.variables, production.as_deref(), samples);
+        let queries = preview::queries(&render, self.variables, days, production.as_deref(), samples);
         queries.into_iter().map(|(purpose, sql)| Statement::new(purpose, sql)).collect()
     }
 

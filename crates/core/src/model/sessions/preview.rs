@@ -5,14 +5,14 @@ use super::tables::*;
 use crate::model::Select;
 use crate::model::select::sql;
 use crate::rows::{Rows, Value};
-use crate::variables::{LookbackGuard, Variables};
+use crate::variables::Variables;
 use serde::Serialize;
 
 const TABLES: Select = sql!("sessions/preview_tables");
 const STORED: Select = sql!("sessions/preview_stored");
 const NOTHING_STORED: Select = sql!("sessions/preview_nothing_stored");
 const REPLACED: Select = sql!("sessions/preview_replaced");
-const REPLACED_WIDENED: Select = sql!("sessions/preview_replaced_widened");
+const REPLACED_WHEREVER: Select = sql!("sessions/preview_replaced_wherever");
 const REPLACED_SKIPPED: Select = sql!("sessions/preview_replaced_skipped");
 
 const SUMMARY: Select = sql!("sessions/preview_summary");
@@ -34,17 +34,18 @@ pub(crate) const PRODUCTION: &str = SESSIONS;
 /// Writes a SELECT, with names of its own.
 pub(crate) type Render<'a> = dyn Fn(&Select, &[(&str, &str)]) -> String + 'a;
 
-/// The queries: summary, changed columns, samples, dropped sessions, multiplied sessions.
+/// The queries, of production's rows from so many days before on: summary, changed columns, samples, dropped sessions, multiplied sessions.
 pub(crate) fn queries(
     render: &Render<'_>,
     variables: &Variables,
+    lookup_days: Option<u32>,
     production: Option<&str>,
     samples: u32,
 ) -> [(&'static str, String); 5] {
-    let replaced = match variables.lookback_guard {
+    let replaced = match lookup_days {
         _ if variables.skip_derived => REPLACED_SKIPPED,
-        LookbackGuard::Widen => REPLACED_WIDENED,
-        LookbackGuard::Off | LookbackGuard::Fail => REPLACED,
+        Some(_) => REPLACED,
+        None => REPLACED_WHEREVER,
     };
     let of = |select: &Select| render(select, &[]);
     let (aggregates, this_run, manifest) = (of(&AGGREGATES), of(&THIS_RUN), of(&MANIFEST));
