@@ -254,3 +254,38 @@ fn standard_input_is_run_and_repeated() {
         assert_eq!(folder.contents("page_views", &[]).expect("exported").rows.len(), 3);
     }
 }
+
+#[test]
+fn sessions_that_lose_page_views_or_have_several_rows_are_said_and_counted_and_may_fail_the_run() {
+    const STAGED: &str = "page_view_id,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp
+a1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30
+";
+    let folder = folder();
+    folder.write("half.csv", STAGED);
+    folder.write("twice.csv", &format!("{STAGED}a1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30\n"));
+    for (file, variable, name, words) in [
+        (
+            "half.csv",
+            "on_shrunk_sessions=fail",
+            "shrunk_sessions",
+            "fewer page views than the rows that they replace: 1 (such as a)",
+        ),
+        (
+            "twice.csv",
+            "on_multiplied_sessions=fail",
+            "multiplied_sessions",
+            "sessions with more than one row: 1 (such as a)",
+        ),
+    ] {
+        done(&folder, &["destroy", "--yes"]);
+        let said = folder.run(&["--output", "json", "run", "--page-views", "first.csv"]).done("run").expect("done");
+        assert_eq!(json(&said.stdout)["counts"][name], 0, "{}", said.stdout);
+        done(&folder, &["load", "--staged", file]);
+        let before = sessions(&folder);
+        refused(&folder.run(&["run", "--var", variable]), 4, &[words, "production was not changed"]);
+        assert_eq!(sessions(&folder), before);
+        let said = folder.run(&["run", "-q", "--output", "json"]).done("run").expect("done");
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+        assert_eq!(json(&said.stdout)["counts"][name], 1, "{}", said.stdout);
+    }
+}

@@ -2,12 +2,13 @@
 
 use super::findings::*;
 use super::tables::*;
+use crate::model::findings::on_found;
 use crate::model::select::sql;
 use crate::model::shared::METADATA_THIS_RUN;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, Phase, Statement, Step, Unit};
 use crate::table::TableName;
-use crate::variables::{CleanupMode, LookbackGuard, Reaction};
+use crate::variables::{CleanupMode, LookbackGuard};
 
 const ARRIVALS: Select = sql!("page_views/arrivals");
 const IN_SEVERAL_SESSIONS: Select = sql!("page_views/in_several_sessions");
@@ -123,13 +124,6 @@ fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
     statements.push(Statement::new(format!("the rows of {source}"), rows));
     units.push(Unit::Block { purpose: format!("what came in {source}"), statements });
     units
-}
-
-fn on_found(reaction: Reaction, because: &'static str, hint: &'static str) -> OnFound {
-    match reaction {
-        Reaction::Report => OnFound::Report,
-        Reaction::Fail => OnFound::Fail { because, hint },
-    }
 }
 
 fn arrivals(context: &Context<'_>) -> Step {

@@ -17,6 +17,11 @@ pub const MULTIPLIED_SESSIONS: Finding = Finding::new("multiplied_sessions", mul
     .warning()
     .counted(|rows| rows.get(0, "session_count").as_integer());
 
+/// Sessions with fewer page views than the rows that they replace.
+pub const SHRUNK_SESSIONS: Finding = Finding::new("shrunk_sessions", shrunk_sessions)
+    .warning()
+    .counted(|rows| rows.get(0, "session_count").as_integer());
+
 /// Old rows that the upsert would leave beside new ones.
 pub const OLD_COPIES: Finding =
     Finding::new("old_copies", old_copies).counted(|rows| rows.get(0, "session_count").as_integer());
@@ -44,6 +49,16 @@ fn multiplied_sessions(rows: &Rows) -> Option<String> {
     (count > 0).then(|| {
         format!(
             "sessions with more than one row: {count}{}; their first or last page view stands in the input more than once",
+            samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
+        )
+    })
+}
+
+fn shrunk_sessions(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "session_count").as_integer();
+    (count > 0).then(|| {
+        format!(
+            "sessions with fewer page views than the rows that they replace: {count}{}; the others were not staged",
             samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
         )
     })
