@@ -142,6 +142,7 @@ fn a_repeated_run_of_the_sample_changes_nothing() {
 
 /// Runs of two days, each killed at a random moment and repeated until it ends: as if nothing had happened.
 #[test]
+#[expect(clippy::print_stdout, reason = "the campaign says how much it did")]
 fn killed_runs_are_repeated() {
     let kills = std::env::var("WEBSESSIONS_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let seed = std::env::var("WEBSESSIONS_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -171,7 +172,6 @@ fn killed_runs_are_repeated() {
             }
             assert_eq!(place.tables(), expected, "{target}, seed {seed}, round {round}: {history:?}");
         }
-        #[expect(clippy::print_stdout, reason = "the campaign says how much it did")]
         println!(
             "{target}: {killed} runs killed, {ended} had ended before; all repeated, all tables as those of one run"
         );

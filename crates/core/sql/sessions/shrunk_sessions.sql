@@ -6,8 +6,8 @@ SELECT
 FROM (
   SELECT this_run.domain_sessionid
   FROM {{ table.sessions_this_run }} AS this_run
-  INNER JOIN {{ table.sessions_upsert_keys }} AS stored
-    ON stored.domain_sessionid = this_run.domain_sessionid
+  INNER JOIN {{ table.sessions_replaced }} AS replaced
+    ON replaced.domain_sessionid = this_run.domain_sessionid
   GROUP BY this_run.domain_sessionid
-  HAVING MAX(stored.page_views) > MAX(this_run.page_views)
+  HAVING MAX(replaced.page_views) > MAX(this_run.page_views)
 ) AS shrunk

@@ -29,6 +29,7 @@ const SEAL_HOLDS: Select = sql!("sessions/seal_holds");
 const SEAL_INPUT: Select = sql!("sessions/seal_input");
 const COMMITTED_AND_SEALED: Select = sql!("sessions/committed_and_sealed");
 const ARRIVED: Select = sql!("sessions/arrived_sessions");
+const REPLACED: Select = sql!("sessions/sessions_replaced");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
 const SHRUNK: Select = sql!("sessions/shrunk_sessions");
 const THIS_RUN: Select = sql!("sessions/sessions_this_run");
@@ -150,6 +151,10 @@ fn upsert_limit(context: &Context<'_>) -> Step {
             let purpose = "old copies that the lookback does not reach";
             units.push(context.observe(OLD_COPIES, fail, purpose, &OLD_COPIES_FOUND));
         }
+        let (limit, keys) = (context.name(SESSIONS_UPSERT_LIMIT), context.name(SESSIONS_UPSERT_KEYS));
+        let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, Some(&keys));
+        let replaced = context.select_with(&REPLACED, &[("range", &range)]);
+        units.extend(context.replace_after(declarations, SESSIONS_REPLACED, &replaced));
         let on_shrunk = on_found(
             context.variables.on_shrunk_sessions,
             "on_shrunk_sessions is fail",

@@ -39,6 +39,9 @@ pub const SESSIONS_USERID_MANIFEST_THIS_RUN: &str = "sessions_userid_manifest_th
 /// [`SESSIONS_UPSERT_LIMIT`] on.
 pub const SESSIONS_UPSERT_KEYS: &str = "sessions_upsert_keys";
 
+/// How many page views the rows have that the upsert will replace.
+pub const SESSIONS_REPLACED: &str = "sessions_replaced";
+
 /// From where on production is looked through for these.
 pub const SESSIONS_UPSERT_LIMIT: &str = "sessions_upsert_limit";
 
@@ -114,11 +117,7 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
             SESSIONS_UPSERT_KEYS,
             SchemaRole::Scratch,
             Lifetime::Module,
-            vec![
-                Column::new("domain_sessionid", Varying(128)),
-                Column::new("start_tstamp", Timestamp),
-                Column::new("page_views", Integer),
-            ],
+            vec![Column::new("domain_sessionid", Varying(128)), Column::new("start_tstamp", Timestamp)],
         )
         .layout(
             Layout::NONE
@@ -126,6 +125,13 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
                 .sort("domain_sessionid")
                 .joined(&["domain_sessionid", "start_tstamp"]),
         ),
+        Table::new(
+            SESSIONS_REPLACED,
+            SchemaRole::Scratch,
+            Lifetime::Module,
+            vec![Column::new("domain_sessionid", Varying(128)), Column::new("page_views", Integer)],
+        )
+        .layout(Layout::NONE.distribute("domain_sessionid").sort("domain_sessionid").joined(&["domain_sessionid"])),
         Table::new(
             SESSIONS_UPSERT_LIMIT,
             SchemaRole::Scratch,
