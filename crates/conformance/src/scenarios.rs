@@ -26,7 +26,8 @@ pub struct Scenario {
 const OPTIONAL: &[&str] =
     &["sessions_aggregates", "sessions_lasts", "sessions_run_metadata_temp", "sessions_upsert_limit"];
 /// Tables that only this project has.
-const OURS: &[&str] = &["sessions_input_this_run", "sessions_input_kept", "sessions_lock", "sessions_upsert_keys"];
+const OURS: &[&str] =
+    &["sessions_input_this_run", "sessions_input_kept", "sessions_lock", "sessions_replaced", "sessions_upsert_keys"];
 /// Columns that differ from run to run.
 const RUN_COLUMNS: &[&str] = &["run_id", "run_start_tstamp", "run_end_tstamp"];
 /// What the recorded metadata say.
