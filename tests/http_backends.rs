@@ -117,6 +117,12 @@ async fn main_job(target: &Configured) -> Json {
             estimate.stdout
         );
     }
+    // Files come into a table by the warehouse's own tools.
+    folder.write("few.csv", "page_view_id,domain_sessionid,start_tstamp\np,s,2024-01-01\n");
+    for command in [&["run", "--page-views", "few.csv"][..], &["load", "few.csv"], &["load", "--staged", "few.csv"]] {
+        let said = run(&folder, &[command, &["--target", "it", "--var", &scratch, "--var", &output]].concat());
+        support::refused(&said, 1, &["takes no files", "into a table of your own", "page_views_from"]);
+    }
     case.drop().await.expect("dropped");
     report
 }

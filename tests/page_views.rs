@@ -3,7 +3,9 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Folder, refused};
+use std::io::Write;
+use std::process::Stdio;
+use support::{Folder, Said, refused};
 use websessions_conformance::Contents;
 
 const FIRST: &str = "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,engaged_time_in_s,page_title
@@ -172,4 +174,118 @@ fn a_failed_run_is_repeated_or_resumed_with_the_same_flags() {
     refused(&folder.run(&["resume", "--page-views", "broken.csv"]), 2, &["run the whole again"]);
     done(&folder, &["run", "--page-views", "broken.csv"]);
     assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+}
+
+/// Each statement of a plan, or of what was sent, in order.
+fn statements(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| match (name.as_str(), value) {
+                ("sql", serde_json::Value::String(sql)) => vec![sql.clone()],
+                _ => statements(value),
+            })
+            .collect(),
+        serde_json::Value::Array(values) => values.iter().flat_map(statements).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_plan_of_a_run_with_page_views_is_what_it_sends() {
+    let folder = folder();
+    folder.write("websessions.toml", "[[custom]]\nname = \"hits\"\nfiles = [\"hits.sql\"]\n");
+    folder.write("hits.sql", "SELECT 1");
+    done(&folder, &["load", "first.csv"]);
+    for (planned, run) in [
+        (&["run", "--page-views", "second.csv"][..], &["run", "--page-views", "second.csv"][..]),
+        (&["rebuild", "--from", "2024-03-10"], &["rebuild", "--from", "2024-03-10"]),
+        (&["unstage"], &["unstage", "--yes"]),
+        (&["destroy", "--module", "page-views"], &["destroy", "--module", "page-views", "--yes"]),
+    ] {
+        done(&folder, &["load", "first.csv"]);
+        let planned = statements(&json(&done(&folder, &[&["--output", "json", "plan"], planned].concat())));
+        let said = folder.run(&[&["--log-format", "json"], run].concat()).done("run").expect("done");
+        let mut sent = Vec::new();
+        for event in said.stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+            if event["event"] == "unit_started" {
+                let sql = event["sql"].as_array().into_iter().flatten();
+                sent.extend(sql.map(|sql| sql.as_str().expect("text").to_owned()));
+            }
+        }
+        assert!(!sent.is_empty() && planned == sent, "{run:?}: {planned:#?}, sent {sent:#?}");
+    }
+}
+
+#[test]
+fn destroying_the_module_says_how_many_page_views_go_and_leaves_sessions_alone() {
+    let folder = folder();
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    let before = folder.dump();
+    let said = folder.run(&["destroy", "--module", "page-views"]);
+    refused(&said, 2, &["derived.page_views has 3 rows", "--yes"]);
+    refused(&folder.run(&["destroy", "--module", "page_views"]), 2, &["did you mean \"page-views\""]);
+    assert_eq!(folder.dump(), before);
+    let said = done(&folder, &["destroy", "--module", "page-views", "--yes"]);
+    assert!(said.contains("page views dropped with their table: 3"), "{said}");
+    refused(&folder.run(&["export", "page_views", "--to", "-"]), 1, &["does not exist"]);
+    assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+    // The files bring all back.
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+    assert_eq!(folder.contents("page_views", &[]).expect("exported").rows.len(), 3);
+}
+
+#[test]
+fn standard_input_is_run_and_repeated() {
+    let folder = folder();
+    let run = |text: &str| -> Said {
+        let mut command = folder.command(&["run", "--page-views", "-"]);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("it ends").into()
+    };
+    refused(&run(&format!("{FIRST}a3,a\n")), 1, &["standard input: row 4, line 5", "done before: nothing"]);
+    assert_eq!(folder.dump(), "schemas [\"scratch\"]\n");
+    for _ in 0..2 {
+        run(FIRST).done("run").expect("done");
+        assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+        assert_eq!(folder.contents("page_views", &[]).expect("exported").rows.len(), 3);
+    }
+}
+
+#[test]
+fn sessions_that_lose_page_views_or_have_several_rows_are_said_and_counted_and_may_fail_the_run() {
+    const STAGED: &str = "page_view_id,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp
+a1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30
+";
+    let folder = folder();
+    folder.write("half.csv", STAGED);
+    folder.write("twice.csv", &format!("{STAGED}a1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30\n"));
+    for (file, variable, name, words) in [
+        (
+            "half.csv",
+            "on_shrunk_sessions=fail",
+            "shrunk_sessions",
+            "fewer page views than the rows that they replace: 1 (such as a)",
+        ),
+        (
+            "twice.csv",
+            "on_multiplied_sessions=fail",
+            "multiplied_sessions",
+            "sessions with more than one row: 1 (such as a)",
+        ),
+    ] {
+        done(&folder, &["destroy", "--yes"]);
+        let said = folder.run(&["--output", "json", "run", "--page-views", "first.csv"]).done("run").expect("done");
+        assert_eq!(json(&said.stdout)["counts"][name], 0, "{}", said.stdout);
+        done(&folder, &["load", "--staged", file]);
+        let before = sessions(&folder);
+        refused(&folder.run(&["run", "--var", variable]), 4, &[words, "production was not changed"]);
+        assert_eq!(sessions(&folder), before);
+        let said = folder.run(&["run", "-q", "--output", "json"]).done("run").expect("done");
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+        assert_eq!(json(&said.stdout)["counts"][name], 1, "{}", said.stdout);
+    }
 }

@@ -12,9 +12,9 @@ use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind as Kind};
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-use websessions_core::warehouse::{Activity, Done, Estimate, Warehouse};
+use websessions_core::warehouse::{self, Activity, Done, Estimate, Loaded, Warehouse};
 
 const GOOGLE: &str = "https://bigquery.googleapis.com";
 const TIB: f64 = (1_u64 << 40) as f64;
@@ -161,6 +161,11 @@ impl Warehouse for BigQueryWarehouse {
             return self.jobs.end_given_up().await.map(|()| None);
         }
         self.jobs.end_run(run).await
+    }
+
+    // <https://cloud.google.com/bigquery/docs/loading-data>
+    async fn load(&self, _load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
+        Err(warehouse::takes_no_files("this backend takes no files", "with 'bq load'"))
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {

@@ -23,9 +23,9 @@ use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind as Kind, chain, without_secret};
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-use websessions_core::warehouse::{Activity, Done, Warehouse};
+use websessions_core::warehouse::{self, Activity, Done, Loaded, Warehouse};
 
 /// How often the end of a session is sent, if its answer is lost.
 const CLOSING_ATTEMPTS: usize = 3;
@@ -442,6 +442,11 @@ impl Warehouse for SnowflakeWarehouse {
             tokio::time::sleep(LOOK_INTERVAL).await;
             waited += LOOK_INTERVAL;
         }
+    }
+
+    // <https://docs.snowflake.com/en/user-guide/data-load-local-file-system>
+    async fn load(&self, _load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
+        Err(warehouse::takes_no_files("this backend takes no files", "with Snowflake's PUT and COPY INTO"))
     }
 
     // <https://docs.snowflake.com/en/user-guide/querying-cancel-statements>

@@ -115,6 +115,16 @@ pub const VARIABLES: &[VariableInfo] = &[
         default: "\"report\"",
         meaning: "rows without page_view_id, domain_sessionid or start_tstamp: report | fail (before the commit)",
     },
+    VariableInfo {
+        name: "on_multiplied_sessions",
+        default: "\"report\"",
+        meaning: "sessions with more than one row, as page views are staged twice: report | fail (before the commit)",
+    },
+    VariableInfo {
+        name: "on_shrunk_sessions",
+        default: "\"report\"",
+        meaning: "sessions with fewer page views than the rows that they replace, as page views are missing: report | fail (before the commit)",
+    },
 ];
 
 /// The shortest and the longest lease of the lock.
@@ -214,6 +224,10 @@ pub struct Variables {
     pub on_repeated_page_views: Reaction,
     /// Rows that are no page views.
     pub on_left_out_page_views: Reaction,
+    /// Sessions with more than one row.
+    pub on_multiplied_sessions: Reaction,
+    /// Sessions that lose page views.
+    pub on_shrunk_sessions: Reaction,
     /// The columns of that table, as the model names them and as the table spells them: all of the model's, unless a look
     /// at the table has said otherwise.
     #[serde(skip)]
@@ -248,6 +262,8 @@ impl Default for Variables {
             page_views_lookback_days: 3,
             on_repeated_page_views: Reaction::Report,
             on_left_out_page_views: Reaction::Report,
+            on_multiplied_sessions: Reaction::Report,
+            on_shrunk_sessions: Reaction::Report,
             page_views_columns: None,
         }
     }
@@ -327,6 +343,8 @@ impl Variables {
                     "page_views_lookback_days" => variables.page_views_lookback_days = lookback_days(value)?,
                     "on_repeated_page_views" => variables.on_repeated_page_views = one_of(text(value)?, REACTIONS)?,
                     "on_left_out_page_views" => variables.on_left_out_page_views = one_of(text(value)?, REACTIONS)?,
+                    "on_multiplied_sessions" => variables.on_multiplied_sessions = one_of(text(value)?, REACTIONS)?,
+                    "on_shrunk_sessions" => variables.on_shrunk_sessions = one_of(text(value)?, REACTIONS)?,
                     other => check_name(other).map_err(|error| error.to_string())?,
                 }
                 Ok(())

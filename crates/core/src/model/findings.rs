@@ -1,6 +1,8 @@
 //! Words that the findings of all modules share.
 
+use crate::plan::OnFound;
 use crate::rows::Rows;
+use crate::variables::Reaction;
 
 /// The first and the last sample of a row.
 pub(super) fn samples(rows: &Rows, row: usize) -> Option<String> {
@@ -9,5 +11,13 @@ pub(super) fn samples(rows: &Rows, row: usize) -> Option<String> {
         (true, _) => None,
         (false, true) => Some(first),
         (false, false) => Some(format!("{first}, {last}")),
+    }
+}
+
+/// What a run does about what it found.
+pub(super) fn on_found(reaction: Reaction, because: &'static str, hint: &'static str) -> OnFound {
+    match reaction {
+        Reaction::Report => OnFound::Report,
+        Reaction::Fail => OnFound::Fail { because, hint },
     }
 }

@@ -2,12 +2,13 @@
 
 use super::findings::*;
 use super::tables::*;
+use crate::model::findings::on_found;
 use crate::model::select::sql;
 use crate::model::shared::METADATA_THIS_RUN;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, Phase, Statement, Step, Unit};
 use crate::table::TableName;
-use crate::variables::{CleanupMode, LookbackGuard, Reaction};
+use crate::variables::{CleanupMode, LookbackGuard};
 
 const ARRIVALS: Select = sql!("page_views/arrivals");
 const FORMS: Select = sql!("page_views/page_views_forms");
@@ -140,13 +141,6 @@ fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
     statements.push(seal(context, "the count of page views that came", &SEAL_INPUT));
     units.push(Unit::Block { purpose: format!("what came in {source}"), statements });
     units
-}
-
-fn on_found(reaction: Reaction, because: &'static str, hint: &'static str) -> OnFound {
-    match reaction {
-        Reaction::Report => OnFound::Report,
-        Reaction::Fail => OnFound::Fail { because, hint },
-    }
 }
 
 fn arrivals(context: &Context<'_>) -> Step {

@@ -21,6 +21,11 @@ pub const MULTIPLIED_SESSIONS: Finding = Finding::new("multiplied_sessions", mul
 pub const SESSIONS_WITHOUT_USER: Finding = Finding::new("sessions_without_user", sessions_without_user)
     .counted(|rows| rows.get(0, "session_count").as_integer());
 
+/// Sessions with fewer page views than the rows that they replace.
+pub const SHRUNK_SESSIONS: Finding = Finding::new("shrunk_sessions", shrunk_sessions)
+    .warning()
+    .counted(|rows| rows.get(0, "session_count").as_integer());
+
 /// Old rows that the upsert would leave beside new ones.
 pub const OLD_COPIES: Finding =
     Finding::new("old_copies", old_copies).counted(|rows| rows.get(0, "session_count").as_integer());
@@ -58,6 +63,16 @@ fn sessions_without_user(rows: &Rows) -> Option<String> {
     (count > 0).then(|| {
         format!(
             "sessions without a user: {count}{}; their domain_userid is NULL, and they are in no row of users",
+            samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
+        )
+    })
+}
+
+fn shrunk_sessions(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "session_count").as_integer();
+    (count > 0).then(|| {
+        format!(
+            "sessions with fewer page views than the rows that they replace: {count}{}; the others were not staged",
             samples(rows, 0).map(|samples| format!(" (such as {samples})")).unwrap_or_default()
         )
     })

@@ -2,6 +2,7 @@
 
 use super::findings::*;
 use super::tables::*;
+use crate::model::findings::on_found;
 use crate::model::select::sql;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, OnlyIf, Phase, Statement, Step, Unit};
@@ -30,6 +31,7 @@ const COMMITTED_AND_SEALED: Select = sql!("sessions/committed_and_sealed");
 const ARRIVED: Select = sql!("sessions/arrived_sessions");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
 const SESSIONS_WITHOUT_USER_FOUND: Select = sql!("sessions/sessions_without_user");
+const SHRUNK: Select = sql!("sessions/shrunk_sessions");
 pub(super) const THIS_RUN: Select = sql!("sessions/sessions_this_run");
 const UPSERT_LIMIT: Select = sql!("sessions/sessions_upsert_limit");
 
@@ -91,6 +93,11 @@ fn metadata(context: &Context<'_>) -> Step {
         },
         OnDroppedSessions::Report | OnDroppedSessions::KeepInput => OnFound::Report,
     };
+    let on_multiplied = on_found(
+        context.variables.on_multiplied_sessions,
+        "on_multiplied_sessions is fail",
+        "take the repeated page views out of the input, or set on_multiplied_sessions to report; production was not changed",
+    );
     let units = vec![
         Unit::Block {
             purpose: "counts and time range".to_owned(),
@@ -104,7 +111,7 @@ fn metadata(context: &Context<'_>) -> Step {
             ],
         },
         context.observe(DROPPED_SESSIONS, on_dropped, "sessions of the input that are not in the result", &DROPPED),
-        context.observe(MULTIPLIED_SESSIONS, OnFound::Report, "sessions with more than one row", &MULTIPLIED),
+        context.observe(MULTIPLIED_SESSIONS, on_multiplied, "sessions with more than one row", &MULTIPLIED),
     ];
     Step::new("metadata", "counts and time range of this run, and what is odd about it", units)
 }
@@ -149,6 +156,12 @@ fn upsert_limit(context: &Context<'_>) -> Step {
             let purpose = "old copies that the lookback does not reach";
             units.push(context.observe(OLD_COPIES, fail, purpose, &OLD_COPIES_FOUND));
         }
+        let on_shrunk = on_found(
+            context.variables.on_shrunk_sessions,
+            "on_shrunk_sessions is fail",
+            "stage every page view of these sessions, or set on_shrunk_sessions to report; production was not changed",
+        );
+        units.push(context.observe(SHRUNK_SESSIONS, on_shrunk, "sessions that lose page views", &SHRUNK));
     }
     Step::new("upsert_limit", "which rows the upsert replaces", units)
 }

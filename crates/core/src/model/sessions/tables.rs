@@ -106,7 +106,11 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
             SESSIONS_UPSERT_KEYS,
             SchemaRole::Scratch,
             Lifetime::Module,
-            vec![Column::new("domain_sessionid", Varying(128)), Column::new("start_tstamp", Timestamp)],
+            vec![
+                Column::new("domain_sessionid", Varying(128)),
+                Column::new("start_tstamp", Timestamp),
+                Column::new("page_views", Integer),
+            ],
         )
         .layout(
             Layout::NONE
