@@ -169,7 +169,7 @@ impl Dialect for BigQueryDialect {
     // Each day of production costs what its keys take, so that the whole of it would soon cost more than all else.
     // <https://cloud.google.com/bigquery/docs/estimate-costs>
     fn lookup_days(&self) -> Option<u32> {
-        Some(35)
+        Some(33)
     }
 
     // A table may ask for a filter by its partitions; one that all rows pass will do where there is no better.

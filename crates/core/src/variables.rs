@@ -78,7 +78,7 @@ pub const VARIABLES: &[VariableInfo] = &[
     VariableInfo {
         name: "lookback_guard_days",
         default: "null",
-        meaning: "how many days before this run's first session lookback_guard looks for old copies; older ones stay. null: all of production, on BigQuery 35 days",
+        meaning: "how many days before this run's first session lookback_guard looks for old copies; older ones stay. null: all of production, on BigQuery 33 days",
     },
     VariableInfo {
         name: "on_dropped_sessions",

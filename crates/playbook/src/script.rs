@@ -16,7 +16,6 @@ pub fn query_of(file: &Path, variables: &BTreeMap<String, Value>, dialect: &str)
         .map_err(|problem| Error::configuration(format!("{}: {problem}", file.display())))
 }
 
-
 /// The text of a file, ready to be sent.
 pub(crate) struct Script {
     pub(crate) file: PathBuf,
