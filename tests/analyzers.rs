@@ -190,7 +190,12 @@ fn tables_before(dialect: &dyn Dialect) -> String {
     let schemas = [&variables.scratch_schema, &variables.output_schema];
     let mut statements: Vec<Statement> = schemas.iter().map(|schema| dialect.create_schema(schema)).collect();
     // What one module keeps is looked at while another runs.
-    let kept = model::page_views::module().table("page_views", &variables);
+    let kept = [
+        (model::page_views::module(), "page_views"),
+        (model::users::module(), "users"),
+        (model::users::module(), "users_tables_made"),
+    ];
+    let kept = kept.into_iter().filter_map(|(module, table)| module.table(table, &variables));
     for table in inputs().into_iter().chain(depended_on()).chain(kept) {
         statements.extend(dialect.create_table(&table, &variables.table_name(&table)));
     }

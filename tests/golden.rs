@@ -184,8 +184,8 @@ fn every_statement_parses_and_has_nothing_that_its_warehouse_lacks() {
         let mut count = 0;
         for entry in std::fs::read_dir(plans.path().join(dialect)).expect("plans").filter_map(Result::ok) {
             let text = std::fs::read_to_string(entry.path()).expect("a plan");
-            // The parser doesn't know Redshift's encodings of columns.
-            let parsed = text.replace(" ENCODE ZSTD", "").replace(" ENCODE RAW", "");
+            // The parser doesn't know Redshift's encodings of columns, and none of PostgreSQL's DO.
+            let parsed = without_do(&text).replace(" ENCODE ZSTD", "").replace(" ENCODE RAW", "");
             let statements = sqlparser::parser::Parser::new(&*parser)
                 .with_recursion_limit(200)
                 .try_with_sql(&parsed)
@@ -200,6 +200,13 @@ fn every_statement_parses_and_has_nothing_that_its_warehouse_lacks() {
         }
         assert!(count > 140, "{dialect}: only {count} statements");
     }
+}
+
+/// A script without its DO statements.
+fn without_do(text: &str) -> String {
+    let mut parts = text.split("DO $do$");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| kept + part.split_once("$do$;").expect("the end of a DO").1)
 }
 
 /// An UPDATE that takes its values from another table must join it with its target by an equality, or Redshift refuses it:

@@ -1,4 +1,4 @@
--- Sessions of this run with fewer page views than a row of production that theirs takes the place of.
+-- Sessions of this run with fewer page views than the row of production that is replaced.
 SELECT
   COUNT(*) AS session_count,
   MIN(domain_sessionid) AS first_sample,
