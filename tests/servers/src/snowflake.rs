@@ -1,4 +1,4 @@
-//! fakesnow, behind a proxy that fills in what its replies lack, and has it trim what Snowflake would.
+//! fakesnow, behind a proxy that fills in what its replies lack, and has it trim and hash as Snowflake does.
 
 use crate::http::Proxy;
 use crate::process::{Process, free_port, installed};
@@ -17,13 +17,46 @@ impl Fakesnow {
         let port = free_port();
         let mut command = installed("WEBSESSIONS_TEST_FAKESNOW");
         let process = Process::start(command.args(["-s", "-p", &port.to_string()]), port, "/");
-        Self { _process: process, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), keep_trim, fill_reply) }
+        Self { _process: process, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), as_snowflake_does, fill_reply) }
     }
 
     /// Its endpoint.
     pub fn url(&self) -> &str {
         self.proxy.url()
     }
+}
+
+fn as_snowflake_does(request: &mut Value) {
+    keep_trim(request);
+    sign_hashes(request);
+}
+
+/// A hash of Snowflake's is a signed number of 64 bits, one of fakesnow's has no sign and does not fit its columns of integers.
+/// <https://docs.snowflake.com/en/sql-reference/functions/hash>
+fn sign_hashes(request: &mut Value) {
+    const BEGINS: &str = "HASH(";
+    let Some(sql) = request["sqlText"].as_str() else { return };
+    let mut pieces = sql.split(BEGINS);
+    let mut signed = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let mut depth = 1;
+        let end = piece.char_indices().find_map(|(place, character)| {
+            depth += match character {
+                '(' => 1,
+                ')' => -1,
+                _ => 0,
+            };
+            (depth == 0).then_some(place)
+        });
+        match end {
+            Some(end) => {
+                let (columns, rest) = piece.split_at(end + 1);
+                signed.push_str(&format!("({BEGINS}{columns} % 9223372036854775807){rest}"));
+            }
+            None => signed.push_str(&format!("{BEGINS}{piece}")),
+        }
+    }
+    request["sqlText"] = signed.into();
 }
 
 /// `RTRIM(x, ' ')` takes blanks off the end. fakesnow turns it into a `TRIM` of every space on both sides, unless it is of a
