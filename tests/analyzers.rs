@@ -1,5 +1,5 @@
 //! Analyzers that know the tables, and so columns and types: Google's own reads all that goes to BigQuery, the plans
-//! and what the binary sends beside the plan (the lock, the look at the tables, doctor, resume, unlock, estimates), as a
+//! and what the binary sends beside the plan (the lock, the look at the tables, doctor, status, history, check, preview, explain, show, resume, unlock, estimates), as a
 //! mock of BigQuery records it; sqlglot's optimizer reads the plans for Redshift and Snowflake.
 
 #[path = "support/mod.rs"]
@@ -161,6 +161,12 @@ fn sent() -> Vec<Json> {
     for (arguments, code) in [
         (&["plan", "run", "--estimate"] as &[&str], 0),
         (&["doctor"], 0),
+        (&["status"], 0),
+        (&["history"], 0),
+        (&["check"], 0),
+        (&["preview"], 0),
+        (&["explain", "s1"], 0),
+        (&["show", "page_views_staged"], 0),
         (&["run"], 1),
         (&["doctor"], 0),
         (&["plan", "run", "--estimate"], 0),
