@@ -224,17 +224,23 @@ impl Case {
         let mut tables = Vec::new();
         for (schema, shown) in [(&self.variables.scratch_schema, "scratch"), (&self.variables.output_schema, "derived")]
         {
-            let sql = format!(
-                "SELECT table_name FROM {} WHERE table_schema = {}",
-                self.warehouse.dialect().information_schema(schema, "tables"),
-                self.warehouse.dialect().text(&self.warehouse.dialect().catalog_name(schema.as_str()))
-            );
-            let rows = self.warehouse.query(&sql).await.map_err(|error| error.to_string())?;
-            for row in 0..rows.rows.len() {
-                tables.push(format!("{shown}.{}", rows.get(row, "table_name").to_string().to_lowercase()));
+            // A catalog may list views beside tables, or among them.
+            let dialect = self.warehouse.dialect();
+            let views = if dialect.name() == "snowflake" { Some("views") } else { None };
+            for list in ["tables"].into_iter().chain(views) {
+                let sql = format!(
+                    "SELECT table_name FROM {} WHERE table_schema = {}",
+                    dialect.information_schema(schema, list),
+                    dialect.text(&dialect.catalog_name(schema.as_str()))
+                );
+                let rows = self.warehouse.query(&sql).await.map_err(|error| error.to_string())?;
+                for row in 0..rows.rows.len() {
+                    tables.push(format!("{shown}.{}", rows.get(row, "table_name").to_string().to_lowercase()));
+                }
             }
         }
         tables.sort();
+        tables.dedup();
         Ok(tables)
     }
 

@@ -17,7 +17,10 @@ impl Fakesnow {
         let port = free_port();
         let mut command = installed("WEBSESSIONS_TEST_FAKESNOW");
         let process = Process::start(command.args(["-s", "-p", &port.to_string()]), port, "/");
-        Self { _process: process, proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), as_snowflake_does, fill_reply) }
+        Self {
+            _process: process,
+            proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), as_snowflake_does, fill_reply),
+        }
     }
 
     /// Its endpoint.

@@ -310,8 +310,12 @@ impl Connections {
         there.extend(staged(&case).await?.iter().map(|id| names(id)));
         let arrived = ["a", "b", "c", "d", "e"];
         expect("sessions in production or staged", there, arrived.map(str::to_owned).into())?;
-        let state = left_behind(&case).await?;
-        if !guard(tried).mended.contains(&state) {
+        // Where few pairs are tried, hardly one leaves what another left.
+        let state = match case.warehouse.dialect().name() {
+            "duckdb" | "postgres" | "redshift" => left_behind(&case).await?,
+            _ => String::new(),
+        };
+        if state.is_empty() || !guard(tried).mended.contains(&state) {
             case.run().await.map_err(|error| format!("the next run: {error}"))?;
             expect("sessions", sessions(&case).await?, arrived.map(|name| format!("{name}: 2, page 2")).to_vec())?;
             expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
