@@ -229,8 +229,8 @@ fn another_role_s_lock_is_cleared(cluster: &Cluster) {
     // What bob lacks is said, not that there is no table.
     refused(&as_bob(&["main"]), 1, &["permission denied for", "grant the role what it lacks"]);
     let said = as_bob(&["--output", "json", "doctor"]);
-    let checks: Vec<serde_json::Value> =
-        serde_json::Deserializer::from_str(&said.stdout).into_iter().next().expect("checks").expect("JSON");
+    let document: serde_json::Value = serde_json::from_str(&said.stdout).expect("one document");
+    let checks = document["answer"].as_array().expect("what the command answered before it failed");
     let check = checks.iter().find(|check| check["subject"] == "scratch.page_views_staged").expect("checked");
     let found = check["found"].as_str().unwrap_or_default();
     assert!(check["ok"] == false && found.contains("permission denied"), "{check}");
