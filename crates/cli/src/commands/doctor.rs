@@ -5,8 +5,7 @@ use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::{Error, WarehouseError};
 use websessions_core::identifier::Identifier;
-use websessions_core::model;
-use websessions_core::model::Module;
+use websessions_core::model::{self, Module, users};
 use websessions_core::plan::Statement;
 use websessions_core::table::{ColumnType, Lifetime, SchemaRole, Table, TableName};
 use websessions_core::variables::Variables;
@@ -18,7 +17,9 @@ impl Invocation<'_> {
         let variables = self.variables();
         let mut checks = vec![Check::ok("connection", warehouse.location())];
         let failed = |source| Error::Warehouse { context: "can't read the tables' columns".into(), source };
-        let modules = model::modules();
+        // Those that a run may be made of, as it is configured.
+        let mut modules = model::modules();
+        modules.retain(|module| module.name != users::module().name || self.configuration.modules.has_users());
         let reported = preflight::reported_columns(&*warehouse, &modules, variables).await.map_err(failed)?;
         for table in model::tables(&modules, variables) {
             let name = variables.table_name(&table).to_string();

@@ -54,8 +54,9 @@ fn wanted(dialect: &str) -> Option<usize> {
     }
     let everything = std::env::var_os("WEBSESSIONS_TEST_EVERYTHING").is_some();
     match (dialect, everything) {
-        ("duckdb", _) | ("postgres", true) => None,
-        ("postgres", false) => Some(60),
+        ("duckdb" | "postgres", true) => None,
+        ("duckdb", false) => Some(150),
+        ("postgres", false) => Some(24),
         (_, true) => Some(100),
         ("redshift", false) => Some(6),
         (_, false) => Some(2),
