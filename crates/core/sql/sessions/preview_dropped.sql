@@ -1,4 +1,4 @@
-{{ tables }},
+{{ computed }},
 dropped_sessions AS (
 {{ dropped }}
 )

@@ -1,4 +1,4 @@
-{{ tables }},
+{{ computed }},
 multiplied_sessions AS (
 {{ multiplied }}
 )

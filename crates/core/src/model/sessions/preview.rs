@@ -8,6 +8,7 @@ use crate::rows::{Rows, Value};
 use crate::variables::Variables;
 use serde::Serialize;
 
+const COMPUTED_TABLES: Select = sql!("sessions/preview_computed");
 const TABLES: Select = sql!("sessions/preview_tables");
 const STORED: Select = sql!("sessions/preview_stored");
 const NOTHING_STORED: Select = sql!("sessions/preview_nothing_stored");
@@ -50,20 +51,14 @@ pub(crate) fn queries(
     let of = |select: &Select| render(select, &[]);
     let (aggregates, this_run, manifest) = (of(&AGGREGATES), of(&THIS_RUN), of(&MANIFEST));
     let (stored, replaced) = (of(if production.is_some() { &STORED } else { &NOTHING_STORED }), of(&replaced));
-    let tables = render(
-        &TABLES,
-        &[
-            ("aggregates", &aggregates),
-            ("this_run", &this_run),
-            ("manifest", &manifest),
-            ("stored", &stored),
-            ("replaced", &replaced),
-        ],
-    );
+    let computed =
+        render(&COMPUTED_TABLES, &[("aggregates", &aggregates), ("this_run", &this_run), ("manifest", &manifest)]);
+    let tables = render(&TABLES, &[("computed", &computed), ("stored", &stored), ("replaced", &replaced)]);
     let (limit, production) = (samples.to_string(), production.unwrap_or("stored_sessions"));
     let (dropped, multiplied) = (of(&DROPPED), of(&MULTIPLIED));
     let values = [
-        ("tables", tables.as_str()),
+        ("computed", computed.as_str()),
+        ("tables", &tables),
         ("limit", &limit),
         ("production", production),
         ("dropped", &dropped),
