@@ -162,13 +162,35 @@ impl Jobs {
 
     /// A job as it is when it has been told to stop.
     async fn told_to_stop(&self, made: &Made) -> Result<Job, WarehouseError> {
-        let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+        let delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+        let ask = || async {
+            match self.client.job().cancel_job(&self.project, &made.id, made.location.as_deref()).await {
+                Ok(answer) => Ok(answer.job.unwrap_or_default()),
+                Err(error) => Err(self.explain(error, made).await),
+            }
+        };
+        self.patiently(delays, |error| !is_no_job(error), ask).await
+    }
+
+    /// Asks until there is an answer, or an error that asking again does not mend: of which that is tried, or of which no delay is
+    /// left. A token that has passed is renewed once.
+    async fn patiently<T, A: Future<Output = Result<T, WarehouseError>>>(
+        &self,
+        mut delays: impl Iterator<Item = Duration>,
+        tries: impl Fn(&WarehouseError) -> bool,
+        ask: impl Fn() -> A,
+    ) -> Result<T, WarehouseError> {
+        let mut renewed = false;
         loop {
-            let error = match self.client.job().cancel_job(&self.project, &made.id, made.location.as_deref()).await {
-                Ok(answer) => return Ok(answer.job.unwrap_or_default()),
-                Err(error) => self.explain(error, made).await,
+            let error = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
             };
-            match delays.next().filter(|_| error.retry != Retry::Never && !is_no_job(&error)) {
+            if !renewed && self.renewed(&error) {
+                renewed = true;
+                continue;
+            }
+            match delays.next().filter(|_| error.retry != Retry::Never && tries(&error)) {
                 Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
                 None => return Err(error),
             }
@@ -221,36 +243,22 @@ impl Jobs {
         let (most, of_all) = (LAST_JOBS.to_string(), of_all.to_string());
         let mut found = Vec::new();
         let mut token = String::new();
-        let mut renewed = false;
-        let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
         loop {
             let mut query =
                 vec![("stateFilter", state), ("allUsers", &of_all), ("projection", "minimal"), ("maxResults", &most)];
             query.extend(Some(("pageToken", token.as_str())).filter(|(_, token)| !token.is_empty()));
-            let error = match self.get(&url, &query).await {
-                Ok(text) => {
-                    let page: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-                    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-                    found.extend(page["jobs"].as_array().into_iter().flatten().filter_map(|job| {
-                        let reference = &job["jobReference"];
-                        let id = text(&reference["jobId"]).filter(|id| id.starts_with(prefix))?;
-                        Some(Made { id, location: text(&reference["location"]) })
-                    }));
-                    token = text(&page["nextPageToken"]).unwrap_or_default();
-                    if token.is_empty() || state == "done" {
-                        return Ok(found);
-                    }
-                    continue;
-                }
-                Err(error) => error,
-            };
-            if !renewed && self.renewed(&error) {
-                renewed = true;
-                continue;
-            }
-            match delays.next().filter(|_| error.retry != Retry::Never) {
-                Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
-                None => return Err(error),
+            let delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+            let page = self.patiently(delays, |_| true, || self.get(&url, &query)).await?;
+            let page: serde_json::Value = serde_json::from_str(&page).unwrap_or_default();
+            let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+            found.extend(page["jobs"].as_array().into_iter().flatten().filter_map(|job| {
+                let reference = &job["jobReference"];
+                let id = text(&reference["jobId"]).filter(|id| id.starts_with(prefix))?;
+                Some(Made { id, location: text(&reference["location"]) })
+            }));
+            token = text(&page["nextPageToken"]).unwrap_or_default();
+            if token.is_empty() || state == "done" {
+                return Ok(found);
             }
         }
     }
@@ -304,26 +312,18 @@ impl Jobs {
 
     /// A job as it is now.
     async fn look(&self, made: &Made) -> Result<Job, WarehouseError> {
-        let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(5), 6);
-        let mut renewed = false;
-        loop {
-            let error = match self.client.job().get_job(&self.project, &made.id, made.location.as_deref()).await {
-                Ok(job) => return Ok(job),
-                Err(error) => self.explain(error, made).await,
-            };
-            if !renewed && self.renewed(&error) {
-                renewed = true;
-                continue;
+        let delays = pauses(Duration::from_millis(100), Duration::from_secs(5), 6);
+        let ask = || async {
+            match self.client.job().get_job(&self.project, &made.id, made.location.as_deref()).await {
+                Ok(job) => Ok(job),
+                Err(error) => Err(self.explain(error, made).await),
             }
-            match delays.next().filter(|_| error.retry != Retry::Never) {
-                Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
-                // The job may have ended since, either way.
-                None => {
-                    let retry = if error.retry == Retry::Never { Retry::Never } else { Retry::Unknown };
-                    return Err(error.with_retry(retry));
-                }
-            }
-        }
+        };
+        self.patiently(delays, |_| true, ask).await.map_err(|error| {
+            // The job may have ended since, either way.
+            let retry = if error.retry == Retry::Never { Retry::Never } else { Retry::Unknown };
+            error.with_retry(retry)
+        })
     }
 
     /// Whether a token was refused that has passed, and there is a new one: they last an hour.
@@ -434,23 +434,14 @@ impl Jobs {
                 page_token,
                 ..GetQueryResultsParameters::default()
             };
-            let mut delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
-            let mut renewed = false;
-            let page = loop {
-                let error = match self.client.job().get_query_results(&self.project, &made.id, parameters.clone()).await
-                {
-                    Ok(page) => break page,
-                    Err(error) => self.explain(error, made).await,
-                };
-                if !renewed && self.renewed(&error) {
-                    renewed = true;
-                    continue;
-                }
-                match delays.next().filter(|_| error.retry != Retry::Never) {
-                    Some(delay) => tokio::time::sleep(delay.max(asked(&error))).await,
-                    None => return Err(error),
+            let delays = pauses(Duration::from_millis(100), Duration::from_secs(2), 3);
+            let ask = || async {
+                match self.client.job().get_query_results(&self.project, &made.id, parameters.clone()).await {
+                    Ok(page) => Ok(page),
+                    Err(error) => Err(self.explain(error, made).await),
                 }
             };
+            let page = self.patiently(delays, |_| true, ask).await?;
             if let Some(schema) = page.schema.and_then(|schema| schema.fields) {
                 rows.columns = schema.iter().map(|field| field.name.to_lowercase()).collect();
                 fields = schema;
