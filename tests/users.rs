@@ -93,6 +93,23 @@ fn a_run_makes_users_of_the_sessions_that_it_makes_and_ends_once() {
 }
 
 #[test]
+fn preview_and_status_know_what_is_handed_on() {
+    let folder = folder(MODULES);
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    let preview = json(&done(&folder, &["preview", "--output", "json"]));
+    assert_eq!(preview["stages_users"], true, "{preview}");
+    let status = json(&done(&folder, &["status", "--output", "json"]));
+    let tables = status["tables"].as_array().expect("tables");
+    let mut waiting: Vec<&str> = tables
+        .iter()
+        .filter(|table| table["waits"] == true)
+        .map(|table| table["name"].as_str().unwrap_or_default())
+        .collect();
+    waiting.sort_unstable();
+    assert_eq!(waiting, ["page_views_staged", "sessions_userid_manifest_staged"]);
+}
+
+#[test]
 fn the_modules_and_the_users_own_sql_run_in_the_order_of_the_configuration() {
     let own = "[[custom]]\nname = \"early\"\nfiles = [\"early.sql\"]\n[[custom]]\nname = \"late\"\nfiles = [\"late.sql\"]\nafter = \"users\"\n";
     let folder = folder(&format!("{MODULES}{own}"));

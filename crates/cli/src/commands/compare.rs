@@ -63,13 +63,16 @@ pub(super) async fn compare(registry: &Registry, global: &Global, what: &Compare
         [one] => (Some(one), Some(one)),
         _ => (None, None),
     };
+    let two_targets = first != second;
     let of = |target: Option<&String>| Global { target: target.into_iter().cloned().collect(), ..global.clone() };
-    let globals = [of(first), of(second)];
+    // One target is read once.
+    let mut globals = vec![of(first)];
+    globals.extend(two_targets.then(|| of(second)));
     let mut invocations = Vec::new();
     for global in &globals {
         invocations.push(Invocation::read(registry, global, &none, Purpose::Run)?.warned());
     }
-    let two_targets = first != second;
+    let (first, last) = (&invocations[0], &invocations[invocations.len() - 1]);
     let names: Vec<(String, String)> = match (two_targets, what.tables) {
         (false, [one, other]) => vec![(one.clone(), other.clone())],
         (false, _) => {
@@ -80,15 +83,15 @@ pub(super) async fn compare(registry: &Registry, global: &Global, what: &Compare
                 ),
             });
         }
-        (true, []) => results(&invocations[0]).into_iter().map(|name| (name.clone(), name)).collect(),
+        (true, []) => results(first).into_iter().map(|name| (name.clone(), name)).collect(),
         (true, [one]) => vec![(one.clone(), one.clone())],
         (true, [one, other, ..]) => vec![(one.clone(), other.clone())],
     };
-    let connected = invocations[0].connect().await?;
+    let connected = first.connect().await?;
     // A file is opened once.
-    let other = if two_targets { invocations[1].connect().await? } else { Arc::clone(&connected) };
+    let other = if two_targets { last.connect().await? } else { Arc::clone(&connected) };
     let side = |invocation, warehouse| Side { invocation, warehouse, modules: model::modules() };
-    let sides = [side(&invocations[0], connected), side(&invocations[1], other)];
+    let sides = [side(first, connected), side(last, other)];
     let mut answers = Vec::new();
     for (one, other) in &names {
         answers.push(compare_tables(&sides, one, other, what).await?);

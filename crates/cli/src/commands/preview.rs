@@ -32,8 +32,8 @@ struct Estimates {
 impl Invocation<'_> {
     pub(super) async fn preview(&self, samples: u32, limit: Option<f64>) -> Result<(), Error> {
         let warehouse = self.connect().await?;
-        let modules = model::modules();
-        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
+        let (modules, variables) = (model::modules(), self.variables_of(&sessions::module()));
+        let insight = Insight::new(&modules, &variables, &warehouse.dialect());
         let Some(preview) = insight.preview(&*warehouse, samples).await? else {
             return match self.global.output {
                 OutputFormat::Json => output::json(&Value::Null),

@@ -30,10 +30,10 @@ fn in_words(status: &Status) -> String {
     let waiting: Vec<&TableStatus> = status.tables.iter().filter(|table| table.waits && table.exists).collect();
     for table in &waiting {
         let rows = table.rows.unwrap_or(0);
-        let reader = table.read_by.map_or_else(|| "the next module".to_owned(), |module| format!("module {module}"));
+        let reader = table.read_by.unwrap_or_default();
         text.push_str(&match rows {
             0 => format!("staged: nothing in {}\n", table.table),
-            _ => format!("staged: {rows} rows in {} wait for {reader}\n", table.table),
+            _ => format!("staged: {rows} rows in {} wait for module {reader}\n", table.table),
         });
     }
     if let Some(step) = &status.failed_at {

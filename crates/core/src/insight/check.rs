@@ -200,7 +200,8 @@ impl Insight<'_> {
     }
 }
 
-fn is_of_connection(error: &WarehouseError) -> bool {
+/// Whether nothing more can be asked, whatever the tables are.
+pub(super) fn is_of_connection(error: &WarehouseError) -> bool {
     matches!(error.kind, WarehouseErrorKind::Connection | WarehouseErrorKind::Cancelled | WarehouseErrorKind::Locked)
 }
 

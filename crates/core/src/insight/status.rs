@@ -1,14 +1,14 @@
 //! The state of the tables: what is there, what waits, who holds the lock, what the last runs did.
 
+use super::check::is_of_connection;
 use super::{Insight, Run, Runs};
-use crate::error::{Error, WarehouseError, WarehouseErrorKind};
+use crate::error::{Error, WarehouseError};
 use crate::lock;
 use crate::model::select::sql;
 use crate::model::{Module, Select};
 use crate::plan::{Plan, Statement};
 use crate::preflight::{self, Reported};
-use crate::rows::Value;
-use crate::table::{Lifetime, SchemaRole, Table, TableName};
+use crate::table::{Lifetime, Table, TableName};
 use crate::variables::Variables;
 use crate::warehouse::Warehouse;
 use serde::Serialize;
@@ -99,6 +99,7 @@ pub async fn status(warehouse: &dyn Warehouse, modules: &[Module], variables: &V
     let (mut tables, mut unknown) = (Vec::new(), Vec::new());
     for table in insight.lasting_tables() {
         let name = variables.table_name(table);
+        let read_by = modules.iter().find(|module| module.input == Some(table.name)).map(|module| module.name);
         let mut status = TableStatus {
             name: table.name,
             table: name.to_string(),
@@ -107,14 +108,14 @@ pub async fn status(warehouse: &dyn Warehouse, modules: &[Module], variables: &V
             bytes: None,
             oldest: None,
             newest: None,
-            waits: table.schema == SchemaRole::Scratch,
-            read_by: modules.iter().find(|module| module.input == Some(table.name)).map(|module| module.name),
+            waits: read_by.is_some(),
+            read_by,
         };
         if let Some(columns) = reported.get(table.name) {
             fill(&mut status, warehouse, &insight, table, columns).await.map_err(failed(&status.table))?;
             match size(warehouse, &name).await {
                 Ok(bytes) => status.bytes = bytes,
-                Err(error) if error.kind == WarehouseErrorKind::Connection => return Err(failed(&status.table)(error)),
+                Err(error) if is_of_connection(&error) => return Err(failed(&status.table)(error)),
                 Err(error) => unknown.push(format!("the size of {name}: {error}")),
             }
         }
@@ -164,8 +165,5 @@ async fn fill(
 async fn size(warehouse: &dyn Warehouse, name: &TableName) -> Result<Option<i64>, WarehouseError> {
     let Some(query) = warehouse.dialect().size_query(name) else { return Ok(None) };
     let found = warehouse.query(&query).await?;
-    Ok(match found.get(0, "bytes") {
-        Value::Null => None,
-        value => Some(value.as_integer()),
-    })
+    Ok(found.get(0, "bytes").whole_number())
 }
