@@ -16,9 +16,9 @@ use websessions_core::backend::{BackendFactory, Registry, Settings};
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{WarehouseError, chain};
 use websessions_core::identifier::Identifier;
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-use websessions_core::warehouse::{Activity, Done, Warehouse};
+use websessions_core::warehouse::{Activity, Done, Loaded, Warehouse};
 use websessions_postgres::{Postgres, Redshift};
 use websessions_snowflake::Snowflake;
 
@@ -104,6 +104,20 @@ impl Warehouse for Counted {
         let done = self.count(statements.len(), self.inner.execute_block(statements)).await?;
         self.bill(&done);
         Ok(done)
+    }
+
+    async fn execute_script(&self, script: &Statement) -> Result<Done, WarehouseError> {
+        let done = self.count(1, self.inner.execute_script(script)).await?;
+        self.bill(std::slice::from_ref(&done));
+        Ok(done)
+    }
+
+    async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
+        self.count(1, self.inner.load(load)).await
+    }
+
+    async fn end_statements(&self, run: &str) -> Result<Option<String>, WarehouseError> {
+        self.inner.end_statements(run).await
     }
 
     async fn query(&self, sql: &str) -> Result<Rows, WarehouseError> {

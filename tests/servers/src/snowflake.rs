@@ -30,15 +30,15 @@ impl Fakesnow {
 }
 
 fn as_snowflake_does(request: &mut Value) {
-    keep_trim(request);
-    sign_hashes(request);
+    if let Some(sql) = request["sqlText"].as_str() {
+        request["sqlText"] = sign_hashes(&keep_trim(sql)).into();
+    }
 }
 
 /// A hash of Snowflake's is a signed number of 64 bits, one of fakesnow's has no sign and does not fit its columns of integers.
 /// <https://docs.snowflake.com/en/sql-reference/functions/hash>
-fn sign_hashes(request: &mut Value) {
+fn sign_hashes(sql: &str) -> String {
     const BEGINS: &str = "HASH(";
-    let Some(sql) = request["sqlText"].as_str() else { return };
     let mut pieces = sql.split(BEGINS);
     let mut signed = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -59,15 +59,14 @@ fn sign_hashes(request: &mut Value) {
             None => signed.push_str(&format!("{BEGINS}{piece}")),
         }
     }
-    request["sqlText"] = signed.into();
+    signed
 }
 
 /// `RTRIM(x, ' ')` takes blanks off the end. fakesnow turns it into a `TRIM` of every space on both sides, unless it is of a
 /// `CAST` to text, which changes nothing. <https://docs.snowflake.com/en/sql-reference/functions/rtrim>
-fn keep_trim(request: &mut Value) {
+fn keep_trim(sql: &str) -> String {
     const BEGINS: &str = "RTRIM(";
     const ENDS: &str = ", ' ')";
-    let Some(sql) = request["sqlText"].as_str() else { return };
     let mut pieces = sql.split(BEGINS);
     let mut kept = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -77,7 +76,7 @@ fn keep_trim(request: &mut Value) {
             None => kept.push_str(piece),
         }
     }
-    request["sqlText"] = kept.into();
+    kept
 }
 
 fn fill(object: &mut Value, fields: Value) {
