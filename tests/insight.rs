@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use websessions::bundled;
-use websessions_conformance::{Case, Contents, Harness, ScenarioPhase, parse_csv, scenarios};
+use websessions_conformance::{Case, Cell, Contents, Harness, ScenarioPhase, parse_csv, scenarios};
 use websessions_core::async_trait;
 use websessions_core::backend::Settings;
 use websessions_core::insight::{ExplainedSession, Insight};
@@ -23,8 +23,6 @@ use websessions_test_servers::Cluster;
 
 /// How many histories each warehouse goes through.
 const HISTORIES: u32 = 50;
-
-type Cell = Option<String>;
 
 struct One(Arc<dyn Warehouse>);
 

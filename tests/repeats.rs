@@ -1,7 +1,5 @@
 //! Commands that are repeated as they are, after a failure, a kill or a success: the tables are those of one run.
 
-#![allow(clippy::print_stdout, reason = "the campaign says how much it did")]
-
 #[path = "support/mod.rs"]
 mod support;
 

@@ -1,4 +1,4 @@
-"""Validates documents, one a line on standard input, by a JSON schema: validate.py SCHEMA [FOLDER of schemas that it names].
+"""Validates documents, one a line on standard input, by a JSON schema: validate.py SCHEMA, beside which stand those that it names.
 
 Prints each document's first violation, and fails if there is one.
 """
@@ -10,7 +10,7 @@ import jsonschema
 import referencing
 
 schema = json.loads(pathlib.Path(sys.argv[1]).read_text())
-folder = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(sys.argv[1]).parent)
+folder = pathlib.Path(sys.argv[1]).parent
 
 
 def named(text):

@@ -165,7 +165,7 @@ impl Warehouse for BigQueryWarehouse {
 
     // <https://cloud.google.com/bigquery/docs/loading-data>
     async fn load(&self, _load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
-        Err(warehouse::takes_no_files("this backend takes no files", "with 'bq load'"))
+        Err(warehouse::takes_no_files("with 'bq load'"))
     }
 
     async fn cancel(&self) -> Result<(), WarehouseError> {

@@ -379,7 +379,7 @@ impl Warehouse for PostgresWarehouse {
     async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
         if self.flavor == Flavor::Redshift {
             // <https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html>
-            return Err(warehouse::takes_no_files("this backend takes no files", "with Redshift's COPY from S3"));
+            return Err(warehouse::takes_no_files("with Redshift's COPY from S3"));
         }
         let loading = Loading::start(&load.files, &load.table, lock(&self.loading).clone());
         let name = self.dialect().table(&load.name);

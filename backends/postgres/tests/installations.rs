@@ -253,8 +253,9 @@ async fn a_role_with_the_least_rights(cluster: &Cluster) -> Result<(), String> {
 /// What doctor asks of the tables that are there.
 async fn rights(case: &Case) -> Result<(), String> {
     let (modules, variables) = ([case.module], &case.variables);
+    let changes = preflight::changes(&modules, variables, &case.warehouse.dialect());
     for table in [PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
-        preflight::check_rights(&*case.warehouse, &modules, variables, &case.table(table)?)
+        preflight::check_rights(&*case.warehouse, &modules, &changes, variables, &case.table(table)?)
             .await
             .map_err(|error| format!("{table}: {error}"))?;
     }
@@ -317,9 +318,9 @@ async fn an_input_that_is_a_view(cluster: &Cluster) -> Result<(), String> {
     case.sql(format!("CREATE VIEW {input} AS SELECT * FROM {elsewhere}")).await?;
     let (_, words) = refused(&case, &PHASES).await?;
     ensure(words.contains("make it a table"), || words)?;
-    let error =
-        preflight::check_rights(&*case.warehouse, &[case.module], &case.variables, &case.table(PAGE_VIEWS_STAGED)?)
-            .await;
+    let (modules, table) = ([case.module], case.table(PAGE_VIEWS_STAGED)?);
+    let changes = preflight::changes(&modules, &case.variables, &case.warehouse.dialect());
+    let error = preflight::check_rights(&*case.warehouse, &modules, &changes, &case.variables, &table).await;
     let hint = error.err().and_then(|error| error.hint).unwrap_or_default();
     ensure(hint.contains("make it a table"), || format!("the look before a run says {hint:?}"))?;
     case.drop().await

@@ -446,7 +446,7 @@ impl Warehouse for SnowflakeWarehouse {
 
     // <https://docs.snowflake.com/en/user-guide/data-load-local-file-system>
     async fn load(&self, _load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
-        Err(warehouse::takes_no_files("this backend takes no files", "with Snowflake's PUT and COPY INTO"))
+        Err(warehouse::takes_no_files("with Snowflake's PUT and COPY INTO"))
     }
 
     // <https://docs.snowflake.com/en/user-guide/querying-cancel-statements>

@@ -261,7 +261,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         since: Option<Since>,
         /// At most so many runs, the newest
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = crate::commands::history::LIMIT)]
         limit: u32,
     },
     /// Show a few rows of a table, the newest first

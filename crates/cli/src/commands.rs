@@ -6,7 +6,7 @@ mod doctor;
 mod explain;
 mod export;
 mod files;
-mod history;
+pub(crate) mod history;
 mod import;
 mod jobs;
 mod lint;

@@ -8,7 +8,6 @@ use websessions_core::dialect::Dialect;
 use websessions_core::error::{Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::{Load, Statement};
 use websessions_core::rows::Rows;
-
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
 
 /// What breaks.

@@ -179,17 +179,19 @@ pub fn changes(
     changes
 }
 
-/// Whether this role may do to a table that is there what the phases of a run do: read it, unless they only add rows, and
-/// change it. Nothing changes.
+/// Whether this role may do to a table that is there what the phases of a run do, as [`changes`] says: read it, unless they only
+/// add rows, and change it. Nothing changes.
 pub async fn check_rights(
     warehouse: &dyn Warehouse,
     modules: &[Module],
+    changes: &BTreeMap<&'static str, BTreeSet<Change>>,
     variables: &Variables,
     table: &Table,
 ) -> Result<(), WarehouseError> {
     let dialect = warehouse.dialect();
     let name = variables.table_name(table);
-    let changes = changes(modules, variables, &dialect).remove(table.name).unwrap_or_default();
+    let none = BTreeSet::new();
+    let changes = changes.get(table.name).unwrap_or(&none);
     let is_input = modules.iter().any(|module| module.input == Some(table.name));
     if is_input {
         warehouse.query(&dialect.no_row_of_input(table, &name)).await?;
@@ -197,7 +199,7 @@ pub async fn check_rights(
         warehouse.query(&dialect.no_row(table, &name)).await?;
     }
     for change in changes {
-        let statement = dialect.change_no_row(change, table, &name);
+        let statement = dialect.change_no_row(*change, table, &name);
         // Where a statement can be tried without running it, that asks for the same rights, and is free.
         match warehouse.estimate(&statement).await {
             Ok(Some(_)) => {}

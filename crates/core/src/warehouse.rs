@@ -140,7 +140,7 @@ pub trait Warehouse: Send + Sync {
     /// none, and none where the guard changes no row ([`Done::check`]). The crate websessions-files reads them.
     async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {
         let _ = load;
-        Err(takes_no_files("this backend takes no files", "with the warehouse's own tools"))
+        Err(takes_no_files("with the warehouse's own tools"))
     }
 
     /// Writes a table to a CSV or Parquet file, by its ending; gives the number of rows.
@@ -150,10 +150,10 @@ pub trait Warehouse: Send + Sync {
     }
 }
 
-/// The error of a warehouse that takes no files: why, and how else they come into a table.
-pub fn takes_no_files(because: &str, how: &str) -> WarehouseError {
+/// The error of a warehouse that takes no files: how else they come into a table.
+pub fn takes_no_files(how: &str) -> WarehouseError {
     let hint = format!("load the file into a table of your own {how}, and name it: page_views_from = SCHEMA.TABLE");
-    WarehouseError::new(WarehouseErrorKind::Unsupported, because).with_hint(hint)
+    WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend takes no files").with_hint(hint)
 }
 
 /// Runs a statement that makes something if it is missing. Warehouses ask for the right to make it even where it is there,

@@ -219,13 +219,6 @@
     runs.append(make("p", {}, "There are no runs yet."));
   }
 
-  if (data.about.checks.length) {
-    const checks = byId("checks");
-    checks.hidden = false;
-    checks.append(make("h2", { id: "checks-title" }, "Checks"), table("What was checked", ["Check", "Result", "Found"],
-      data.about.checks.map(({ name, ok, found }) => [name, make("td", { class: "text " + (ok ? "good" : "bad") }, ok ? "as it must be" : "wrong"), make("td", { class: "text" }, found)])));
-  }
-
   const totals = () => {
     const count = last - first + 1, all = sum(sessions, first, last);
     const shown = [

@@ -30,19 +30,6 @@ pub struct About {
     pub made_at: String,
     /// The version of the program.
     pub version: String,
-    /// What was checked, and what was found, if something was.
-    pub checks: Vec<Checked>,
-}
-
-/// A check and its result.
-#[derive(Clone, Debug, Serialize)]
-pub struct Checked {
-    /// What was checked.
-    pub name: String,
-    /// Whether it is as it must be.
-    pub ok: bool,
-    /// What was found.
-    pub found: String,
 }
 
 /// The page, of the rows that the queries gave, by their names.

@@ -96,7 +96,7 @@ fn main() -> Outcome<()> {
         Measure::Postgres { size, rounds, histories } => postgres::measure_all(size, rounds, &histories),
         Measure::Peers(options) => peers::measure_all(&options),
         Measure::Page { file } => {
-            print(&peers::page(&file)?);
+            println!("{}", peers::page(&file)?);
             Ok(())
         }
         Measure::Script { database, memory_limit, name } => {
@@ -113,10 +113,6 @@ fn main() -> Outcome<()> {
             Ok(connection.execute_batch(&sql)?)
         }
     }
-}
-
-fn print(text: &str) {
-    println!("{text}");
 }
 
 /// One process's figures.

@@ -66,7 +66,6 @@ impl Rounds {
     }
 
     /// Medians, and the ratio of each pair with what the first is compared with.
-    #[allow(clippy::print_stdout, reason = "a benchmark prints")]
     fn print(&self, with: &str) {
         let Some((_, base)) = self.0.iter().find(|(what, _)| *what == with) else { return };
         println!("| | seconds | of the processors | peak, MiB | seconds, of {with} | of the processors, of {with} |");
@@ -92,7 +91,6 @@ impl Rounds {
 }
 
 /// A CSV.gz into an empty table, by the strict reader and by the engine's COPY.
-#[allow(clippy::print_stdout, reason = "a benchmark prints")]
 pub(crate) fn load(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
     let place = Place::new(memory_limit)?;
     let file = place.generate(size, 1, "page_views.csv.gz")?;
@@ -121,7 +119,6 @@ pub(crate) fn load(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> 
 }
 
 /// From a Parquet file to sessions, beside sessions alone from rows that are staged; then a second day of a tenth as many.
-#[allow(clippy::print_stdout, reason = "a benchmark prints")]
 pub(crate) fn chain(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
     let place = Place::new(memory_limit)?;
     let first = place.generate(size, 1, "first.parquet")?;

@@ -550,7 +550,7 @@ pub(super) fn measure_all(options: &Options) -> Outcome<()> {
             std::fs::write(&options.to, serde_json::to_string_pretty(&all)? + "\n")?;
         }
     }
-    super::print(&tables(&all));
+    println!("{}", tables(&all));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::{Error, WarehouseError};
 use websessions_core::identifier::Identifier;
-use websessions_core::model::{self, Module, users};
+use websessions_core::model::{self, Module, page_views};
 use websessions_core::plan::Statement;
 use websessions_core::table::{ColumnType, Lifetime, SchemaRole, Table, TableName};
 use websessions_core::variables::Variables;
@@ -18,9 +18,9 @@ impl Invocation<'_> {
         let mut checks = vec![Check::ok("connection", warehouse.location())];
         let failed = |source| Error::Warehouse { context: "can't read the tables' columns".into(), source };
         // Those that a run may be made of, as it is configured.
-        let mut modules = model::modules();
-        modules.retain(|module| module.name != users::module().name || self.configuration.modules.has_users());
+        let modules = [vec![page_views::module()], self.modules()].concat();
         let reported = preflight::reported_columns(&*warehouse, &modules, variables).await.map_err(failed)?;
+        let changes = preflight::changes(&modules, variables, &warehouse.dialect());
         for table in model::tables(&modules, variables) {
             let name = variables.table_name(&table).to_string();
             let Some(columns) = reported.get(table.name) else { continue };
@@ -29,7 +29,7 @@ impl Invocation<'_> {
                 checks.push(Check::problem(&name, differences.join("; ")));
                 continue;
             }
-            checks.push(match preflight::check_rights(&*warehouse, &modules, variables, &table).await {
+            checks.push(match preflight::check_rights(&*warehouse, &modules, &changes, variables, &table).await {
                 Ok(()) => Check::ok(&name, "has the model's columns, and may be used as a run does"),
                 Err(error) => Check::refused(&name, "can't be used as a run does", &error),
             });

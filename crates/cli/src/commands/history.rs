@@ -1,6 +1,7 @@
 //! What runs have done.
 
 use super::Invocation;
+use super::jobs::module;
 use crate::arguments::OutputFormat;
 use crate::output;
 use serde_json::json;
@@ -12,13 +13,10 @@ use websessions_core::rows::Rows;
 
 impl Invocation<'_> {
     pub(super) async fn history(&self, asked: &Runs) -> Result<(), Error> {
-        let modules = model::modules();
-        if let Some(name) = &asked.module
-            && !modules.iter().any(|module| module.name == name)
-        {
-            let known = modules.iter().map(|module| module.name);
-            return Err(Error::configuration(websessions_core::did_you_mean::unknown("module", name, known)));
+        if let Some(name) = &asked.module {
+            module(name)?;
         }
+        let modules = model::modules();
         let warehouse = self.connect().await?;
         let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
         let failed = |source| Error::Warehouse { context: "can't look at the runs".into(), source };
@@ -35,6 +33,9 @@ impl Invocation<'_> {
         }
     }
 }
+
+/// How many runs are told unless it is said.
+pub(crate) const LIMIT: u32 = 20;
 
 /// Runs for people.
 pub(super) fn runs_table(runs: &[Run]) -> String {

@@ -20,6 +20,12 @@ impl Invocation<'_> {
         Job::phase(module, phase, &self.variables_of(module), dialect)
     }
 
+    /// The modules that compute: sessions, and users if it is to follow.
+    pub(super) fn modules(&self) -> Vec<Module> {
+        let users = self.configuration.modules.has_users().then(users::module);
+        [sessions::module()].into_iter().chain(users).collect()
+    }
+
     /// The variables of a module: sessions stages what users reads, if users is to follow.
     pub(super) fn variables_of(&self, module: &Module) -> Variables {
         let mut variables = self.variables().clone();
@@ -46,8 +52,7 @@ impl Invocation<'_> {
 
     /// Sessions, users if it is to follow, and the custom modules of each, after which a run ends, or does not.
     pub(super) fn jobs_of_modules(&self, ends_run: bool, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        let mut modules = vec![sessions::module()];
-        modules.extend(self.configuration.modules.has_users().then(users::module));
+        let modules = self.modules();
         let values = self.variables().to_values();
         let own = OwnTables::new(&modules, self.variables());
         let mut jobs = Vec::new();

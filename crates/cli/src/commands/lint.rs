@@ -4,14 +4,12 @@ use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
-use websessions_core::model::{sessions, users};
 use websessions_playbook::Severity;
 
 impl Invocation<'_> {
     pub(super) fn lint(&self) -> Result<(), Error> {
         let dialect = self.configuration.backend.name();
-        let mut modules = vec![sessions::module()];
-        modules.extend(self.configuration.modules.has_users().then(users::module));
+        let modules = self.modules();
         let playbooks = &self.configuration.playbooks;
         let mut problems = websessions_playbook::lint(playbooks, self.sql_root, dialect, &modules, self.variables());
         if playbooks.is_empty() {

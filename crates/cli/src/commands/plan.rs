@@ -1,6 +1,7 @@
 //! The SQL before it runs, and what it would cost.
 
 use super::check::Asked;
+use super::history;
 use super::jobs::{module, selected};
 use super::page_views::Arrivals;
 use super::{Failed, Invocation};
@@ -64,15 +65,19 @@ impl Invocation<'_> {
     /// What a command asks that looks and changes nothing.
     fn look_plan(&self, phase: PlanPhase, dialect: &Arc<dyn Dialect>) -> Result<Option<Plan>, Error> {
         let modules = modules();
-        let insight = Insight::new(&modules, self.variables(), dialect);
+        let insight = || Insight::new(&modules, self.variables(), dialect);
         Ok(match phase {
-            PlanPhase::Status => Some(insight.status_plan()),
-            PlanPhase::History => Some(insight.history_plan(&Runs { module: None, since: None, limit: 20 })),
-            PlanPhase::Explain => Some(insight.explain_plan("SESSION")),
-            PlanPhase::Preview => Some(insight.preview_plan(super::preview::SAMPLES)),
+            PlanPhase::Status => Some(insight().status_plan()),
+            PlanPhase::History => {
+                Some(insight().history_plan(&Runs { module: None, since: None, limit: history::LIMIT }))
+            }
+            PlanPhase::Explain => Some(insight().explain_plan("SESSION")),
+            PlanPhase::Preview => Some(insight().preview_plan(super::preview::SAMPLES)),
             PlanPhase::Check => {
+                let insight = insight();
                 Some(insight.check_plan(&self.questions(&insight, dialect.name(), &Asked::default())?))
             }
+            PlanPhase::Report => Some(report::report(self.variables(), dialect, report::USUAL_DAYS)),
             _ => None,
         })
     }
@@ -104,10 +109,13 @@ impl Invocation<'_> {
             PlanPhase::Destroy => self.destroying_jobs(&module, dialect)?,
             PlanPhase::Rebuild => self.rebuilding_jobs(days, dialect)?,
             PlanPhase::Unstage => vec![self.unstaging_job(dialect)],
-            PlanPhase::Report => return Ok(vec![report::report(self.variables(), dialect, report::USUAL_DAYS)]),
-            PlanPhase::Status | PlanPhase::History | PlanPhase::Check | PlanPhase::Explain | PlanPhase::Preview => {
-                Vec::new()
-            }
+            // Their plans are above.
+            PlanPhase::Status
+            | PlanPhase::History
+            | PlanPhase::Check
+            | PlanPhase::Explain
+            | PlanPhase::Preview
+            | PlanPhase::Report => Vec::new(),
         };
         Ok(selected(jobs, selection)?.into_iter().map(|job| job.plan().clone()).collect())
     }

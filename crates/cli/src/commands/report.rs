@@ -104,7 +104,6 @@ impl Invocation<'_> {
             table: table.to_string(),
             made_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            checks: Vec::new(),
         };
         Ok((websessions_report::page(&about, &all), count))
     }

@@ -127,7 +127,7 @@ async fn rights_are_looked_at_without_a_change(harness: &dyn Harness) -> Result<
     for table in [PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED, DATAMODEL_METADATA] {
         expect(table, changed.contains_key(table), true)?;
         let before = case.contents(table).await?;
-        preflight::check_rights(&*case.warehouse, &modules, &case.variables, &case.table(table)?)
+        preflight::check_rights(&*case.warehouse, &modules, &changed, &case.variables, &case.table(table)?)
             .await
             .map_err(|error| format!("{table}: {error}"))?;
         case.contents(table).await?.expect(&before, table)?;

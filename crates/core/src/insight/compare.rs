@@ -8,7 +8,7 @@ use crate::plan::Statement;
 use crate::rows::{Rows, Value};
 use crate::table::TableName;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const RANGE: Select = sql!("insight/range");
 const ROWS_OF_RANGE: Select = sql!("insight/rows_of_range");
@@ -125,18 +125,18 @@ impl Comparing {
     pub fn take(&mut self, first: Rows, second: Rows) {
         self.found.rows.0 += first.rows.len() as u64;
         self.found.rows.1 += second.rows.len() as u64;
+        let mut touched = BTreeSet::new();
         for (table, rows) in [first, second].into_iter().enumerate() {
             for row in rows.rows {
                 let row: Vec<Value> =
                     row.into_iter().enumerate().map(|(at, value)| self.canonical(at, value)).collect();
                 let key: Vec<&Value> = self.key.iter().map(|at| &row[*at]).collect();
                 let key = serde_json::to_string(&key).unwrap_or_default();
-                self.waiting[table].entry(key).or_default().push(row);
+                self.waiting[table].entry(key.clone()).or_default().push(row);
+                touched.insert(key);
             }
         }
-        let met: Vec<String> =
-            self.waiting[0].keys().filter(|key| self.waiting[1].contains_key(*key)).cloned().collect();
-        for key in met {
+        for key in touched {
             let [first, second] = [0, 1].map(|table| self.waiting[table].remove(&key).unwrap_or_default());
             // Rows of a key that are not all here yet meet the others later.
             self.meet(&key, first, second);

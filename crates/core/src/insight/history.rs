@@ -4,7 +4,7 @@ use super::{Insight, Since};
 use crate::model::select::sql;
 use crate::model::{Select, shared};
 use crate::plan::{Plan, Statement};
-use crate::rows::{Rows, Value};
+use crate::rows::Rows;
 use serde::Serialize;
 
 const HISTORY: Select = sql!("insight/history");
@@ -105,10 +105,7 @@ impl Run {
 
     fn from_row(rows: &Rows, row: usize) -> Self {
         let text = |column| rows.get(row, column).to_string();
-        let number = |column| match rows.get(row, column) {
-            Value::Null => None,
-            value => Some(value.as_integer()),
-        };
+        let number = |column| rows.get(row, column).whole_number();
         let (written, keys) = (number("rows_this_run"), number("distinct_key_count"));
         let earlier = number("rows_of_earlier_runs").zip(number("earlier_runs").filter(|count| *count > 0));
         let trend = written.zip(earlier).filter(|(_, (rows, _))| *rows > 0).map(|(written, (rows, runs))| {
@@ -140,6 +137,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Value;
 
     fn rows(idle: &[Option<i64>]) -> Rows {
         let columns =

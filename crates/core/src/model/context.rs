@@ -117,12 +117,7 @@ impl<'a> Context<'a> {
         if declarations.is_empty() {
             return self.replace(table, select);
         }
-        let mut statements = declarations;
-        statements.push(self.delete(table, "rows of an earlier attempt", "1 = 1"));
-        statements.push(self.insert(table, &self.name(table).to_string(), select));
-        let mut units = self.replace_empty(table);
-        units.push(Unit::Block { purpose: self.name(table).to_string(), statements });
-        units
+        self.fill(table, &self.name(table).to_string(), declarations, select, None)
     }
 
     /// Drops a table if it is there.

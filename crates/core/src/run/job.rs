@@ -19,12 +19,7 @@ pub struct Job {
 impl Job {
     /// A phase of a module.
     pub fn phase(module: &Module, phase: Phase, variables: &Variables, dialect: &Arc<dyn Dialect>) -> Self {
-        Self {
-            plan: module.plan(phase, variables, dialect),
-            module: Some(*module),
-            phase: Some(phase),
-            variables: Some(variables.clone()),
-        }
+        Self::phase_with(module, phase, variables, dialect, &Files::default())
     }
 
     /// A phase of a module that loads files first.
@@ -35,10 +30,8 @@ impl Job {
         dialect: &Arc<dyn Dialect>,
         files: &Files,
     ) -> Self {
-        Self {
-            plan: module.plan_with(phase, variables, dialect, files),
-            ..Self::phase(module, phase, variables, dialect)
-        }
+        let plan = module.plan_with(phase, variables, dialect, files);
+        Self { phase: Some(phase), ..Self::plan_of(module, plan, variables) }
     }
 
     /// A plan of a module's that is none of its phases. Its tables are checked as before main.

@@ -398,8 +398,8 @@ impl Run<'_> {
                     Ok(rows) => {
                         if let (Unit::Observation(observation), Some(rows)) = (unit, rows) {
                             let checked = check_finding(observation, &rows);
-                            if let Some(message) = (observation.finding.in_words)(&rows)
-                                && observation.finding.warns
+                            if observation.finding.warns
+                                && let Some(message) = (observation.finding.in_words)(&rows)
                             {
                                 self.warn(message);
                             }

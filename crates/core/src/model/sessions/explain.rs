@@ -62,7 +62,7 @@ impl Rule {
 }
 
 /// Which page views give a column of production, and which column of theirs.
-pub fn rule(column: &str) -> (Rule, String) {
+pub(super) fn rule(column: &str) -> (Rule, String) {
     let of = |rule, source: &str| (rule, source.to_owned());
     match column {
         "domain_sessionid" => of(Rule::EachHas, column),
@@ -146,10 +146,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(rows: &'a Rows) -> Self {
         let text = |row: usize, column| rows.get(row, column).to_string();
-        let index = |row: usize| match rows.get(row, "page_view_in_session_index") {
-            Value::Null => None,
-            value => Some(value.as_integer()),
-        };
+        let index = |row: usize| rows.get(row, "page_view_in_session_index").whole_number();
         let mut order: Vec<usize> = (0..rows.rows.len()).collect();
         order.sort_by_key(|row| {
             (index(*row).unwrap_or(i64::MAX), text(*row, "start_tstamp"), text(*row, "page_view_id"))
@@ -222,10 +219,7 @@ impl<'a> Session<'a> {
     fn page_views(&self) -> Vec<ExplainedPageView> {
         let explained = |row: &usize| {
             let text = |column| self.rows.get(*row, column).to_string();
-            let number = |column| match self.rows.get(*row, column) {
-                Value::Null => None,
-                value => Some(value.as_integer()),
-            };
+            let number = |column| self.rows.get(*row, column).whole_number();
             ExplainedPageView {
                 number: self.number(*row),
                 page_view_id: id(self.rows, *row),
