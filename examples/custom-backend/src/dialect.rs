@@ -104,9 +104,16 @@ impl Dialect for SqliteDialect {
         vec![Unit::Statement(self.drop_table(name)), Unit::Statement(Statement::new(name.to_string(), create))]
     }
 
+    // A view can't be replaced. It is dropped before each run, by whatever it was before.
+    // <https://www.sqlite.org/lang_createview.html>
+    fn create_view(&self, name: &TableName, select: &str) -> Statement {
+        let sql = format!("CREATE VIEW IF NOT EXISTS {} AS\n{select}", self.table(name));
+        Statement::new(format!("{name}, a view"), sql)
+    }
+
     // <https://www.sqlite.org/schematab.html>, <https://www.sqlite.org/pragma.html#pragma_table_info>
     fn information_schema(&self, _schema: &Identifier, view: &str) -> String {
-        let tables = "SELECT name, substr(name, 1, instr(name, '.') - 1) AS table_schema, substr(name, instr(name, '.') + 1) AS table_name FROM sqlite_schema WHERE type = 'table'";
+        let tables = "SELECT name, substr(name, 1, instr(name, '.') - 1) AS table_schema, substr(name, instr(name, '.') + 1) AS table_name, iif(type = 'view', 'VIEW', 'BASE TABLE') AS table_type FROM sqlite_schema WHERE type IN ('table', 'view')";
         match view {
             "columns" => format!(
                 "(SELECT table_schema, table_name, columns.name AS column_name, columns.type AS data_type, columns.cid AS ordinal_position FROM ({tables}) AS tables, pragma_table_info(tables.name) AS columns) AS columns"
