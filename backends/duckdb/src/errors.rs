@@ -26,7 +26,7 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
     }
     // A commit that could not be written comes as a transaction's error.
     if begins("IO Error") || begins("FATAL Error") || message.contains("Could not write file") {
-        let hint = "check that the disk has room, and that the path can be read and written";
+        let hint = file_hint(&message);
         return WarehouseError::new(Kind::Resources, message).with_hint(hint);
     }
     let kind = if begins("Permission Error") || message.contains("read-only") {
@@ -39,6 +39,24 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
         Kind::Other
     };
     WarehouseError::new(kind, message).with_line_after("LINE ")
+}
+
+/// What to do about a file that the engine can't use.
+fn file_hint(message: &str) -> &'static str {
+    let known = [
+        (
+            "created with a newer version of DuckDB",
+            // <https://duckdb.org/docs/stable/internals/storage>
+            "copy it with the newer DuckDB into a file that this one reads: duckdb -c \"ATTACH 'newer.duckdb' AS newer; \
+             ATTACH 'copy.duckdb' AS copy (STORAGE_VERSION 'v1.5.0'); COPY FROM DATABASE newer TO copy\"",
+        ),
+        ("not a valid DuckDB database file", "choose another path: this file is something else"),
+        ("Corrupt database file", "restore the file from a copy of yours, or choose another path"),
+        ("Is a directory", "choose the path of a file: this is a folder"),
+        ("No such file or directory", "make the folder, or choose another path"),
+    ];
+    let found = known.iter().find(|(words, _)| message.contains(words));
+    found.map_or("check that the disk has room, and that the path can be read and written", |(_, hint)| hint)
 }
 
 #[cfg(test)]
@@ -60,6 +78,42 @@ mod tests {
         let connection = Connection::open(path)?;
         connection.execute_batch("SET temp_directory = ''; SET memory_limit = '20MB'")?;
         connection.execute_batch("CREATE TABLE t AS SELECT md5(range::VARCHAR) AS a FROM range(3000000) ORDER BY a")
+    }
+
+    /// The first blocks of an empty file of DuckDB 2.0.1; what is left out is zeros.
+    const NEWER: &[(usize, &[u8])] = &[
+        (0, b"\x74\xb2\xad\x04\x01\xb9\x92\xfcDUCK\xe7\x03"),
+        (52, b"v2.0.1"),
+        (84, b"8d78114e90"),
+        (124, b"\x78\x18\xe8\x87\x60\xdc\xbc\x76\xa3\xf8\xf2\x7f\x72\x21\x00\x32"),
+        (4096, b"\xd8\x37\x78\x78\x1c\x5b\x44\x4d"),
+        (4112, &[0xff; 16]),
+        (4138, b"\x04\0\0\0\0\0\0\x08\0\0\0\0\0\0\x45"),
+        (8192, b"\xd8\x37\x78\x78\x1c\x5b\x44\x4d"),
+        (8208, &[0xff; 16]),
+        (8234, b"\x04\0\0\0\0\0\0\x08\0\0\0\0\0\0\x45"),
+    ];
+
+    fn of_a_newer_engine(path: &std::path::Path) -> duckdb::Result<()> {
+        let mut file = vec![0; 3 * 4096];
+        for (start, bytes) in NEWER {
+            file[*start..start + bytes.len()].copy_from_slice(bytes);
+        }
+        std::fs::write(path, file).expect("a file");
+        Connection::open(path).map(drop)
+    }
+
+    fn damaged(path: &std::path::Path) -> duckdb::Result<()> {
+        drop(Connection::open(path)?);
+        let mut file = std::fs::read(path).expect("the file");
+        file[60] ^= 1;
+        std::fs::write(path, file).expect("a file");
+        Connection::open(path).map(drop)
+    }
+
+    fn no_database(path: &std::path::Path) -> duckdb::Result<()> {
+        std::fs::write(path, "page_view_id\n".repeat(1000)).expect("a file");
+        Connection::open(path).map(drop)
     }
 
     fn only_read(path: &std::path::Path) -> duckdb::Result<()> {
@@ -96,7 +150,11 @@ mod tests {
             (interrupted, Cancelled, Retry::Never, "", 130),
             (|path| Connection::open(path)?.execute_batch("SELECT * FROM nowhere"), Missing, Retry::Never, "", 1),
             (|path| Connection::open(path)?.execute_batch("SELECT CAST('x' AS INT)"), Data, Retry::Never, "", 1),
-            (|_| Connection::open("/proc/nowhere/x.duckdb").map(drop), Resources, Retry::Never, "path", 1),
+            (|_| Connection::open("/proc/nowhere/x.duckdb").map(drop), Resources, Retry::Never, "make the folder", 1),
+            (|path| Connection::open(path.with_file_name("")).map(drop), Resources, Retry::Never, "a folder", 1),
+            (of_a_newer_engine, Resources, Retry::Never, "STORAGE_VERSION", 1),
+            (damaged, Resources, Retry::Never, "restore", 1),
+            (no_database, Resources, Retry::Never, "something else", 1),
         ]
     };
 
