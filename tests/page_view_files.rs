@@ -322,7 +322,25 @@ fn rows_are_left_out_only_on_request(folder: &Folder) {
         let report: serde_json::Value = serde_json::from_str(&said.done("run").expect("a run").stdout).expect("JSON");
         assert_eq!((&report["rows_left_out"], &report["loaded"][0]["rows"]), (&2.into(), &2.into()));
     }
-    refused(&folder.run(&["load", "wrong.csv", "--max-bad-rows", "2", "--rejects", "wrong.csv"]), 1, &["--rejects"]);
+    let wrong = std::fs::read(folder.path().join("wrong.csv")).expect("a file");
+    for name in ["wrong.csv", "websessions.duckdb"] {
+        let said = folder.run(&["load", "wrong.csv", "--max-bad-rows", "2", "--rejects", name]);
+        refused(&said, 1, &["something else in it", "name another file after --rejects"]);
+    }
+    assert_eq!(std::fs::read(folder.path().join("wrong.csv")).expect("a file"), wrong);
+    folder.contents("page_views_staged", &["--var", "entropy=_rejects"]).expect("the database is as it was");
+    // In the folder that is read, for a command that is repeated.
+    std::fs::create_dir(folder.path().join("mixed")).expect("a folder");
+    folder.write("mixed/wrong.csv", &csv(&format!("{}3,s3\n", row("1", "5,x"))));
+    for _ in 0..2 {
+        for files in ["mixed", "mixed/*.csv"] {
+            let options = ["--max-bad-rows", "1", "--rejects", "mixed/rejects.csv"];
+            folder.run(&[&["load", files], &options[..]].concat()).done(files).expect("one file is read");
+        }
+    }
+    std::fs::remove_file(folder.path().join("mixed/wrong.csv")).expect("removed");
+    let said = folder.run(&["load", "mixed", "--max-bad-rows", "1", "--rejects", "mixed/rejects.csv"]);
+    refused(&said, 2, &["--rejects names the one file that is to be read"]);
 }
 
 /// A folder, a quoted pattern and standard input.
@@ -354,6 +372,16 @@ fn what_is_taken_deliberately(folder: &Folder) {
         assert!(!warned.contains("_temporary"), "{warned}");
         assert_eq!(staged("entropy=_pattern", &["load", "days/[2-9]*.csv"], "").0, "b");
         assert_eq!(staged("entropy=_input", &["load", "-"], &csv(&row("c", "5,x"))).0, "c");
+        let pipe = folder.path().join("pipe.csv");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        let writing = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::write(pipe, csv(&row("d", "5,x")))
+        });
+        assert_eq!(staged("entropy=_pipe", &["load", "pipe.csv"], "").0, "d");
+        writing.join().expect("a thread").expect("all of it was read");
+        std::fs::remove_file(pipe).expect("removed");
         let (_, told) = staged("entropy=_told", &["--log-format", "json", "load", "days/1.csv"], "");
         let size = csv(&row("a", "5,x")).len();
         let loading = format!("\"event\":\"loading\",\"file\":\"days/1.csv\",\"bytes\":{size},\"total\":{size}");

@@ -13,6 +13,8 @@ use websessions_core::files::Source;
 
 /// The longest row, in bytes. A longer one is no page view, and memory stays bounded whatever a file unpacks to.
 pub const LONGEST_ROW: usize = 16 << 20;
+/// What some writers begin a file of UTF-8 with.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes that are read at once, at least.
 const CHUNK: usize = 256 << 10;
 /// Bytes in which the first character that is not white space is looked for.
@@ -77,10 +79,11 @@ enum Compression {
 }
 
 fn compression_of(first: &[u8]) -> Option<Compression> {
-    if first.starts_with(&[0x1f, 0x8b]) {
-        Some(Compression::Gzip)
-    } else {
-        first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]).then_some(Compression::Zstd)
+    match first {
+        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
+        // A frame of data, or one to be skipped, with which parallel compressors begin.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
+        _ => None,
     }
 }
 
@@ -88,10 +91,11 @@ fn compression_of(first: &[u8]) -> Option<Compression> {
 fn foreign(first: &[u8]) -> Option<(&'static str, &'static str)> {
     const UNPACK: &str = "unpack it first, or compress its files with gzip or zstd";
     const CONVERT: &str = "write it as CSV, NDJSON or Parquet";
-    let kinds: [(&[u8], _, _); 8] = [
+    let kinds: [(&[u8], _, _); 9] = [
         (b"PK\x03\x04", "a zip archive", UNPACK),
         (b"BZh", "compressed with bzip2", UNPACK),
         (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
+        (b"\xff\xfe\0\0", "text in UTF-32", "write it in UTF-8: iconv -f UTF-32 -t UTF-8"),
         (b"\xff\xfe", "text in UTF-16", "write it in UTF-8: iconv -f UTF-16 -t UTF-8"),
         (b"\xfe\xff", "text in UTF-16", "write it in UTF-8: iconv -f UTF-16 -t UTF-8"),
         (b"Obj\x01", "an Avro file", CONVERT),
@@ -184,8 +188,8 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
         return Err(format(format!("{what} is not read")).with_hint(hint));
     }
     // A byte order mark is no part of the text.
-    if input.data().starts_with(b"\xef\xbb\xbf") {
-        input.consume(3);
+    if input.data().starts_with(BYTE_ORDER_MARK) {
+        input.consume(BYTE_ORDER_MARK.len());
     }
     let first = input.data().iter().find(|byte| !byte.is_ascii_whitespace()).copied();
     let kind = match (first, ending) {

@@ -1,10 +1,12 @@
 //! CSV as RFC 4180 has it: a quote opens a value or is none. A tolerant reader can't tell NULL from "", an open quote from
 //! a closed one, nor text after a closing quote from a value; so the few rules stand here, instead of a library's leniency.
 
-use crate::content::{Input, LONGEST_ROW};
+use crate::content::{BYTE_ORDER_MARK, Input, LONGEST_ROW};
 use crate::error::{Error, Fault, Problem, quoted};
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
+/// The line that ends the rows of a COPY of Postgres.
+const END_MARKER: &[u8] = b"\\.";
 /// The longest line of column names, in bytes.
 const LONGEST_HEADER: usize = 1 << 20;
 
@@ -131,6 +133,7 @@ pub(crate) struct Record<'a> {
     record: &'a [u8],
     cells: &'a [Cell],
     names: &'a [String],
+    required: &'a [String],
     texts: Result<Texts<'a>, Problem>,
 }
 
@@ -144,7 +147,7 @@ struct Texts<'a> {
 impl<'a> Record<'a> {
     /// Whether it is a line of column names.
     pub(crate) fn repeats_names(&self) -> bool {
-        repeats_names(self.record, self.cells, self.names)
+        repeats_names(self.record, self.cells, self.names, self.required)
     }
 
     /// The values, or what is wrong with the row.
@@ -182,6 +185,8 @@ pub(crate) struct Records {
     row: u64,
     line: u64,
     names: Vec<String>,
+    /// The columns that each file of page views has.
+    required: Vec<String>,
 }
 
 impl Records {
@@ -196,6 +201,7 @@ impl Records {
             row: 0,
             line: 1,
             names: Vec::new(),
+            required: Vec::new(),
         }
     }
 
@@ -228,10 +234,11 @@ impl Records {
         Ok(names)
     }
 
-    /// Says how the columns are named, whether by the file or by an option.
-    pub(crate) fn set_names(&mut self, names: &[String]) {
+    /// Says how the columns are named, whether by the file or by an option, and which of them each such file has.
+    pub(crate) fn set_names(&mut self, names: &[String], required: &[&str]) {
         self.width = Some(names.len());
         self.names = names.to_vec();
+        self.required = required.iter().map(|name| (*name).to_owned()).collect();
     }
 
     /// The end of the next record, and what is wrong with it; `None` at the end of the file.
@@ -291,11 +298,17 @@ impl Records {
         let raw = &record[..end];
         let (found, width) = (self.cells.len(), self.width.unwrap_or(self.cells.len()));
         let wrong_width = (found != width).then(|| self.wrong_width(found, width, raw));
-        if cut_off && end == record.len() && found < width {
+        if record.starts_with(BYTE_ORDER_MARK) {
+            let message = "a byte order mark, with which a file begins: files were glued together";
+            return Err(Error::new(Fault::Damaged, self.input.name(), message)
+                .at(self.row, Some(line))
+                .with_hint("load the files one by one"));
+        }
+        if cut_off && end == record.len() && found < width && raw != END_MARKER {
             let error = Error::new(
                 Fault::Damaged,
                 self.input.name(),
-                format!("the file ends within a row: it has {found} values, the columns are {width}"),
+                format!("the file ends within a row: {}", counted(found, width)),
             );
             return Err(error.at(self.row, Some(line)).with_hint("get or write the whole file again"));
         }
@@ -315,23 +328,23 @@ impl Records {
             _ => false,
         };
         // Where a column holds no text, a line of names is a row that the caller finds wrong, and asks.
-        if (texts.is_err() || first_is_a_name) && repeats_names(record, &self.cells, &self.names) {
+        if (texts.is_err() || first_is_a_name) && repeats_names(record, &self.cells, &self.names, &self.required) {
             return Err(glued(self.input.name(), self.row, line));
         }
-        Ok(Some(Record { row: self.row, line, raw, record, cells: &self.cells, names: &self.names, texts }))
+        let (cells, names, required) = (&self.cells, &self.names, &self.required);
+        Ok(Some(Record { row: self.row, line, raw, record, cells, names, required, texts }))
     }
 
     fn wrong_width(&self, found: usize, width: usize, raw: &[u8]) -> Problem {
-        if raw == b"\\." {
+        if raw == END_MARKER {
             return Problem::new("the line \\. is the end of a COPY of Postgres: rows after it are of another file")
                 .with_hint("take the line out, and a second line of column names with it");
         }
         if is_blank(raw) {
             return Problem::new("the line is empty");
         }
-        let values = if found == 1 { "value" } else { "values" };
-        let problem = Problem::new(format!("{found} {values}, the columns are {width}"));
-        problem.with_hint("a value with the delimiter or a line end in it stands in double quotes")
+        Problem::new(counted(found, width))
+            .with_hint("a value with the delimiter or a line end in it stands in double quotes")
     }
 
     /// Reads on while nothing but empty lines come.
@@ -349,6 +362,10 @@ impl Records {
             self.input.refill()?;
         }
     }
+}
+
+fn counted(found: usize, width: usize) -> String {
+    format!("{found} {}, the columns are {width}", if found == 1 { "value" } else { "values" })
 }
 
 fn is_blank(bytes: &[u8]) -> bool {
@@ -414,16 +431,16 @@ pub(crate) fn glued(file: &str, row: u64, line: u64) -> Error {
         .with_hint("load the files one by one, or take the line out if the columns are the same")
 }
 
-/// Whether a row is a line of column names: the first name in its place, and the others too, or all of them in another order.
-fn repeats_names(record: &[u8], cells: &[Cell], names: &[String]) -> bool {
-    let has = |cell: &Cell, name: &str| {
-        let value = &record[cell.start..cell.end];
-        value.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+/// Whether a row is a line of column names: those that each file of page views has, in any order, whatever the others are, or
+/// most of this file's.
+fn repeats_names(record: &[u8], cells: &[Cell], names: &[String], required: &[String]) -> bool {
+    let has = |name: &String| {
+        let is_name = |cell: &Cell| record[cell.start..cell.end].trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+        cells.iter().any(is_name)
     };
     let Some(first) = names.iter().find(|name| !name.is_empty()) else { return false };
-    cells.len() > 1
-        && cells.iter().any(|cell| cell.end - cell.start >= first.len() && has(cell, first))
-        && names.iter().filter(|name| cells.iter().any(|cell| has(cell, name))).count() * 2 > names.len()
+    let has_required = !required.is_empty() && required.iter().all(has);
+    cells.len() > 1 && (has_required || has(first) && names.iter().filter(|name| has(name)).count() * 2 > names.len())
 }
 
 #[cfg(test)]
@@ -476,7 +493,7 @@ mod tests {
     fn all(text: &str, piece: usize) -> Result<Vec<Vec<String>>, Error> {
         let mut records = Records::new(Input::in_pieces(text, piece), b',');
         let names = records.header()?;
-        records.set_names(&names);
+        records.set_names(&names, &[]);
         let mut rows = vec![names];
         while let Some(record) = records.next()? {
             let values =

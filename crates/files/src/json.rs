@@ -83,10 +83,11 @@ impl Objects {
                 None if ended && data.is_empty() => return Ok(None),
                 None if ended => {
                     // A line that is cut off is no row that is wrong: the file is.
-                    if serde_json::from_slice::<serde::de::IgnoredAny>(data).is_err() {
-                        return Err(self
-                            .damaged("the file ends within a row")
-                            .with_hint("get or write the whole file again"));
+                    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(data) {
+                        let message = format!("the last row, without a line end, is {}", unparsed(&error));
+                        return Err(self.damaged(message).with_hint(
+                            "if the file was cut off, get or write the whole file again; else mend the row",
+                        ));
                     }
                     return Ok(Some(data.len()));
                 }
@@ -248,17 +249,20 @@ pub(crate) enum Scalar<'a> {
 /// The keys of an object with their values; `None` is null.
 pub(crate) type Members<'a> = Vec<(Cow<'a, str>, Option<Scalar<'a>>)>;
 
+/// Why a row is not read. The place is that in the row, which has its own line.
+fn unparsed(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let reason = message.split_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
+    format!("not an object of JSON at character {}: {reason}", error.column())
+}
+
 /// Parses an object, its values left as text.
 pub(crate) fn parse(raw: &[u8]) -> Result<Entries<'_>, Problem> {
     let text = std::str::from_utf8(raw).map_err(|_| {
         Problem::new("bytes that are not UTF-8").with_hint("write the file in UTF-8, such as: iconv -f LATIN1 -t UTF-8")
     })?;
     serde_json::from_str(text).map_err(|error| {
-        // The place is that of the row, which has its own line.
-        let message = error.to_string();
-        let reason = message.split_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
-        Problem::new(format!("not an object of JSON at character {}: {reason}", error.column()))
-            .with_hint("a file is one object a line, or one array of objects")
+        Problem::new(unparsed(&error)).with_hint("a file is one object a line, or one array of objects")
     })
 }
 

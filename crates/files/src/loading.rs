@@ -107,7 +107,7 @@ fn read(
 ) -> Result<(), Error> {
     let mut rejects = match files.most_bad_rows {
         0 => Rejects::none(),
-        most => Rejects::new(most, files.rejects.as_deref(), &files.sources)?,
+        most => Rejects::new(most, files.rejects.as_deref())?,
     };
     for source in &files.sources {
         let left_out = rejects.count();

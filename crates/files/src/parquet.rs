@@ -15,6 +15,7 @@ use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use ::parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use ::parquet::file::reader::{ChunkReader, Length};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -47,7 +48,8 @@ impl ParquetFile {
         let metadata = decode(|| ArrowReaderMetadata::load(&file, options.clone()))
             .map_err(|panic| damaged(name, panic))?
             .map_err(|error| damaged(name, error))?;
-        decode(|| check_footer(&file)).and_then(|checked| checked).map_err(|error| damaged(name, error))?;
+        let checked = decode(|| check_footer(&file, metadata.metadata()));
+        checked.and_then(|checked| checked).map_err(|error| damaged(name, error))?;
         let groups: i64 = metadata.metadata().row_groups().iter().map(|group| group.num_rows()).sum();
         if groups != metadata.metadata().file_metadata().num_rows() {
             return Err(damaged(name, "its counts of rows contradict each other"));
@@ -139,7 +141,7 @@ impl ParquetFile {
 }
 
 /// The last eight bytes are the footer's length and a mark.
-fn check_footer(file: &File) -> Result<(), String> {
+fn check_footer(file: &File, metadata: &ParquetMetaData) -> Result<(), String> {
     let size = file.len();
     let read = |start: u64, length: u64| {
         let length = usize::try_from(length).map_err(|error| error.to_string())?;
@@ -149,7 +151,33 @@ fn check_footer(file: &File) -> Result<(), String> {
     let last = read(end, 8)?;
     let length = last.first_chunk().map_or(0, |length| u64::from(u32::from_le_bytes(*length)));
     let start = end.checked_sub(length).ok_or("it is too short")?;
-    footer::check(&read(start, length)?)
+    footer::check(&read(start, length)?)?;
+    // The footer names places from the file's begin. If all that it names ends before it, another file may stand before.
+    let named = metadata.row_groups().iter().flat_map(|group| group.columns()).map(last_byte).fold(4, i64::max);
+    let before = u64::try_from(named).ok().and_then(|named| start.checked_sub(named)).unwrap_or_default();
+    match before.checked_sub(4) {
+        Some(end) if read(end, 8)?.as_ref() == b"PAR1PAR1" => {
+            Err("another Parquet file stands before it: load the files one by one".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a column of a group of rows ends, and what else the file has of it.
+fn last_byte(column: &ColumnChunkMetaData) -> i64 {
+    let end = |offset: Option<i64>, length: Option<i32>| {
+        offset.unwrap_or_default().saturating_add(length.map_or(0, i64::from))
+    };
+    let pages = column.dictionary_page_offset().filter(|offset| *offset > 0).unwrap_or(column.data_page_offset());
+    [
+        pages.saturating_add(column.compressed_size()),
+        end(column.column_index_offset(), column.column_index_length()),
+        end(column.offset_index_offset(), column.offset_index_length()),
+        end(column.bloom_filter_offset(), column.bloom_filter_length()),
+    ]
+    .into_iter()
+    .max()
+    .unwrap_or_default()
 }
 
 /// Whether the two notes that a file has of a column's meaning can't both be true.
@@ -354,8 +382,8 @@ impl Column<'_> {
             DataType::Date32 => {
                 let array = array.as_primitive::<Date32Type>();
                 self.each(array, |column, row| {
-                    let microseconds = i64::from(array.value(row)) * 86_400_000_000;
-                    column.moment(row, Some(microseconds), false, true);
+                    let microseconds = i64::from(array.value(row)).checked_mul(86_400_000_000);
+                    column.moment(row, microseconds, false, true);
                 });
             }
             DataType::Timestamp(TimeUnit::Millisecond, zone) => {

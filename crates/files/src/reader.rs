@@ -78,7 +78,7 @@ impl Reader {
                         None => error,
                     }
                 })?;
-                records.set_names(&names);
+                records.set_names(&names, required);
                 let rows =
                     Rows::Csv { records: Box::new(records), positions: matched.positions, null: options.null.clone() };
                 (rows, matched.fields, matched.columns)

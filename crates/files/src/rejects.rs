@@ -4,9 +4,11 @@
 use crate::error::{Error, Fault};
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use websessions_core::files::Source;
+
+/// The line of column names.
+const HEADER: &str = "file,row,line,column,reason,text\n";
 
 /// The rows of a command's files that are left out.
 pub struct Rejects {
@@ -21,11 +23,11 @@ impl Rejects {
         Self { most: 0, count: 0, file: None }
     }
 
-    /// At most so many rows are left out, and written to a file, which is replaced.
-    pub fn new(most: u64, path: Option<&Path>, sources: &[Source]) -> Result<Self, Error> {
+    /// At most so many rows are left out, and written to a file. A file of rejected rows that is there is replaced, no other.
+    pub fn new(most: u64, path: Option<&Path>) -> Result<Self, Error> {
         let file = match path {
             None => None,
-            Some(path) => Some((path.to_owned(), create(path, sources)?)),
+            Some(path) => Some((path.to_owned(), create(path)?)),
         };
         Ok(Self { most, count: 0, file })
     }
@@ -75,21 +77,19 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::new(Fault::Unreadable, path.display().to_string(), format!("the rejected rows can't be written: {error}"))
 }
 
-fn create(path: &Path, sources: &[Source]) -> Result<BufWriter<File>, Error> {
-    let is_this = |source: &&Source| match (source, path.canonicalize()) {
-        (Source::File(source), Ok(path)) => source.canonicalize().is_ok_and(|source| source == path),
-        _ => false,
-    };
-    if sources.iter().any(|source| is_this(&source)) {
-        return Err(Error::new(
-            Fault::Usage,
-            path.display().to_string(),
-            "the file for rejected rows is one that is to be read",
-        )
-        .with_hint("name another file after --rejects"));
+/// What stands in the file may be all that somebody has: a file that is to be read, by whatever name, or a database.
+fn create(path: &Path) -> Result<BufWriter<File>, Error> {
+    let failed = |error: std::io::Error| failed(path, &error);
+    if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
+        let mut first = Vec::new();
+        File::open(path).and_then(|file| file.take(HEADER.len() as u64).read_to_end(&mut first)).map_err(failed)?;
+        if first != HEADER.as_bytes() {
+            let message = "the file for rejected rows is there, and has something else in it";
+            return Err(Error::new(Fault::Usage, path.display().to_string(), message)
+                .with_hint("name another file after --rejects"));
+        }
     }
-    let created = File::create(path).map(BufWriter::new);
-    let mut file = created.map_err(|error| failed(path, &error))?;
-    writeln!(file, "file,row,line,column,reason,text").map_err(|error| failed(path, &error))?;
+    let mut file = File::create(path).map(BufWriter::new).map_err(failed)?;
+    file.write_all(HEADER.as_bytes()).map_err(failed)?;
     Ok(file)
 }

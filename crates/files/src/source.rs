@@ -88,7 +88,8 @@ impl Sources {
             require_literal_separator: true,
             require_literal_leading_dot: true,
         };
-        let paths = glob::glob_with(pattern, options).map_err(|error| usage(format!("no pattern: {error}")))?;
+        let paths = glob::glob_with(&as_pattern(Path::new(pattern)), options)
+            .map_err(|error| usage(format!("no pattern: {error}")))?;
         let before = self.sources.len();
         for path in paths {
             let path = path.map_err(|error| Error::new(Fault::Unreadable, pattern, error.to_string()))?;
@@ -124,6 +125,13 @@ fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 
+/// A pattern in which a folder that is there is a name, whatever characters are in it.
+fn as_pattern(path: &Path) -> String {
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new(""));
+    let rest = path.strip_prefix(folder).unwrap_or(path);
+    PathBuf::from(glob::Pattern::escape(&folder.to_string_lossy())).join(rest).to_string_lossy().into_owned()
+}
+
 /// The ending of a file's name and that of its compression, in lower case.
 pub(crate) fn endings(path: &Path) -> (Option<&'static str>, Option<&'static str>) {
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
@@ -149,7 +157,7 @@ fn nearest_file(path: &Path) -> Option<PathBuf> {
     let wrong = path.file_name()?.to_str()?;
     let names: Vec<String> =
         folder.read_dir().ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    let near = nearest(wrong, names.iter().map(String::as_str))?;
+    let near = nearest(wrong, names.iter().map(String::as_str).filter(|name| *name != wrong))?;
     Some(path.with_file_name(near))
 }
 
@@ -193,6 +201,18 @@ mod tests {
         );
         assert_eq!(names(folder.path(), &["days/[12].csv"]).map(|names| names.len()), Ok(2));
         assert!(names(folder.path(), &["days/*.parquet"]).is_err_and(|error| error.fault == Fault::Usage));
+    }
+
+    #[test]
+    fn a_folder_s_name_is_a_name_within_a_pattern_too() {
+        let folder = folder(&["day[1]/right.csv", "day1/wrong.csv", "all*/right.csv", "all2/wrong.csv"]);
+        for name in ["day[1]", "all*"] {
+            assert_eq!(names(folder.path(), &[&format!("{name}/*.csv")]), Ok(vec![format!("{name}/right.csv")]));
+        }
+        assert_eq!(
+            names(folder.path(), &["all?/*.csv"]),
+            Ok(vec!["all*/right.csv".to_owned(), "all2/wrong.csv".to_owned()])
+        );
     }
 
     #[test]

@@ -64,7 +64,14 @@ impl Clock {
                     }
                 }));
             };
-            return number.scaled(exponent).ok_or_else(refused).and_then(|moment| in_range(moment, owned));
+            let moment = number.scaled(exponent).ok_or_else(refused).and_then(|moment| in_range(moment, owned));
+            // Such a number may count something smaller than what was said.
+            return moment.map_err(|problem| match number.scaled(0).map(likely_format) {
+                Some(likely) if likely.parse() != Ok(self.format) => {
+                    problem.with_hint(format!("a number of this size is likely one of --time-format {likely}"))
+                }
+                _ => problem,
+            });
         }
         let (local, rest) = split(text).ok_or_else(refused)?;
         let rest = rest.trim_start_matches(' ');
@@ -85,11 +92,11 @@ impl Clock {
 
     /// A time without an offset: UTC, or in the zone that the options name.
     pub(crate) fn local(self, local: i64, text: impl Fn() -> String) -> Result<i64, Problem> {
-        let moment = match self.zone {
-            Some(zone) => in_zone(zone, local, &text())?,
-            None => local,
-        };
-        in_range(moment, text)
+        let local = in_range(local, &text)?;
+        match self.zone {
+            Some(zone) => in_range(in_zone(zone, local, &text())?, text),
+            None => Ok(local),
+        }
     }
 }
 
@@ -221,8 +228,11 @@ pub(crate) fn write(microseconds: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(if fraction == 0 { &text[..19] } else { &text });
 }
 
-/// A timestamp as text.
+/// A timestamp as text; one that is too far away as its distance from 1970.
 pub(crate) fn text(microseconds: i64) -> String {
+    if !(FIRST..=LAST).contains(&microseconds) {
+        return format!("{microseconds} microseconds since 1970");
+    }
     let mut out = Vec::new();
     write(microseconds, &mut out);
     String::from_utf8(out).unwrap_or_default()

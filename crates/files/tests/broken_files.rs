@@ -89,11 +89,19 @@ fn prefixes_and_bits(name: &str, content: &[u8]) -> (Tally, Tally) {
     (prefixes, bits)
 }
 
+fn array() -> String {
+    format!("[{}]\n", ndjson().trim().replace('\n', ",\n"))
+}
+
 #[test]
 fn a_compressed_text_file_is_whole_or_refused() {
-    for (name, content) in
-        [("views.csv.gz", gzip(csv())), ("views.ndjson.gz", gzip(ndjson())), ("views.csv.zst", zstd(csv()))]
-    {
+    for (name, content) in [
+        ("views.csv.gz", gzip(csv())),
+        ("views.ndjson.gz", gzip(ndjson())),
+        ("views.csv.zst", zstd(csv())),
+        ("views.ndjson.zst", zstd(ndjson())),
+        ("views.json.gz", gzip(array())),
+    ] {
         let (prefixes, bits) = prefixes_and_bits(name, &content);
         assert_eq!((prefixes.right, prefixes.wrong), (0, vec![]), "{name}: a prefix was taken");
         assert_eq!(bits.wrong, Vec::<usize>::new(), "{name}");
@@ -119,7 +127,7 @@ fn a_file_of_several_members_is_whole_or_ends_with_one() {
 
 #[test]
 fn a_json_array_ends_with_its_bracket() {
-    let array = format!("[{}]\n", ndjson().trim().replace('\n', ",\n"));
+    let array = array();
     let folder = Folder::new();
     let original = read(&folder.write("views.json", &array)).expect("the whole file is right");
     assert_eq!(original.rows, read(&folder.write("views.ndjson", ndjson())).expect("right").rows);
@@ -129,6 +137,28 @@ fn a_json_array_ends_with_its_bracket() {
     }
     prefixes.report("views.json, every prefix");
     assert_eq!(prefixes, Tally { refused: array.len() - 1, ..Tally::default() });
+}
+
+/// What holds the objects together is seen, whichever of it is missing or comes twice.
+#[test]
+fn a_bracket_or_comma_more_or_less_is_refused() {
+    let folder = Folder::new();
+    for (name, text) in [("views.json", array()), ("views.ndjson", ndjson())] {
+        let original = read(&folder.write(name, &text)).expect("the whole file is right");
+        let mut tally = Tally::default();
+        // Of the nested value of a row the rest is text, as the file has it.
+        let marks = text.match_indices(['{', '}', ',', ':', '"']).map(|(at, _)| at);
+        let marks: Vec<usize> =
+            marks.filter(|at| !text[..*at].rsplit('\n').next().is_some_and(|row| row.contains("[1"))).collect();
+        for &at in &marks {
+            let mark = &text[at..=at];
+            for changed in [[&text[..at], &text[at + 1..]].concat(), [&text[..at], mark, &text[at..]].concat()] {
+                tally.add(at, &read(&folder.write(name, changed)), &original);
+            }
+        }
+        tally.report(&format!("{name}, every brace, comma, colon and quote removed or doubled"));
+        assert_eq!(tally, Tally { refused: marks.len() * 2, ..Tally::default() });
+    }
 }
 
 #[test]

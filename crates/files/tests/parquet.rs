@@ -101,8 +101,15 @@ fn moments_are_in_utc() {
     let texts = StringArray::from(vec!["2024-07-01T12:00:00+02:00", "2024-07-01 10:00:00"]);
     assert_eq!(values(column, Arc::new(texts)), expected);
     assert_refused(column, Arc::new(Int64Array::from(vec![TIME, TIME])), "is not a timestamp");
-    assert_refused(column, Arc::new(TimestampMicrosecondArray::from(vec![0, i64::MAX])), "0001 to 9999");
-    assert_refused(column, Arc::new(TimestampMillisecondArray::from(vec![0, i64::MAX])), "0001 to 9999");
+    for far in [i64::MAX, i64::MIN] {
+        let words = format!("\"{far} microseconds since 1970\" is not within the years 0001 to 9999");
+        assert_refused(column, Arc::new(TimestampMicrosecondArray::from(vec![0, far])), &words);
+        assert_refused(column, Arc::new(TimestampMillisecondArray::from(vec![0, far])), "0001 to 9999");
+    }
+    for far in [i32::MAX, i32::MIN, 2_932_897, -719_163] {
+        assert_refused(column, Arc::new(Date32Array::from(vec![0, far])), "0001 to 9999");
+        assert_refused("user_id", Arc::new(Date32Array::from(vec![0, far])), "0001 to 9999");
+    }
     let asked = ReadOptions { time_format: TimeFormat::EpochMicroseconds, ..ReadOptions::default() };
     assert_eq!(values_with(column, Arc::new(Int64Array::from(vec![TIME, TIME])), &asked), expected);
     let berlin = ReadOptions { time_zone: Some("Europe/Berlin".to_owned()), ..ReadOptions::default() };
@@ -144,7 +151,7 @@ fn wrong_rows_are_left_out_on_request() {
         ],
     );
     let file = folder.path("rejects.csv");
-    let rejects = Rejects::new(2, Some(&file), &[]).expect("rejects");
+    let rejects = Rejects::new(2, Some(&file)).expect("rejects");
     let table = read_with(&path, &ReadOptions::default(), rejects).expect("two rows are left out");
     assert_eq!((table.rows.len(), table.rejected), (count - 2, 2));
     assert!(!table.rows.iter().any(|row| row.contains("\"p8999\"") || row.contains("\"p17999\"")));
@@ -152,6 +159,32 @@ fn wrong_rows_are_left_out_on_request() {
     assert!(written.contains(",18000,,\"start_tstamp\","), "{written}");
     let error = read(&path).expect_err("none may be wrong");
     assert_eq!((error.fault, error.row), (Fault::Row, Some(9000)));
+}
+
+#[test]
+fn files_that_were_glued_together_are_refused() {
+    let folder = Folder::new();
+    let content = |ids: &[&str]| {
+        let column = |texts: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(texts)) };
+        let columns = vec![
+            ("page_view_id", column(ids.iter().map(|id| (*id).to_owned()).collect())),
+            ("domain_sessionid", column(vec!["s".to_owned(); ids.len()])),
+            ("start_tstamp", column(vec!["2024-07-01".to_owned(); ids.len()])),
+        ];
+        std::fs::read(write(&folder, columns)).expect("the file")
+    };
+    for (first, second) in
+        [(&["p1"] as &[&str], &["p2"] as &[&str]), (&["p1"], &["p2", "p3"]), (&["p1", "p2"], &["p3"]), (&["p1"], &[])]
+    {
+        assert!(read(&folder.write("one.parquet", content(second))).is_ok());
+        let glued = read(&folder.write("two.parquet", [content(first), content(second)].concat()));
+        assert!(
+            glued
+                .as_ref()
+                .is_err_and(|error| error.fault == Fault::Damaged && error.message.contains("another Parquet file")),
+            "{glued:?}"
+        );
+    }
 }
 
 #[test]

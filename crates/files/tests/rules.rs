@@ -74,6 +74,7 @@ fn a_name_that_contradicts_the_content_is_refused() {
         ("a.csv.gz", gzip(gzip(&csv)), "compressed twice"),
         ("a.csv", b"PK\x03\x04xxxx".to_vec(), "a zip archive"),
         ("a.csv", b"\xff\xfep\0a\0".to_vec(), "UTF-16"),
+        ("a.csv", b"\xff\xfe\0\0p\0\0\0".to_vec(), "UTF-32"),
         ("a.csv", Vec::new(), "the file is empty"),
         ("a.csv", b"\n\n".to_vec(), "nothing is in the file"),
         ("a.csv", b"\xef\xbb\xbf".to_vec(), "nothing is in the file"),
@@ -105,8 +106,9 @@ fn a_file_is_read_whole_or_refused() {
     assert_says(
         &refused("a.ndjson", "{\"page_view_id\":\"p1\"}\n{\"page_vi"),
         (Some(2), Some(2), None),
-        "ends within a row",
+        "the last row, without a line end, is not an object of JSON at character 9: EOF",
     );
+    assert_says(&refused("a.csv", csv("p1,s1,2024-07-01,5,x\n\\.")), (Some(2), Some(3), None), "COPY of Postgres");
 }
 
 #[test]
@@ -125,7 +127,7 @@ fn damage_is_never_left_out() {
         ("syntax.json", b"[{\"page_view_id\":\"p1\"},{]}]".to_vec()),
         ("cut.parquet", b"PAR1xxxxPAR1".to_vec()),
     ] {
-        let rejects = Rejects::new(100, None, &[]).expect("rejects");
+        let rejects = Rejects::new(100, None).expect("rejects");
         let outcome = read_with(&folder.write(name, content), &ReadOptions::default(), rejects);
         assert!(outcome.as_ref().is_err_and(|error| error.fault == Fault::Damaged), "{name}: {outcome:?}");
     }
@@ -153,6 +155,9 @@ fn a_second_line_of_names_is_refused() {
         HEADER.to_uppercase(),
         "page_title,engaged_time_in_s,start_tstamp,domain_sessionid,page_view_id\n".to_owned(),
         HEADER.replace('\n', ",category\n"),
+        // Other columns, as many as in the first file, or fewer.
+        "page_view_id,domain_sessionid,start_tstamp,user_id,category\n".to_owned(),
+        "domain_sessionid,page_view_id,start_tstamp\n".to_owned(),
     ] {
         let error = refused("a.csv", csv(&format!("{row}{row}{second}{row}")));
         assert_says(&error, (Some(3), Some(4), None), "second line of column names");
@@ -165,6 +170,36 @@ fn a_second_line_of_names_is_refused() {
     assert_says(&error, (Some(1), Some(1), None), "second line of column names");
     let without = read_with(&folder.write("b.csv", row), &headed, Rejects::none()).map(|table| table.rows.len());
     assert_eq!(without, Ok(1));
+}
+
+/// What `cat` makes of files: the second one's columns may be others.
+#[test]
+fn files_that_were_glued_together_are_refused() {
+    let row = |id: &str| format!("{id},s1,2024-07-01 10:00:00,5,title\n");
+    for glued in [
+        format!("\u{feff}{}\u{feff}{}", csv(&row("p1")), csv(&row("p2"))),
+        format!("\u{feff}{}\u{feff}{}", csv(&row("p1")), row("p2")),
+    ] {
+        let error = refused("a.csv", glued);
+        assert_eq!(error.fault, Fault::Damaged);
+        assert_says(&error, (Some(2), Some(3), None), "a byte order mark, with which a file begins");
+    }
+    let two = [gzip(csv(&row("p1"))), gzip(csv(&row("p2")))].concat();
+    assert_says(&refused("a.csv.gz", two), (Some(2), Some(3), None), "second line of column names");
+}
+
+#[test]
+fn frames_of_zstd_are_read_one_after_another() {
+    let (first, second) = (csv("p1,s1,2024-07-01 10:00:00,,\n"), "p2,s2,2024-07-01 10:00:00,,\n");
+    // What a parallel compressor writes before each frame: its size, in a frame to be skipped.
+    let skipped = b"\x50\x2a\x4d\x18\x04\0\0\0\x2a\0\0\0".to_vec();
+    let content = [skipped.clone(), zstd(&first), skipped, zstd(second)].concat();
+    assert_eq!(rows("a.csv.zst", &content).len(), 2);
+    assert_eq!(rows("a.csv", &content).len(), 2);
+    for length in [content.len() - 1, content.len() - 20] {
+        assert_eq!(refused("a.csv.zst", &content[..length]).fault, Fault::Damaged);
+    }
+    assert_eq!(refused("a.csv.zst", [content, b"garbage".to_vec()].concat()).fault, Fault::Damaged);
 }
 
 #[test]
@@ -340,6 +375,9 @@ fn times_are_read_as_asked() {
     );
     let asked = ReadOptions { time_format: TimeFormat::EpochMilliseconds, ..ReadOptions::default() };
     assert_eq!(read_with(&json, &asked, Rejects::none()).map(|table| table.rows), Ok(vec![ROW.to_owned()]));
+    let seconds = ReadOptions { time_format: TimeFormat::EpochSeconds, ..ReadOptions::default() };
+    let other = read_with(&json, &seconds, Rejects::none()).expect_err("milliseconds");
+    assert_says(&other, (Some(1), Some(1), Some("start_tstamp")), "likely one of --time-format epoch_ms");
     let local = ReadOptions { time_zone: Some("Europe/Berlin".to_owned()), ..ReadOptions::default() };
     let path = folder.write("a.csv", csv("p1,s1,2024-07-01 12:00:00,,\n"));
     assert_eq!(read_with(&path, &local, Rejects::none()).map(|table| table.rows), Ok(vec![ROW.to_owned()]));
@@ -352,9 +390,8 @@ fn wrong_rows_are_left_out_on_request() {
         "p1,s1,2024-07-01 10:00:00,5,a\np2,s2,soon,5,b\np3,s3,2024-07-01 10:00:00,x,\"c, \"\"d\"\"\"\np4,s4,2024-07-01 10:00:00,5,27\" x\np5,s5\np6,s6,2024-07-01 10:00:00,5,e\n",
     );
     let path = folder.write("a.csv", text);
-    let sources = [Source::File(path.clone())];
     let file = folder.path("rejects.csv");
-    let rejects = |most| Rejects::new(most, Some(&file), &sources).expect("rejects");
+    let rejects = |most| Rejects::new(most, Some(&file)).expect("rejects");
     let table = read_with(&path, &ReadOptions::default(), rejects(4)).expect("four rows are left out");
     assert_eq!((table.rows.len(), table.rejected), (2, 4));
     let written = std::fs::read_to_string(&file).expect("rejected rows").replace(&path.display().to_string(), "a.csv");
@@ -372,8 +409,18 @@ fn wrong_rows_are_left_out_on_request() {
         (Some(2), Some(3), Some("start_tstamp")),
         "--max-bad-rows",
     );
-    assert!(Rejects::new(1, Some(&path), &sources).is_err_and(|error| error.fault == Fault::Usage));
-    assert!(path.metadata().is_ok_and(|metadata| metadata.len() > 0), "the file is as it was");
+    // Whatever stands under the name, unless it is such a file, is left alone.
+    let before = std::fs::read(&path).expect("a file");
+    let (hard, soft) = (folder.path("hard.csv"), folder.path("soft.csv"));
+    std::fs::hard_link(&path, &hard).expect("a link");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&path, &soft).expect("a link");
+    for name in [&path, &hard, &soft, &folder.write("database", "x")] {
+        let refused = Rejects::new(1, Some(name)).map(|_| ()).expect_err("it has something else in it");
+        assert!(refused.fault == Fault::Usage && refused.message.contains("something else"), "{refused:?}");
+    }
+    assert_eq!(std::fs::read(&path).expect("a file"), before);
+    assert!(Rejects::new(1, Some(&folder.write("empty", ""))).is_ok());
 }
 
 #[test]

@@ -14,9 +14,20 @@ pub(super) fn files(named: &[PathBuf], reading: &Reading) -> Result<Files, Error
         context: "can't load the files".into(),
         source: error.into(),
     };
-    let Sources { sources, left_out } = Sources::resolve(named).map_err(failed)?;
+    let Sources { mut sources, left_out } = Sources::resolve(named).map_err(failed)?;
+    // The file of rejected rows may be in a folder that is read: it is there when the command is repeated.
+    if let Some(rejects) = reading.rejects.as_ref().and_then(|path| path.canonicalize().ok()) {
+        let is_rejects = |path: &Path| path.canonicalize().is_ok_and(|path| path == rejects);
+        sources.retain(|source| !matches!(source, Source::File(path) if !named.contains(path) && is_rejects(path)));
+    }
+    if sources.is_empty() && !named.is_empty() {
+        return Err(Error::configuration("--rejects names the one file that is to be read"));
+    }
     for source in &sources {
-        if let Source::File(path) = source {
+        // A pipe is opened once: whoever writes to it would find that nobody reads any more.
+        if let Source::File(path) = source
+            && path.is_file()
+        {
             std::fs::File::open(path).map_err(|source| Error::File { path: path.display().to_string(), source })?;
         }
     }
