@@ -42,19 +42,21 @@
 //! crate knows no backend's name.
 //!
 //! The modules of this crate are floors, each using those above it in this list and none below: `identifier`,
-//! `did_you_mean`, `rows`, `clock`; `table`; `plan`; `dialect`, `error`; `print`, `variables`, `warehouse`; `model`, `backend`;
-//! `lock`; `preflight`; `run`, `insight`.
+//! `did_you_mean`, `rows`, `clock`; `table`, `expression`; `plan`; `dialect`, `error`; `own_columns`; `print`, `variables`,
+//! `warehouse`; `model`, `backend`; `lock`; `preflight`; `run`, `insight`.
 
 pub mod backend;
 mod clock;
 pub mod dialect;
 pub mod did_you_mean;
 pub mod error;
+pub mod expression;
 pub mod files;
 pub mod identifier;
 pub mod insight;
 pub mod lock;
 pub mod model;
+pub mod own_columns;
 pub mod plan;
 pub mod preflight;
 mod print;

@@ -84,6 +84,9 @@ pub fn differences(warehouse: &dyn Warehouse, table: &Table, reported: &Reported
     let mut differences = Vec::new();
     for column in &table.columns {
         match reported.iter().find(|(name, _)| *name == column.name) {
+            None if column.own => {
+                differences.push(format!("column {}, which the configuration declares, is missing", column.name));
+            }
             None => differences.push(format!("column {} is missing", column.name)),
             Some((_, reported_type)) => {
                 let family = column.column_type.family();
@@ -94,7 +97,7 @@ pub fn differences(warehouse: &dyn Warehouse, table: &Table, reported: &Reported
         }
     }
     for (name, _) in reported {
-        if table.column(name).is_none() {
+        if table.column(name).is_none() && !table.shared {
             differences.push(format!("column {name} is not the model's"));
         }
     }

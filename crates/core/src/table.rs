@@ -80,6 +80,8 @@ pub struct Column {
     pub required: bool,
     /// Whether nothing that a module computes depends on it: a row is not told from another by it.
     pub unread: bool,
+    /// Whether it is no column of the model, but one that the configuration declares.
+    pub own: bool,
 }
 
 impl Column {
@@ -90,7 +92,7 @@ impl Column {
 
     /// The same, of a name that is known at run time only. It must have been validated, as an [`Identifier`] is.
     pub const fn named(name: Cow<'static, str>, column_type: ColumnType) -> Self {
-        Self { name, column_type, not_null: false, required: false, unread: false }
+        Self { name, column_type, not_null: false, required: false, unread: false, own: false }
     }
 
     /// That is never NULL.
@@ -104,6 +106,13 @@ impl Column {
     #[must_use]
     pub const fn unread(mut self) -> Self {
         self.unread = true;
+        self
+    }
+
+    /// That the configuration declares.
+    #[must_use]
+    pub const fn own(mut self) -> Self {
+        self.own = true;
         self
     }
 
@@ -217,18 +226,27 @@ pub struct Table {
     pub layout: Layout,
     /// Whether it is a view of other tables.
     pub view: bool,
+    /// Whether others fill it too: it may have columns that the model knows nothing of, which are left alone.
+    pub shared: bool,
 }
 
 impl Table {
     /// A table without hints for its layout.
     pub fn new(name: &'static str, schema: SchemaRole, lifetime: Lifetime, columns: Vec<Column>) -> Self {
-        Self { name, schema, lifetime, columns, layout: Layout::NONE, view: false }
+        Self { name, schema, lifetime, columns, layout: Layout::NONE, view: false, shared: false }
     }
 
     /// That is a view of other tables.
     #[must_use]
     pub fn view(mut self) -> Self {
         self.view = true;
+        self
+    }
+
+    /// That others fill too.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
         self
     }
 

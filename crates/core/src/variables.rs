@@ -3,6 +3,7 @@
 use crate::did_you_mean::unknown;
 use crate::error::Error;
 use crate::identifier::{Entropy, Identifier};
+use crate::own_columns::OwnColumns;
 use crate::table::{SchemaRole, Table, TableName};
 use serde::Serialize;
 use serde_json::Value;
@@ -232,6 +233,9 @@ pub struct Variables {
     /// at the table has said otherwise.
     #[serde(skip)]
     pub page_views_columns: Option<Vec<(String, String)>>,
+    /// Columns of one's own, from [`model::own_columns`](crate::model::own_columns).
+    #[serde(skip)]
+    pub columns: OwnColumns,
 }
 
 fn as_text<S: serde::Serializer>(table: &Option<TableName>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -265,6 +269,7 @@ impl Default for Variables {
             on_multiplied_sessions: Reaction::Report,
             on_shrunk_sessions: Reaction::Report,
             page_views_columns: None,
+            columns: OwnColumns::default(),
         }
     }
 }

@@ -29,6 +29,8 @@ impl Invocation<'_> {
                 "needed in every file of load --staged"
             } else if column.not_null {
                 "never NULL"
+            } else if column.own {
+                "your own"
             } else {
                 ""
             };

@@ -8,6 +8,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
+use websessions_core::model;
+use websessions_core::own_columns::{Declaration, OwnColumns};
 use websessions_playbook::CustomModule;
 
 /// The file that is read if none is named.
@@ -36,6 +38,7 @@ pub(super) struct File {
     pub(super) targets: toml::Table,
     pub(super) default_target: Option<String>,
     custom: Vec<toml::Value>,
+    columns: Vec<toml::Value>,
     /// The modules that it names, if it does.
     pub(super) modules: Option<Modules>,
     lineage: toml::Table,
@@ -135,12 +138,15 @@ impl File {
                 ("modules", _) => return Err(wrong("a list of names")),
                 ("custom", toml::Value::Array(modules)) => file.custom = modules,
                 ("custom", _) => return Err(wrong("an array of tables, [[custom]]")),
+                ("column", toml::Value::Array(columns)) => file.columns = columns,
+                ("column", _) => return Err(wrong("an array of tables, [[column]]")),
                 ("lineage", toml::Value::Table(table)) => file.lineage = table,
                 ("lineage", _) => return Err(wrong("a table, [lineage]")),
                 ("check", toml::Value::Table(table)) => file.check = table,
                 ("check", _) => return Err(wrong("a table, [check]")),
                 (other, _) => {
-                    let known = ["variables", "target", "default_target", "modules", "custom", "lineage", "check"];
+                    let known =
+                        ["variables", "target", "default_target", "modules", "custom", "column", "lineage", "check"];
                     return Err(Error::configuration(format!("{shown}: {}", unknown("key", other, known))));
                 }
             }
@@ -193,6 +199,28 @@ impl File {
             settings.insert(key.clone(), value);
         }
         Ok(settings)
+    }
+
+    /// The columns of one's own.
+    pub(super) fn columns(&self) -> Result<OwnColumns, Error> {
+        let columns = self.columns.iter().enumerate();
+        let declared: Vec<Declaration> =
+            columns.map(|(position, column)| self.column(position, column)).collect::<Result<_, _>>()?;
+        let in_file = |error: Error| Error::configuration(format!("{}: {error}", self.path.display()));
+        model::own_columns(&declared).map_err(in_file)
+    }
+
+    fn column(&self, position: usize, column: &toml::Value) -> Result<Declaration, Error> {
+        let table = column.as_table();
+        let named = table.and_then(|table| table.get("name")).and_then(toml::Value::as_str);
+        let place = named.map_or_else(|| format!("number {}", position + 1), |name| format!("{name:?}"));
+        let wrong =
+            |problem: &str| Error::configuration(format!("{}: [[column]] {place}: {problem}", self.path.display()));
+        let table = table.ok_or_else(|| wrong("must be a table"))?;
+        if let Some(key) = table.keys().find(|key| !Declaration::KEYS.contains(&key.as_str())) {
+            return Err(wrong(&unknown("key", key, Declaration::KEYS)));
+        }
+        column.clone().try_into().map_err(|error: toml::de::Error| wrong(error.to_string().trim_end()))
     }
 
     pub(super) fn custom_modules(&self) -> Result<Vec<CustomModule>, Error> {

@@ -7,6 +7,7 @@ use crate::arguments::Global;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use websessions_core::error::Error;
+use websessions_core::own_columns::OwnColumns;
 use websessions_core::variables::{VARIABLES, Variables, check_name};
 use websessions_playbook::{Playbook, rendered_value};
 
@@ -22,11 +23,12 @@ const TWO_NAMES: &str = "upsert_lookback";
 /// The values of one place, by name, each with its origin.
 type Layer = BTreeMap<String, (Value, String)>;
 
-/// All places but playbooks, which a run may have several of.
+/// All places but playbooks, which a run may have several of, and the columns of one's own, which the file alone declares.
 pub(super) struct Layers {
     file: Layer,
     environment: Layer,
     flags: Layer,
+    columns: OwnColumns,
 }
 
 impl Layers {
@@ -40,6 +42,7 @@ impl Layers {
             file: of_file(file)?,
             environment: of_environment(warnings)?,
             flags: of_flags(global, has_playbooks)?,
+            columns: file.columns()?,
         })
     }
 
@@ -47,7 +50,7 @@ impl Layers {
     pub(super) fn variables(&self, playbook: Option<&Playbook>) -> Result<(Variables, Vec<String>), Error> {
         let merged = self.merged(playbook);
         let values = merged.iter().map(|(name, (value, _))| (name.clone(), value.clone())).collect();
-        Variables::from_values(&values).map_err(|error| {
+        let read = Variables::from_values(&values).map_err(|error| {
             let text = error.to_string();
             let origin = merged
                 .iter()
@@ -57,7 +60,10 @@ impl Layers {
                 Some(origin) if !origin.starts_with("flag") => Error::configuration(format!("{origin}: {text}")),
                 _ => error,
             }
-        })
+        });
+        let (mut variables, warnings) = read?;
+        variables.columns = self.columns.clone();
+        Ok((variables, warnings))
     }
 
     /// Every variable with its value and where that comes from.

@@ -83,6 +83,11 @@ impl<'a> Configuration<'a> {
             let files: Vec<String> = module.files.iter().map(|file| file.display().to_string()).collect();
             Shown { name: format!("custom.{}", module.name), value: files.join(", "), origin: path.clone() }
         }));
+        shown.extend(variables.columns.iter().map(|column| Shown {
+            name: format!("column.{}", column.name()),
+            value: column.to_string(),
+            origin: path.clone(),
+        }));
         shown.extend(check.show(&path));
         crate::output::about(target.describe());
         Ok(Self {

@@ -35,6 +35,11 @@ pub(crate) fn starter(registry: &Registry) -> String {
          # [[custom]]\n# name = \"my-module\"\n# files = [\"sql/my-module.sql\"]\n# variables = { days = 30 }\n# after = \"sessions\"\n",
     );
     text.push_str(
+        "\n# A column of your own: of page views, and computed from them in sessions; with users, from sessions in users.\n\
+         # from: first | last | sum | min | max | count_distinct | any. type: text | integer | float | boolean | timestamp.\n\
+         # [[column]]\n# name = \"plan_tier\"\n# from = \"first\"\n# type = \"text\"\n# source = \"plan_tier\"\n# users = \"last\"\n",
+    );
+    text.push_str(
         "\n# Tell what a run reads and writes, as OpenLineage's events: to a file, or to an address.\n\
          # [lineage]\n# to = \"https://catalog.example.com\"\n# namespace = \"websessions\"\n# api_key = { env = \"NAME\" }\n",
     );

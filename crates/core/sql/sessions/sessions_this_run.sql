@@ -91,7 +91,7 @@ SELECT
   first_view.operating_system_class,
   first_view.operating_system_name,
   first_view.operating_system_name_version,
-  first_view.operating_system_version
+  first_view.operating_system_version{{ own_of_sessions("aggregates", "first_view", "last_view") }}
 FROM {{ table.page_views_staged }} AS first_view
 INNER JOIN {{ table.sessions_aggregates }} AS aggregates
   ON first_view.domain_sessionid = aggregates.domain_sessionid

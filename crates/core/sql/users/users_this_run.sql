@@ -39,7 +39,7 @@ SELECT
   MAX(CASE WHEN from_first = 1 THEN mkt_content END) AS mkt_content,
   MAX(CASE WHEN from_first = 1 THEN mkt_campaign END) AS mkt_campaign,
   MAX(CASE WHEN from_first = 1 THEN mkt_clickid END) AS mkt_clickid,
-  MAX(CASE WHEN from_first = 1 THEN mkt_network END) AS mkt_network
+  MAX(CASE WHEN from_first = 1 THEN mkt_network END) AS mkt_network{{ own_of_users("from_first", "from_last") }}
 FROM (
   SELECT
     domain_userid,
@@ -79,7 +79,7 @@ FROM (
     mkt_content,
     mkt_campaign,
     mkt_clickid,
-    mkt_network,
+    mkt_network{{ own_read_by_users() }},
     ROW_NUMBER() OVER (
       PARTITION BY domain_userid
       ORDER BY start_tstamp ASC NULLS LAST, {{ sorted_text("domain_sessionid") }} DESC NULLS LAST

@@ -100,7 +100,7 @@ impl Insight<'_> {
             table: name(explain::ROWS_IN).unwrap_or_default(),
             page_views_in: name(table).filter(|_| !page_views.rows.is_empty()),
             waiting: waiting.rows.len(),
-            explanation: Explanation::new(&production, page_views, waiting.rows.len()),
+            explanation: Explanation::new(&production, page_views, waiting.rows.len(), &self.variables.columns),
             written_by: written_by.collect(),
         })
     }

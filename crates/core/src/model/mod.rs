@@ -14,7 +14,9 @@ pub use context::Context;
 pub use select::Select;
 
 use crate::dialect::Dialect;
+use crate::error::Error;
 use crate::files::Files;
+use crate::own_columns::{Declaration, OwnColumns};
 use crate::plan::{Phase, Plan, Step};
 use crate::table::Table;
 use crate::variables::Variables;
@@ -240,6 +242,31 @@ impl Module {
 /// The modules of this crate, in the order in which they run.
 pub fn modules() -> Vec<Module> {
     vec![page_views::module(), sessions::module(), users::module()]
+}
+
+/// Checks columns of one's own against the columns that the model has. They are columns of its tables once they are set as
+/// [`Variables::columns`].
+///
+/// ```
+/// use websessions_core::model::{own_columns, sessions};
+/// use websessions_core::own_columns::Declaration;
+/// use websessions_core::variables::Variables;
+///
+/// let mut conversions = Declaration::default();
+/// conversions.name = "conversions".to_owned();
+/// conversions.from = "sum".to_owned();
+/// conversions.value_type = "integer".to_owned();
+/// conversions.sql = Some("CASE WHEN page_urlpath = '/thanks' THEN 1 ELSE 0 END".to_owned());
+/// let mut variables = Variables::default();
+/// variables.columns = own_columns(&[conversions])?;
+/// assert!(sessions::production(&variables).column("conversions").is_some());
+/// # Ok::<(), websessions_core::error::Error>(())
+/// ```
+pub fn own_columns(declared: &[Declaration]) -> Result<OwnColumns, Error> {
+    let none = Variables::default();
+    let page_views = page_views::production(&none).map(|table| table.columns).unwrap_or_default();
+    let taken = [sessions::production(&none).columns, users::production(&none).columns].concat();
+    OwnColumns::new(declared, &page_views, &taken).map_err(Error::configuration)
 }
 
 /// The tests of the data of some modules, and of what all modules share.

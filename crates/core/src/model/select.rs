@@ -142,6 +142,20 @@ impl Renderer {
             let all: Vec<&str> = first.iter().filter_map(named).chain(others).map(|(_, key)| key.as_str()).collect();
             Ok::<_, minijinja::Error>(all.join(",\n  "))
         });
+        let (own, dialect) = (variables.columns.clone(), of());
+        environment.add_function("own_aggregates", move || own.aggregates(&*dialect));
+        let (own, dialect) = (variables.columns.clone(), of());
+        environment.add_function("own_of_sessions", move |aggregates: &str, first: &str, last: &str| {
+            own.joined(&*dialect, aggregates, first, last)
+        });
+        let (own, dialect) = (variables.columns.clone(), of());
+        environment.add_function("own_computed", move || own.computed(&*dialect));
+        let own = variables.columns.clone();
+        environment.add_function("own_read_by_users", move || own.read_by_users());
+        let (own, dialect) = (variables.columns.clone(), of());
+        environment.add_function("own_of_users", move |first: &str, last: &str| {
+            own.aggregates_of_users(&*dialect, first, last)
+        });
         let dialect = of();
         let fingerprint = |table: &Table| {
             let read: Vec<Column> = table.columns.iter().filter(|column| !column.unread).cloned().collect();

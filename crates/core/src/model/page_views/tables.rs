@@ -57,7 +57,7 @@ pub const PAGE_VIEWS_SOURCE_LIMIT: &str = "page_views_source_limit";
 
 /// All tables of this module under some variables: those that stay first.
 pub(super) fn tables(variables: &Variables) -> Vec<Table> {
-    let staged = page_views_staged();
+    let staged = page_views_staged(variables);
     let columns = staged.columns.clone();
     let by_session = || Layout::NONE.distribute("domain_sessionid").sort("domain_sessionid");
     let scratch = |name, columns| Table::new(name, SchemaRole::Scratch, Lifetime::Module, columns);

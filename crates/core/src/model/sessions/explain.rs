@@ -3,8 +3,10 @@
 use super::tables::*;
 use crate::model::Select;
 use crate::model::select::sql;
+use crate::own_columns::{Aggregate, OwnColumns};
 use crate::rows::{Rows, Value};
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// The rows of a session.
@@ -43,6 +45,14 @@ pub enum Rule {
     Sum,
     /// From the one that starts first to the one that ends last.
     StartToEnd,
+    /// Those with the smallest value.
+    Min,
+    /// Those with the largest value.
+    Max,
+    /// How many different values there are.
+    CountDistinct,
+    /// Whether it is true of one of them.
+    Any,
 }
 
 impl Rule {
@@ -57,13 +67,21 @@ impl Rule {
             Self::Count => "how many page views there are, each id once",
             Self::Sum => "the sum over the page views",
             Self::StartToEnd => "from the earliest start to the latest end",
+            Self::Min => "the smallest value",
+            Self::Max => "the largest value",
+            Self::CountDistinct => "how many different values there are",
+            Self::Any => "whether it is true of one",
         }
     }
 }
 
 /// Which page views give a column of production, and which column of theirs.
-pub(super) fn rule(column: &str) -> (Rule, String) {
+pub(super) fn rule(column: &str, own: &OwnColumns) -> (Rule, String) {
     let of = |rule, source: &str| (rule, source.to_owned());
+    if let Some(own) = own.get(column) {
+        // What an expression gives stands beside the page view under the column's own name.
+        return of(rule_of(own.from()), own.source().unwrap_or(column));
+    }
     match column {
         "domain_sessionid" => of(Rule::EachHas, column),
         "start_tstamp" => of(Rule::EarliestStart, column),
@@ -77,6 +95,18 @@ pub(super) fn rule(column: &str) -> (Rule, String) {
             (_, Some(source)) => of(Rule::Last, source),
             _ => of(Rule::First, column),
         },
+    }
+}
+
+fn rule_of(aggregate: Aggregate) -> Rule {
+    match aggregate {
+        Aggregate::First => Rule::First,
+        Aggregate::Last => Rule::Last,
+        Aggregate::Sum => Rule::Sum,
+        Aggregate::Min => Rule::Min,
+        Aggregate::Max => Rule::Max,
+        Aggregate::CountDistinct => Rule::CountDistinct,
+        Aggregate::Any => Rule::Any,
     }
 }
 
@@ -179,9 +209,19 @@ impl<'a> Session<'a> {
             Rule::EarliestStart => with("start_tstamp", &self.start),
             Rule::LatestEnd => with("end_tstamp", &self.end),
             Rule::EachHas | Rule::Count => self.order.clone(),
-            Rule::Sum => {
-                let has = |row: &usize| *self.rows.get(*row, source) != Value::Null;
-                self.order.iter().copied().filter(has).collect()
+            Rule::Sum | Rule::CountDistinct => self.with_value(source),
+            Rule::Min | Rule::Max => {
+                let wanted = if rule == Rule::Min { Ordering::Less } else { Ordering::Greater };
+                let ordered =
+                    |one: usize, other: usize| order(self.rows.get(one, source), self.rows.get(other, source));
+                let all = self.with_value(source);
+                let none_beyond = |row: &usize| all.iter().all(|other| ordered(*other, *row) != wanted);
+                all.iter().copied().filter(none_beyond).collect()
+            }
+            Rule::Any => {
+                let all = self.with_value(source);
+                let of: Vec<usize> = all.iter().copied().filter(|row| is_true(self.rows.get(*row, source))).collect();
+                if of.is_empty() { all } else { of }
             }
             Rule::StartToEnd => {
                 let both: BTreeSet<usize> =
@@ -191,6 +231,12 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The page views that have a value in a column.
+    fn with_value(&self, source: &str) -> Vec<usize> {
+        let has = |row: &usize| *self.rows.get(*row, source) != Value::Null;
+        self.order.iter().copied().filter(has).collect()
+    }
+
     /// Whether page views give a value.
     fn agrees(&self, rule: Rule, source: &str, from: &[usize], value: &Value) -> Option<bool> {
         let is_same = |row: &usize| same(self.rows.get(*row, source), value);
@@ -198,9 +244,19 @@ impl<'a> Session<'a> {
             Rule::First | Rule::Last | Rule::EarliestStart | Rule::LatestEnd => Some(from.iter().any(is_same)),
             Rule::EachHas => Some(from.iter().all(is_same)),
             Rule::Count => Some(i64::try_from(self.ids).is_ok_and(|ids| ids == value.as_integer())),
-            Rule::Sum => {
-                let sum: i64 = from.iter().map(|row| self.rows.get(*row, source).as_integer()).sum();
-                Some(if from.is_empty() { *value == Value::Null } else { sum == value.as_integer() })
+            Rule::Sum | Rule::Min | Rule::Max | Rule::Any if from.is_empty() => Some(*value == Value::Null),
+            Rule::Sum => match from.iter().map(|row| whole(self.rows.get(*row, source))).sum::<Option<i64>>() {
+                Some(sum) => Some(value.whole_number() == Some(sum)),
+                None => {
+                    let sum: f64 = from.iter().filter_map(|row| number(self.rows.get(*row, source))).sum();
+                    number(value).map(|value| (value - sum).abs() <= sum.abs().max(1.0) * 1e-9)
+                }
+            },
+            Rule::Min | Rule::Max => Some(from.iter().any(is_same)),
+            Rule::Any => Some(from.iter().any(|row| is_true(self.rows.get(*row, source))) == is_true(value)),
+            Rule::CountDistinct => {
+                let values: BTreeSet<String> = from.iter().map(|row| text(self.rows.get(*row, source))).collect();
+                Some(i64::try_from(values.len()).ok() == value.whole_number())
             }
             Rule::StartToEnd => None,
         }
@@ -239,17 +295,50 @@ fn id(rows: &Rows, row: usize) -> String {
     rows.get(row, "page_view_id").to_string().trim_end_matches(' ').to_owned()
 }
 
+/// A value as it compares: padding is none.
+fn text(value: &Value) -> String {
+    value.to_string().trim_end_matches(' ').to_owned()
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Float(number) => Some(*number),
+        Value::Text(text) => text.trim().parse().ok(),
+        Value::Boolean(_) | Value::Null => None,
+    }
+}
+
+/// A whole number, and no other.
+fn whole(value: &Value) -> Option<i64> {
+    if matches!(value, Value::Float(_)) { None } else { value.whole_number() }
+}
+
+fn is_true(value: &Value) -> bool {
+    matches!(text(value).as_str(), "true" | "TRUE" | "t" | "1")
+}
+
+/// Numbers by their size, all else by its bytes.
+fn order(left: &Value, right: &Value) -> Ordering {
+    match (left, right) {
+        (Value::Text(left), Value::Text(right)) => left.cmp(right),
+        _ => match (number(left), number(right)) {
+            (Some(left), Some(right)) => left.total_cmp(&right),
+            _ => text(left).cmp(&text(right)),
+        },
+    }
+}
+
 /// Whether two values are the same, of whatever types the warehouse has for them.
 fn same(left: &Value, right: &Value) -> bool {
-    let text = |value: &Value| value.to_string().trim_end_matches(' ').to_owned();
     left == right || ((*left == Value::Null) == (*right == Value::Null) && text(left) == text(right))
 }
 
 impl Explanation {
-    /// From the rows of a session, its page views, and how many of these wait for a run.
-    pub fn new(production: &Rows, page_views: &Rows, waiting: usize) -> Self {
+    /// From the rows of a session, its page views, how many of these wait for a run, and the columns of one's own.
+    pub fn new(production: &Rows, page_views: &Rows, waiting: usize, own: &OwnColumns) -> Self {
         let session = Session::new(page_views);
-        let rows = (0..production.rows.len()).map(|row| explained_row(&session, production, row)).collect();
+        let rows = (0..production.rows.len()).map(|row| explained_row(&session, production, row, own)).collect();
         let missing = production.rows.is_empty().then(|| match session.dropped() {
             Some(reason) => reason.to_owned(),
             None if waiting > 0 => format!("{waiting} page views of it wait for the next run"),
@@ -260,12 +349,12 @@ impl Explanation {
     }
 }
 
-fn explained_row(session: &Session<'_>, production: &Rows, row: usize) -> Vec<ExplainedColumn> {
+fn explained_row(session: &Session<'_>, production: &Rows, row: usize, own: &OwnColumns) -> Vec<ExplainedColumn> {
     let rules: Vec<(&String, Rule, String)> = production
         .columns
         .iter()
         .map(|column| {
-            let (rule, source) = rule(column);
+            let (rule, source) = rule(column, own);
             (column, rule, source)
         })
         .collect();
@@ -310,7 +399,7 @@ mod tests {
         let module = crate::model::sessions::module();
         let page_views = module.table(PAGE_VIEWS_STAGED, &Variables::default()).expect("the input");
         for column in &module.table(SESSIONS, &Variables::default()).expect("production").columns {
-            let (_, source) = rule(&column.name);
+            let (_, source) = rule(&column.name, &OwnColumns::default());
             assert!(page_views.column(&source).is_some(), "{}: {source}", column.name);
         }
     }

@@ -3,6 +3,7 @@
 use super::explain::{Rule, rule};
 use super::tables::{PAGE_VIEWS_STAGED, SESSIONS, tables};
 use crate::model::{Derivation, Derived};
+use crate::own_columns::OwnColumn;
 use crate::variables::Variables;
 
 /// Where the columns of production come from.
@@ -11,12 +12,16 @@ pub(super) fn derived(variables: &Variables) -> Vec<Derived> {
     let columns = tables.iter().filter(|table| table.name == SESSIONS).flat_map(|table| &table.columns);
     columns
         .map(|column| {
-            let (rule, source) = rule(&column.name);
+            let (rule, source) = rule(&column.name, &variables.columns);
+            let own = variables.columns.get(&column.name);
+            let computed = own.filter(|own| own.source().is_none());
             let derivation = match rule {
+                Rule::First | Rule::Last if computed.is_some() => Derivation::Transformation,
                 Rule::EachHas | Rule::First | Rule::Last => Derivation::Identity,
                 _ => Derivation::Aggregation,
             };
-            let mut from = vec![source];
+            let read = |own: &OwnColumn| own.reads().into_iter().map(str::to_owned).collect();
+            let mut from = computed.map_or_else(|| vec![source], read);
             if rule == Rule::StartToEnd {
                 from.push("start_tstamp".to_owned());
             }

@@ -2,6 +2,7 @@
 //! The one place where these stand; SQL files name columns only where a `SELECT` computes them.
 
 use crate::model::shared::metadata_columns;
+use crate::own_columns::OwnColumns;
 use crate::table::ColumnType::*;
 use crate::table::{Column, Layout, Lifetime, SchemaRole, Table};
 use crate::variables::Variables;
@@ -47,10 +48,11 @@ pub const SESSIONS_UPSERT_KEYS: &str = "sessions_upsert_keys";
 pub const SESSIONS_UPSERT_LIMIT: &str = "sessions_upsert_limit";
 
 /// All tables of this module under some variables: those that stay first.
-pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
+pub(super) fn tables(variables: &Variables) -> Vec<Table> {
+    let own = &variables.columns;
     vec![
-        page_views_staged(),
-        sessions(),
+        page_views_staged(variables),
+        sessions(variables),
         sessions_userid_manifest_staged(),
         sessions_userid_manifest_read(),
         Table::new(
@@ -66,19 +68,19 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
             vec![Column::new("fingerprint", BigInteger), Column::new("row_count", BigInteger)],
         )
         .layout(Layout::NONE.joined(&["fingerprint"])),
-        Table::new(SESSIONS_INPUT_KEPT, SchemaRole::Scratch, Lifetime::Module, page_views_staged_columns()),
+        Table::new(SESSIONS_INPUT_KEPT, SchemaRole::Scratch, Lifetime::Module, page_views_staged_columns(own)),
         Table::new(
             SESSIONS_AGGREGATES,
             SchemaRole::Scratch,
             Lifetime::Module,
-            vec![
+            own.aggregated(vec![
                 Column::new("domain_sessionid", Varying(128)),
                 Column::new("start_tstamp", Timestamp),
                 Column::new("end_tstamp", Timestamp),
                 Column::new("page_views", Integer),
                 Column::new("engaged_time_in_s", Integer),
                 Column::new("first_view_tstamp", Timestamp),
-            ],
+            ]),
         )
         .layout(
             Layout::NONE
@@ -86,7 +88,7 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
                 .sort("domain_sessionid")
                 .joined(&["domain_sessionid", "start_tstamp"]),
         ),
-        Table::new(SESSIONS_THIS_RUN, SchemaRole::Scratch, Lifetime::Module, sessions_columns()).layout(
+        Table::new(SESSIONS_THIS_RUN, SchemaRole::Scratch, Lifetime::Module, sessions_columns(own)).layout(
             Layout::NONE
                 .distribute("domain_sessionid")
                 .sort("start_tstamp")
@@ -128,15 +130,16 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
 }
 
 /// The input, which the page views module hands on.
-pub(in crate::model) fn page_views_staged() -> Table {
-    Table::new(PAGE_VIEWS_STAGED, SchemaRole::Scratch, Lifetime::Persistent, page_views_staged_columns()).layout(
+pub(in crate::model) fn page_views_staged(variables: &Variables) -> Table {
+    let columns = page_views_staged_columns(&variables.columns);
+    Table::new(PAGE_VIEWS_STAGED, SchemaRole::Scratch, Lifetime::Persistent, columns).shared().layout(
         Layout::NONE.joined(&["domain_userid", "domain_sessionid", "page_view_in_session_index", "start_tstamp"]),
     )
 }
 
 /// Production, which the users module reads.
-pub(in crate::model) fn sessions() -> Table {
-    Table::new(SESSIONS, SchemaRole::Output, Lifetime::Persistent, sessions_columns()).layout(
+pub(in crate::model) fn sessions(variables: &Variables) -> Table {
+    Table::new(SESSIONS, SchemaRole::Output, Lifetime::Persistent, sessions_columns(&variables.columns)).layout(
         Layout::NONE
             .distribute("domain_sessionid")
             .sort("start_tstamp")
@@ -165,8 +168,8 @@ pub(in crate::model) fn sessions_userid_manifest_read() -> Table {
 }
 
 /// Those that nothing in the module's SQL reads are marked: a test compares.
-fn page_views_staged_columns() -> Vec<Column> {
-    vec![
+fn page_views_staged_columns(own: &OwnColumns) -> Vec<Column> {
+    own.of_page_views(vec![
         Column::new("page_view_id", Fixed(36)).not_null().required(),
         Column::new("event_id", Fixed(36)).unread(),
         Column::new("app_id", Varying(255)),
@@ -265,11 +268,11 @@ fn page_views_staged_columns() -> Vec<Column> {
         Column::new("operating_system_name", Text),
         Column::new("operating_system_name_version", Text),
         Column::new("operating_system_version", Text),
-    ]
+    ])
 }
 
-pub(in crate::model) fn sessions_columns() -> Vec<Column> {
-    vec![
+pub(in crate::model) fn sessions_columns(own: &OwnColumns) -> Vec<Column> {
+    own.of_sessions(vec![
         Column::new("app_id", Varying(255)),
         Column::new("domain_sessionid", Varying(128)),
         Column::new("domain_sessionidx", Integer),
@@ -360,7 +363,7 @@ pub(in crate::model) fn sessions_columns() -> Vec<Column> {
         Column::new("operating_system_name", Text),
         Column::new("operating_system_name_version", Text),
         Column::new("operating_system_version", Text),
-    ]
+    ])
 }
 
 fn sessions_metadata_this_run_columns() -> Vec<Column> {

@@ -4,6 +4,7 @@ use crate::model::sessions::tables::{
     sessions, sessions_columns, sessions_userid_manifest_read, sessions_userid_manifest_staged,
 };
 use crate::model::shared::metadata_columns;
+use crate::own_columns::OwnColumns;
 use crate::table::ColumnType::*;
 use crate::table::{Column, Layout, Lifetime, SchemaRole, Table};
 use crate::variables::Variables;
@@ -37,8 +38,9 @@ pub const USERS_LIMITS: &str = "users_limits";
 pub const USERS_THIS_RUN: &str = "users_this_run";
 
 /// All tables of this module under some variables: those that stay first, and a view before what it reads.
-pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
-    let mut sessions = sessions();
+pub(super) fn tables(variables: &Variables) -> Vec<Table> {
+    let own = &variables.columns;
+    let mut sessions = sessions(variables);
     // All sessions of the users of a run are looked up by it.
     sessions.layout.index = Some("domain_userid");
     let mut read = sessions_userid_manifest_read();
@@ -50,7 +52,7 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
     vec![
         sessions_userid_manifest_staged(),
         sessions,
-        output(USERS, users_columns(Integer)).layout(
+        output(USERS, users_columns(own, Integer)).layout(
             Layout::NONE
                 .distribute("domain_userid")
                 .sort("start_tstamp")
@@ -72,19 +74,19 @@ pub(super) fn tables(_variables: &Variables) -> Vec<Table> {
             Lifetime::Persistent,
             vec![Column::new("table_name", Varying(64))],
         ),
-        scratch(USERS_SESSIONS_THIS_RUN, sessions_columns()).view(),
+        scratch(USERS_SESSIONS_THIS_RUN, sessions_columns(own)).view(),
         read,
         scratch(USERS_USERIDS_THIS_RUN, userids()).layout(by_user().joined(&["domain_userid"])),
         scratch(USERS_LIMITS, vec![Column::new("lower_limit", Timestamp), Column::new("upper_limit", Timestamp)]),
-        scratch(USERS_THIS_RUN, users_columns(BigInteger))
+        scratch(USERS_THIS_RUN, users_columns(own, BigInteger))
             .layout(Layout::NONE.distribute("domain_userid").sort("start_tstamp").joined(&["domain_userid"])),
         scratch(USERS_METADATA_THIS_RUN, users_metadata_this_run_columns()),
     ]
 }
 
 /// The columns of production, with the type of its sums.
-fn users_columns(sum: crate::table::ColumnType) -> Vec<Column> {
-    vec![
+fn users_columns(own: &OwnColumns, sum: crate::table::ColumnType) -> Vec<Column> {
+    own.of_users(vec![
         Column::new("user_id", Varying(255)),
         Column::new("domain_userid", Varying(128)),
         Column::new("network_userid", Varying(128)),
@@ -123,7 +125,7 @@ fn users_columns(sum: crate::table::ColumnType) -> Vec<Column> {
         Column::new("mkt_campaign", Varying(255)),
         Column::new("mkt_clickid", Varying(128)),
         Column::new("mkt_network", Varying(64)),
-    ]
+    ])
 }
 
 fn users_metadata_this_run_columns() -> Vec<Column> {

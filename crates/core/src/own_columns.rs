@@ -1,0 +1,449 @@
+//! Columns of one's own: what a configuration declares beside the model's columns, and how each is computed. They are columns
+//! like the model's wherever tables, SELECTs and files are made from lists of columns.
+
+use crate::dialect::Dialect;
+use crate::did_you_mean::unknown;
+use crate::expression::Expression;
+use crate::identifier::Identifier;
+use crate::table::{Column, ColumnType, TypeFamily};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// A column of one's own, as it is declared: names and words, not checked yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// Its name in `sessions`, and in `users`.
+    pub name: String,
+    /// What is done with the values of a session's page views.
+    pub from: String,
+    /// The type of these values.
+    #[serde(rename = "type")]
+    pub value_type: String,
+    /// The column of page views that has them: of the same name unless it is said.
+    pub source: Option<String>,
+    /// An expression over the columns of one page view that gives them instead.
+    pub sql: Option<String>,
+    /// What is done with the values of a user's sessions: it is no column of `users` unless it is said.
+    pub users: Option<String>,
+}
+
+impl Declaration {
+    /// Its keys, as a configuration has them.
+    pub const KEYS: [&str; 6] = ["name", "from", "type", "source", "sql", "users"];
+}
+
+/// What is done with many values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    /// The value of the first: of the page view that the first fields of a session come from, or of a user's first session.
+    First,
+    /// The value of the last.
+    Last,
+    /// The sum of those that are not NULL.
+    Sum,
+    /// The smallest. Text by its bytes.
+    Min,
+    /// The largest. Text by its bytes.
+    Max,
+    /// How many different ones there are, NULL not counted.
+    CountDistinct,
+    /// Whether one is true; NULL if all are.
+    Any,
+}
+
+impl Aggregate {
+    const ALL: [(&str, Self); 7] = [
+        ("first", Self::First),
+        ("last", Self::Last),
+        ("sum", Self::Sum),
+        ("min", Self::Min),
+        ("max", Self::Max),
+        ("count_distinct", Self::CountDistinct),
+        ("any", Self::Any),
+    ];
+
+    fn named(word: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(name, _)| *name == word);
+        let names = Self::ALL.iter().map(|(name, _)| *name);
+        found.map(|(_, aggregate)| *aggregate).ok_or_else(|| unknown("word", word, names))
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, aggregate)| *aggregate == self).map_or("", |(name, _)| name)
+    }
+
+    /// The type of what it gives of values of a type.
+    fn of(self, values: ColumnType) -> Result<ColumnType, String> {
+        let family = values.family();
+        match self {
+            Self::First | Self::Last => Ok(values),
+            Self::Sum if !matches!(family, TypeFamily::Integer | TypeFamily::Float) => {
+                Err(format!("sum is of numbers, not of {family}"))
+            }
+            Self::Sum => Ok(values),
+            Self::Min | Self::Max if family == TypeFamily::Boolean => {
+                Err(format!("{} is not of boolean: any says whether one is true", self.word()))
+            }
+            Self::Min | Self::Max => Ok(values),
+            Self::CountDistinct => Ok(ColumnType::BigInteger),
+            Self::Any if family != TypeFamily::Boolean => Err(format!(
+                "any says whether one is true, of boolean and not of {family}: first, last, min and max choose one of several"
+            )),
+            Self::Any => Ok(values),
+        }
+    }
+
+    /// As SQL, of many rows. First and last are none: a row is chosen for these.
+    fn sql(self, dialect: &dyn Dialect, value: &str, values: ColumnType) -> String {
+        match self {
+            Self::First | Self::Last => value.to_owned(),
+            Self::Sum => format!("CAST(SUM({value}) AS {})", dialect.column_type(values)),
+            Self::Min => format!("MIN({value})"),
+            Self::Max => format!("MAX({value})"),
+            Self::CountDistinct => format!("COUNT(DISTINCT {value})"),
+            Self::Any => one_is_true(value, ""),
+        }
+    }
+}
+
+/// A value as it compares with others of its type.
+fn compared(dialect: &dyn Dialect, value: String, column_type: ColumnType) -> String {
+    match (column_type, column_type.family()) {
+        (ColumnType::Fixed(_), _) => dialect.sorted_text(&dialect.fixed_text(&value)),
+        (_, TypeFamily::Text) => dialect.sorted_text(&value),
+        _ => value,
+    }
+}
+
+/// Whether a value is true of one of many rows: not every warehouse orders booleans.
+fn one_is_true(value: &str, of_rows: &str) -> String {
+    format!("MAX(CASE WHEN {of_rows}{value} THEN 1 WHEN {of_rows}NOT {value} THEN 0 END) = 1")
+}
+
+/// Where the values of a page view are.
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    Column(Column),
+    Expression(Box<Expression>),
+}
+
+/// A column of one's own that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnColumn {
+    name: String,
+    from: Aggregate,
+    source: Source,
+    /// The type of the values of page views.
+    values: ColumnType,
+    /// The type of the values of sessions.
+    of_session: ColumnType,
+    /// What is done with those, and the type of what it gives.
+    users: Option<(Aggregate, ColumnType)>,
+}
+
+impl OwnColumn {
+    /// Its name in `sessions`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is done with the values of a session's page views.
+    pub fn from(&self) -> Aggregate {
+        self.from
+    }
+
+    /// The column of page views that has its values, if it is no expression.
+    pub fn source(&self) -> Option<&str> {
+        match &self.source {
+            Source::Column(column) => Some(&column.name),
+            Source::Expression(_) => None,
+        }
+    }
+
+    /// The columns of page views that it is computed of.
+    pub fn reads(&self) -> Vec<&str> {
+        match &self.source {
+            Source::Column(column) => vec![&*column.name],
+            Source::Expression(expression) => expression.columns().collect(),
+        }
+    }
+
+    /// Whether one page view has its value.
+    fn is_of_one(&self) -> bool {
+        matches!(self.from, Aggregate::First | Aggregate::Last)
+    }
+
+    /// A value of a page view as it compares with others.
+    fn compared(&self, dialect: &dyn Dialect, value: String) -> String {
+        match &self.source {
+            Source::Column(column) => compared(dialect, value, column.column_type),
+            Source::Expression(_) => compared(dialect, value, self.values),
+        }
+    }
+
+    /// The value of one row, which goes by a name of its own if one is given.
+    fn value(&self, dialect: &dyn Dialect, row: Option<&str>) -> String {
+        match (&self.source, row) {
+            (Source::Column(column), None) => column.name.to_string(),
+            (Source::Column(column), Some(row)) => format!("{row}.{}", column.name),
+            (Source::Expression(expression), _) => {
+                format!("CAST({} AS {})", expression.sql(row), dialect.column_type(self.values))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for OwnColumn {
+    /// What it is computed of: `first of plan_tier; users: last`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let from = self.from.word();
+        match &self.source {
+            Source::Column(column) => write!(formatter, "{from} of {}", column.name)?,
+            Source::Expression(expression) => write!(formatter, "{from} of {expression}")?,
+        }
+        match self.users {
+            Some((aggregate, _)) => write!(formatter, "; users: {}", aggregate.word()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The columns of one's own of a configuration, checked together. They come from `model::own_columns` alone, so none of them
+/// can carry more into a statement than a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnColumns {
+    columns: Vec<OwnColumn>,
+    /// Those of page views that the model has not.
+    of_page_views: Vec<Column>,
+}
+
+impl OwnColumns {
+    /// Checks declarations against the columns that the model's page views have, and those that its `sessions` and `users` have.
+    /// The error names the declaration and its key.
+    pub(crate) fn new(declared: &[Declaration], page_views: &[Column], taken: &[Column]) -> Result<Self, String> {
+        let wrong = |declaration: &Declaration, key: &str, problem: &str| {
+            format!("[[column]] {:?}: {key}: {problem}", declaration.name)
+        };
+        let mut own = Self::default();
+        // Sources first: an expression may read a column that a later declaration has.
+        for declaration in declared {
+            let values = value_type(&declaration.value_type).map_err(|problem| wrong(declaration, "type", &problem))?;
+            check_name(&declaration.name).map_err(|problem| wrong(declaration, "name", &problem))?;
+            let key = if declaration.source.is_some() { "source" } else { "name" };
+            let source = match (&declaration.source, &declaration.sql) {
+                (Some(_), Some(_)) => return Err(wrong(declaration, "sql", "stands instead of source, not beside it")),
+                (None, Some(_)) => continue,
+                (Some(source), None) => source,
+                (None, None) => &declaration.name,
+            };
+            match page_views.iter().chain(&own.of_page_views).find(|column| column.name == *source) {
+                None => {
+                    check_name(source).map_err(|problem| wrong(declaration, key, &problem))?;
+                    let column = Column::named(Cow::Owned(source.clone()), values);
+                    own.of_page_views.push(column.own());
+                }
+                Some(column) if column.column_type.family() != values.family() => {
+                    let problem = format!("{source} of page views is {}", column.column_type.family());
+                    return Err(wrong(declaration, "type", &problem));
+                }
+                Some(_) => {}
+            }
+        }
+        let known: Vec<&Column> = page_views.iter().chain(&own.of_page_views).collect();
+        let names: Vec<&str> = known.iter().map(|column| &*column.name).collect();
+        for declaration in declared {
+            let Declaration { name, .. } = declaration;
+            let is_taken = taken.iter().any(|column| column.name == *name);
+            if is_taken {
+                return Err(wrong(declaration, "name", "the model has a column of this name: choose another"));
+            }
+            if own.columns.iter().any(|column| column.name == *name) {
+                return Err(wrong(declaration, "name", "stands twice: give one of them another name"));
+            }
+            let values = value_type(&declaration.value_type)?;
+            let column = declaration.source.as_ref().unwrap_or(name);
+            let source = match (&declaration.sql, known.iter().find(|known| known.name == *column)) {
+                (None, Some(column)) => Source::Column((*column).clone()),
+                (sql, _) => {
+                    let expression = Expression::new(sql.as_deref().unwrap_or_default(), &names);
+                    Source::Expression(Box::new(expression.map_err(|problem| wrong(declaration, "sql", &problem))?))
+                }
+            };
+            let own_source = matches!(&source, Source::Column(column) if column.name == *name);
+            if names.contains(&name.as_str()) && !own_source {
+                let problem = "page views have a column of this name, which is not its source: choose another";
+                return Err(wrong(declaration, "name", problem));
+            }
+            let aggregate = |key: &str, word: &str, values| {
+                let found = Aggregate::named(word).and_then(|aggregate| Ok((aggregate, aggregate.of(values)?)));
+                found.map_err(|problem| wrong(declaration, key, &problem))
+            };
+            let (from, of_session) = aggregate("from", &declaration.from, values)?;
+            let users = declaration.users.as_deref().map(|word| aggregate("users", word, of_session)).transpose()?;
+            own.columns.push(OwnColumn { name: name.clone(), from, source, values, of_session, users });
+        }
+        Ok(own)
+    }
+
+    /// The columns, as they were declared.
+    pub fn iter(&self) -> impl Iterator<Item = &OwnColumn> {
+        self.columns.iter()
+    }
+
+    /// The column of that name.
+    pub fn get(&self, name: &str) -> Option<&OwnColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns of page views: the model's and those that are declared.
+    pub(crate) fn of_page_views(&self, mut model: Vec<Column>) -> Vec<Column> {
+        let read: BTreeSet<&str> = self.columns.iter().flat_map(OwnColumn::reads).collect();
+        for column in &mut model {
+            column.unread &= !read.contains(&*column.name);
+        }
+        model.extend(self.of_page_views.iter().cloned());
+        model
+    }
+
+    /// The columns of sessions: the model's and those that are declared.
+    pub(crate) fn of_sessions(&self, mut model: Vec<Column>) -> Vec<Column> {
+        let named = |column: &OwnColumn| Column::named(Cow::Owned(column.name.clone()), column.of_session).own();
+        model.extend(self.columns.iter().map(named));
+        model
+    }
+
+    /// The columns of what is computed of all page views of a session: the model's and those that are declared.
+    pub(crate) fn aggregated(&self, model: Vec<Column>) -> Vec<Column> {
+        let columns = self.columns.iter().filter(|column| !column.is_of_one()).cloned().collect();
+        Self { columns, of_page_views: Vec::new() }.of_sessions(model)
+    }
+
+    /// The columns of users: the model's and those that are declared for it.
+    pub(crate) fn of_users(&self, mut model: Vec<Column>) -> Vec<Column> {
+        let named = |column: &OwnColumn| {
+            let (_, of_user) = column.users?;
+            Some(Column::named(Cow::Owned(column.name.clone()), of_user).own())
+        };
+        model.extend(self.columns.iter().filter_map(named));
+        model
+    }
+
+    /// What a SELECT of the rows of page views computes of all those of a session: further columns of its list.
+    pub(crate) fn aggregates(&self, dialect: &dyn Dialect) -> String {
+        further(self.columns.iter().filter(|column| !column.is_of_one()).map(|column| {
+            let value = column.value(dialect, None);
+            format!("{} AS {}", column.from.sql(dialect, &column.compared(dialect, value), column.values), column.name)
+        }))
+    }
+
+    /// Further columns of a list that has a session's aggregates, its first page view and its last under names of their own.
+    pub(crate) fn joined(&self, dialect: &dyn Dialect, aggregates: &str, first: &str, last: &str) -> String {
+        further(self.columns.iter().map(|column| match column.from {
+            Aggregate::First => format!("{} AS {}", column.value(dialect, Some(first)), column.name),
+            Aggregate::Last => format!("{} AS {}", column.value(dialect, Some(last)), column.name),
+            _ => format!("{aggregates}.{}", column.name),
+        }))
+    }
+
+    /// The values of one page view, of those that are computed by an expression.
+    pub(crate) fn computed(&self, dialect: &dyn Dialect) -> String {
+        let computed = self.columns.iter().filter(|column| column.source().is_none());
+        further(computed.map(|column| format!("{} AS {}", column.value(dialect, None), column.name)))
+    }
+
+    /// The columns of sessions that users are computed of.
+    pub(crate) fn read_by_users(&self) -> String {
+        further(self.columns.iter().filter(|column| column.users.is_some()).map(|column| column.name.clone()))
+    }
+
+    /// What a SELECT of the rows of sessions computes of all those of a user, where columns are 1 for the first and the last.
+    pub(crate) fn aggregates_of_users(&self, dialect: &dyn Dialect, first: &str, last: &str) -> String {
+        let of_one = |name: &str, values: ColumnType, row: &str| match values.family() {
+            TypeFamily::Boolean => one_is_true(name, &format!("{row} = 1 AND ")),
+            _ => format!("MAX(CASE WHEN {row} = 1 THEN {name} END)"),
+        };
+        further(self.columns.iter().filter_map(|column| {
+            let (aggregate, _) = column.users?;
+            let (name, values) = (&column.name, column.of_session);
+            let value = match aggregate {
+                Aggregate::First => of_one(name, values, first),
+                Aggregate::Last => of_one(name, values, last),
+                _ => aggregate.sql(dialect, &compared(dialect, name.clone(), values), values),
+            };
+            Some(format!("{value} AS {name}"))
+        }))
+    }
+}
+
+/// Further columns of a list of columns that has some.
+fn further(columns: impl Iterator<Item = String>) -> String {
+    columns.map(|column| format!(",\n  {column}")).collect()
+}
+
+fn value_type(word: &str) -> Result<ColumnType, String> {
+    const TYPES: [(&str, ColumnType); 5] = [
+        ("text", ColumnType::Text),
+        ("integer", ColumnType::BigInteger),
+        ("float", ColumnType::Float),
+        ("boolean", ColumnType::Boolean),
+        ("timestamp", ColumnType::Timestamp),
+    ];
+    let found = TYPES.iter().find(|(name, _)| *name == word);
+    found.map(|(_, known)| *known).ok_or_else(|| unknown("type", word, TYPES.map(|(name, _)| name)))
+}
+
+/// A name that may stand in SQL without quotes, and means a column there.
+fn check_name(name: &str) -> Result<(), String> {
+    Identifier::new(name)?;
+    if name != name.to_lowercase() {
+        let lower = name.to_lowercase();
+        return Err(format!("{name:?} is written in lower case, as {lower:?}: names are compared without case"));
+    }
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return Err(format!("{name:?} must begin with a letter"));
+    }
+    if RESERVED.contains(&name) {
+        return Err(format!("{name:?} is a word of SQL in one of the warehouses, or of the model's: choose another"));
+    }
+    Ok(())
+}
+
+/// Names that are no column's: words that one of the warehouses reserves, or has columns of its own for, and the names that the
+/// model's SQL gives to what it computes beside a table's columns. A test compares with the latter.
+///
+/// - <https://www.postgresql.org/docs/current/sql-keywords-appendix.html>
+/// - <https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html>
+/// - <https://docs.snowflake.com/en/sql-reference/reserved-keywords>
+/// - <https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#reserved_keywords>
+/// - <https://www.sqlite.org/lang_keywords.html>
+#[rustfmt::skip]
+const RESERVED: &[&str] = &[
+    "account", "add", "aes128", "aes256", "all", "allowoverwrite", "alter", "analyse", "analyze", "and", "anti", "any",
+    "array", "as", "asc", "asof", "assert_rows_modified", "asymmetric", "at", "authorization", "autoincrement",
+    "backup", "between", "binary", "blanksasnull", "both", "by", "bytedict", "bzip2", "case", "cast", "check", "cmax",
+    "cmin", "collate", "collation", "column", "commit", "concurrently", "connect", "connection", "constraint",
+    "contains", "create", "credentials", "cross", "ctid", "cube", "current", "current_catalog", "current_date",
+    "current_role", "current_schema", "current_time", "current_timestamp", "current_user", "current_user_id",
+    "database", "default", "deferrable", "deferred", "define", "deflate", "defrag", "delete", "delta", "delta32k",
+    "desc", "describe", "disable", "distinct", "do", "drop", "else", "emptyasnull", "enable", "encode", "encrypt",
+    "encryption", "end", "enum", "escape", "except", "exclude", "exclusive", "exists", "explicit", "extract", "false",
+    "fetch", "following", "for", "foreign", "freeze", "from", "full", "glob", "globaldict256", "globaldict64k", "grant",
+    "graph_table", "group", "grouping", "groups", "gscluster", "gzip", "hash", "having", "identity", "if", "ignore",
+    "ilike", "in", "increment", "index", "indexed", "initially", "inner", "insert", "interleaved", "intersect",
+    "interval", "into", "is", "isnull", "isolation", "issue", "join", "lambda", "lateral", "leading", "left", "like",
+    "limit", "localtime", "localtimestamp", "lookup", "luns", "lzo", "lzop", "match_recognize", "merge", "minus",
+    "mostly16", "mostly32", "mostly8", "natural", "new", "no", "not", "nothing", "notnull", "null", "nulls", "of",
+    "off", "offline", "offset", "oid", "old", "on", "only", "open", "or", "order", "organization", "outer", "over",
+    "overlaps", "parallel", "partition", "percent", "permissions", "pivot", "placing", "positional", "preceding",
+    "precision", "primary", "proto", "qualify", "raise", "range", "raw", "readratio", "recover", "recursive",
+    "references", "regexp", "rejectlog", "replace", "resort", "respect", "restore", "returning", "revoke", "right",
+    "rlike", "rollback", "rollup", "row", "rowid", "rows", "sample", "savepoint", "schema", "select", "semi",
+    "session_user", "set", "show", "similar", "snapshot", "some", "start", "struct", "summarize", "symmetric",
+    "sysdate", "system", "system_user", "table", "tableoid", "tablesample", "tag", "tdes", "temp", "temporary",
+    "text255", "text32k", "then", "timestamp", "to", "top", "trailing", "transaction", "treat", "trigger", "true",
+    "truncatecolumns", "try_cast", "unbounded", "union", "unique", "unnest", "unpivot", "update", "user", "using",
+    "values", "variadic", "verbose", "view", "wallet", "when", "whenever", "where", "window", "with", "within",
+    "without", "xmax", "xmin",
+];
