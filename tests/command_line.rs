@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use support::{Folder, fixtures};
+use support::{Folder, fixtures, refused};
 
 /// What changes from run to run is masked.
 fn settings() -> insta::Settings {
@@ -52,6 +52,35 @@ fn help_and_backends_and_starter_configuration() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(folder.run(&["completions", shell]).done(shell).expect("completions").stdout.contains("websessions"));
     }
+}
+
+/// An option that can be repeated counts wherever it stands: before the command's name, between two names, or behind.
+#[test]
+fn flags_count_on_both_sides_of_the_command_s_name() {
+    let folder = Folder::new();
+    let shown = |arguments: &[&str]| {
+        let said = folder.run(arguments).done("config show").expect("shown");
+        let values: Vec<serde_json::Value> = serde_json::from_str(&said.stdout).expect("JSON");
+        let value = |name: &str| values.iter().find(|value| value["name"] == name).expect("a value")["value"].clone();
+        let text = |name: &str| value(name).as_str().expect("text").trim_matches('"').to_owned();
+        ["entropy", "scratch_schema", "output_schema"].map(text)
+    };
+    let [first, second, third] = ["entropy=_x", "scratch_schema=one", "output_schema=two"];
+    for arguments in [
+        &["--output", "json", "--var", first, "config", "--var", second, "show", "--var", third][..],
+        &["--var", first, "--var", second, "config", "show", "--output", "json", "--var", third],
+        &["--var", first, "config", "--var", second, "--var", third, "--output=json", "show"],
+        &["config", "show", "--var", first, "--var", second, "--var", third, "--output", "json"],
+    ] {
+        assert_eq!(shown(arguments), ["_x", "one", "two"], "{arguments:?}");
+    }
+    let last = ["--var", "entropy=_first", "--output", "json", "config", "show", "--var", "entropy=_last"];
+    assert_eq!(shown(&last)[0], "_last");
+    refused(
+        &folder.run(&["--var", "entropi=_x", "plan", "--var", "stage_next=true"]),
+        2,
+        &["did you mean \"entropy\""],
+    );
 }
 
 #[test]

@@ -3,14 +3,14 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::{Folder, fixtures, refused};
 use websessions_conformance::Contents;
 use websessions_test_servers::Cluster;
 
-/// How often runs are killed on each target; the environment's `WEBSESSIONS_TEST_KILLS` asks for more.
+/// How many commands of a history are killed on each target, at least; the environment's `WEBSESSIONS_TEST_KILLS` asks for more.
 const KILLS: u64 = 8;
 
 const HEADER: &str =
@@ -38,10 +38,24 @@ fn folder(cluster: &Cluster) -> Folder {
     folder.write(
         "websessions.toml",
         &format!(
-            "default_target = \"laptop\"\n[variables]\nlock_lease = \"3s\"\n[target.server]\ntype = \"postgres\"\nurl = {:?}\n[target.laptop]\ntype = \"duckdb\"\n[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n",
+            "default_target = \"laptop\"\nmodules = [\"page_views\", \"sessions\", \"users\"]\n[variables]\nlock_lease = \"3s\"\n[target.server]\ntype = \"postgres\"\nurl = {:?}\n[target.laptop]\ntype = \"duckdb\"\n[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n",
             cluster.url()
         ),
     );
+    std::fs::create_dir(folder.path().join("playbooks")).expect("a folder");
+    for (name, file) in [
+        ("01-sessions-main", "standard/03-sessions/01-main/05-commit-sessions.sql"),
+        ("AA-own", "own.sql"),
+        ("99-sessions-complete", "standard/03-sessions/99-complete/02-cleanup.sql"),
+    ] {
+        folder.write(
+            &format!("playbooks/{name}.yml.tmpl"),
+            &format!(
+                ":variables:\n  :output_schema: derived\n  :entropy: \"\"\n  :ends_run: true\n:steps:\n- :name: {name}\n  :queries:\n    - :name: {name}\n      :file: {file}\n      :template: true\n"
+            ),
+        );
+    }
+    std::fs::copy(folder.path().join("own.sql"), folder.path().join("playbooks/own.sql")).expect("a copy");
     folder
 }
 
@@ -67,27 +81,46 @@ impl Place<'_> {
     }
 
     /// What must not depend on how often a command was repeated; nothing may wait for a next run.
-    fn tables(&self) -> Vec<Contents> {
+    fn tables(&self, tables: &[&str]) -> Vec<Contents> {
         let staged = self.folder.contents("page_views_staged", &self.options()).expect("exported");
         assert_eq!(staged.rows, Vec::<Vec<Option<String>>>::new(), "nothing is staged any more");
-        let own = format!("derived.own{}", self.entropy.trim_start_matches("entropy="));
-        ["page_views", "sessions", &own]
-            .map(|table| self.folder.contents(table, &self.options()).expect("exported"))
-            .to_vec()
+        let entropy = self.entropy.trim_start_matches("entropy=");
+        let contents = |table: &&str| {
+            let name = if table.contains('.') { format!("{table}{entropy}") } else { (*table).to_owned() };
+            self.folder.contents(&name, &self.options()).expect("exported")
+        };
+        tables.iter().map(contents).collect()
     }
 
-    /// Runs a command until so many events are told and a moment more, and kills it. Whether it had ended by itself.
-    fn killed(&self, command: &[&str], events: u64, moment: Duration) -> bool {
+    /// Runs a command until then, and sends the signal. Whether it had ended by itself.
+    fn killed(&self, command: &[&str], stop: &Stop) -> bool {
         let arguments = self.arguments(&[&["--log-format", "json"], command].concat());
         let mut command = self.folder.command(&arguments);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let told = lines.take(usize::try_from(events).expect("few")).count();
-        std::thread::sleep(moment);
-        child.kill().expect("killed");
+        let mut lines = lines;
+        let told = lines.by_ref().take(usize::try_from(stop.events).expect("few")).count();
+        std::thread::sleep(stop.moment);
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args([stop.signal, &id]).stderr(Stdio::null()).status().expect("kill");
+        // What it says of a signal that it can hear must find a reader.
+        let _rest = lines.count();
         let status = child.wait().expect("it ends");
-        status.success() || u64::try_from(told).expect("few") < events
+        status.success() || !sent.success() || u64::try_from(told).expect("few") < stop.events
     }
+}
+
+/// When a command is stopped: after so many events and a moment more, and by which signal.
+#[derive(Debug)]
+struct Stop {
+    events: u64,
+    moment: Duration,
+    signal: &'static str,
+}
+
+/// Says how much was done, past the test runner, which shows what a test prints only if it fails.
+fn say(text: &str) {
+    std::io::stdout().write_all(format!("{text}\n").as_bytes()).expect("standard output");
 }
 
 /// Numbers that seem random, the same for the same seed.
@@ -120,7 +153,7 @@ fn a_repeated_failed_run_doubles_nothing() {
             for command in *again {
                 place.done(&[command, "--page-views", "first.csv"]);
             }
-            assert_eq!(place.tables(), once.tables(), "{target}, {again:?}");
+            assert_eq!(place.tables(&SERVED), once.tables(&SERVED), "{target}, {again:?}");
         }
     }
 }
@@ -133,48 +166,170 @@ fn a_repeated_run_of_the_sample_changes_nothing() {
     for target in ["laptop", "server"] {
         let place = Place { folder: &folder, target, entropy: "entropy=".to_owned() };
         place.done(&["run", "--page-views", &sample]);
-        let first = place.tables();
+        let first = place.tables(&SERVED);
         assert!(first[0].rows.len() > 1000 && first[1].rows.len() > 200);
         place.done(&["run", "--page-views", &sample]);
-        assert_eq!(place.tables(), first, "{target}");
+        assert_eq!(place.tables(&SERVED), first, "{target}");
     }
 }
 
-/// Runs of two days, each killed at a random moment and repeated until it ends: as if nothing had happened.
+/// What a scheduler calls one after the other, and the tables that come of it.
+struct History {
+    name: &'static str,
+    commands: &'static [&'static [&'static str]],
+    tables: &'static [&'static str],
+}
+
+const SERVED: [&str; 4] = ["page_views", "sessions", "users", "derived.own"];
+const HISTORIES: [History; 3] = [
+    History {
+        name: "files, a rebuild, and what waits taken away",
+        commands: &[
+            &["run", "--page-views", "first.csv"],
+            &["run", "--page-views", "second.csv"],
+            &["rebuild", "--from", "2024-03-10", "--to", "2024-03-11"],
+            &["load", "first.csv", "second.csv"],
+            &["unstage", "--yes"],
+        ],
+        tables: &SERVED,
+    },
+    History {
+        name: "playbooks",
+        commands: &[
+            &["run", "--playbooks", "playbooks", "--page-views", "first.csv"],
+            &["run", "--playbooks", "playbooks", "--page-views", "second.csv"],
+        ],
+        tables: &["page_views", "sessions", "derived.own"],
+    },
+    History {
+        name: "a table",
+        commands: &[
+            &["run", "--var", "page_views_from=scratch.page_views_staged_day1"],
+            &[
+                "run",
+                "--var",
+                "page_views_from=scratch.page_views_staged_day2",
+                "--var",
+                "page_views_time=start_tstamp",
+            ],
+        ],
+        tables: &SERVED,
+    },
+];
+
+/// Commands killed at a random moment and repeated until they end: as if nothing had happened.
 #[test]
-#[expect(clippy::print_stdout, reason = "the campaign says how much it did")]
-fn killed_runs_are_repeated() {
+fn killed_commands_are_repeated() {
     let kills = std::env::var("WEBSESSIONS_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let seed = std::env::var("WEBSESSIONS_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let cluster = Cluster::start("").expect("a server");
     let folder = folder(&cluster);
     let mut numbers = Numbers(seed);
     for target in ["laptop", "server"] {
-        let once = Place { folder: &folder, target, entropy: "entropy=_once".to_owned() };
-        let events = once.done(&["run", "--page-views", "first.csv", "--log-format", "json"]).lines().count();
-        once.done(&["run", "--page-views", "second.csv"]);
-        let expected = once.tables();
-        let (mut killed, mut ended) = (0, 0);
-        for round in 0..kills.div_ceil(2) {
-            let place = Place { folder: &folder, target, entropy: format!("entropy=_killed{round}") };
-            let mut history = Vec::new();
-            for file in ["first.csv", "second.csv"] {
-                let run = ["run", "--wait", "60", "--page-views", file];
-                let at = 1 + numbers.below(u64::try_from(events).expect("few"));
-                let moment = Duration::from_millis(numbers.below(20));
-                history.push((file, at, moment));
-                if place.killed(&run, at, moment) {
-                    ended += 1
-                } else {
-                    killed += 1
-                }
-                place.done(&run);
+        // What a tracker fills: the second day's table has the first day's rows, too.
+        for (day, files) in [("day1", &["first.csv"] as &[&str]), ("day2", &["first.csv", "second.csv"])] {
+            let place = Place { folder: &folder, target, entropy: format!("entropy=_{day}") };
+            for file in files {
+                place.done(&["load", file]);
             }
-            assert_eq!(place.tables(), expected, "{target}, seed {seed}, round {round}: {history:?}");
         }
-        println!(
-            "{target}: {killed} runs killed, {ended} had ended before; all repeated, all tables as those of one run"
-        );
-        assert!(killed > 0, "nothing was killed");
+        for (number, History { name, commands, tables }) in HISTORIES.iter().enumerate() {
+            let once = Place { folder: &folder, target, entropy: format!("entropy=_once{number}") };
+            let events: Vec<u64> = commands
+                .iter()
+                .map(|command| {
+                    let said = once.done(&[&["--log-format", "json"], *command].concat());
+                    u64::try_from(said.lines().count()).expect("few")
+                })
+                .collect();
+            let expected = once.tables(tables);
+            let (mut killed, mut ended, mut round) = (0, 0, 0);
+            while killed + ended < kills {
+                let place = Place { folder: &folder, target, entropy: format!("entropy=_killed{number}_{round}") };
+                let mut told = Vec::new();
+                for (command, events) in commands.iter().zip(&events) {
+                    let [verb, rest @ ..] = command else { continue };
+                    let waits = [&[verb, "--wait", "60"], rest].concat();
+                    let stop = Stop {
+                        events: 1 + numbers.below(*events),
+                        moment: Duration::from_millis(numbers.below(20)),
+                        signal: if numbers.below(2) == 0 { "-KILL" } else { "-TERM" },
+                    };
+                    match place.killed(&waits, &stop) {
+                        true => ended += 1,
+                        false => killed += 1,
+                    }
+                    told.push((command, stop));
+                    place.done(&waits);
+                }
+                assert_eq!(place.tables(tables), expected, "{name}, {target}, seed {seed}, round {round}: {told:?}");
+                round += 1;
+            }
+            say(&format!(
+                "{name}, {target}: {killed} commands killed, {ended} had ended before; all repeated, all tables as those of one run"
+            ));
+            assert!(killed > 0, "nothing was killed");
+        }
+    }
+}
+
+/// Two schedulers that know nothing of each other, each with its day, each repeating what it did.
+#[test]
+fn schedulers_at_the_same_time_wait_for_each_other() {
+    let cluster = Cluster::start("").expect("a server");
+    let folder = folder(&cluster);
+    for target in ["laptop", "server"] {
+        let once = Place { folder: &folder, target, entropy: "entropy=_once".to_owned() };
+        for file in ["first.csv", "second.csv"] {
+            once.done(&["run", "--page-views", file]);
+        }
+        let place = Place { folder: &folder, target, entropy: "entropy=_beside".to_owned() };
+        std::thread::scope(|scope| {
+            for file in ["first.csv", "second.csv"] {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        place.done(&["run", "--wait", "120", "--page-views", file]);
+                    }
+                });
+            }
+        });
+        assert_eq!(place.tables(&SERVED), once.tables(&SERVED), "{target}");
+    }
+}
+
+/// The next day's run comes though the first day's failed, and nobody repeats that one.
+#[test]
+fn a_run_that_failed_is_no_harm_to_the_next_day_s() {
+    let cluster = Cluster::start("").expect("a server");
+    let folder = folder(&cluster);
+    let good = std::fs::read_to_string(folder.path().join("own.sql")).expect("a file");
+    for target in ["laptop", "server"] {
+        let once = Place { folder: &folder, target, entropy: "entropy=_once".to_owned() };
+        for file in ["first.csv", "second.csv"] {
+            once.done(&["run", "--page-views", file]);
+        }
+        let place = Place { folder: &folder, target, entropy: "entropy=_failed".to_owned() };
+        folder.write("own.sql", "SELECT * FROM nowhere_at_all");
+        refused(&folder.run(&place.arguments(&["run", "--page-views", "first.csv"])), 1, &["nowhere_at_all"]);
+        folder.write("own.sql", &good);
+        // What the failed run did is not what another command would have done before the same step.
+        for (other, words) in [
+            (&["resume"] as &[&str], "what comes before it is not what it was"),
+            (&["resume", "--page-views", "second.csv"], "what comes before it is not what it was"),
+            (&["resume", "--page-views", "first.csv", "--delimiter", ";"], "what comes before it is not what it was"),
+            (&["resume", "--page-views", "first.csv", "--playbooks", "playbooks"], "stopped at own/own"),
+        ] {
+            refused(&folder.run(&place.arguments(other)), 2, &[words]);
+        }
+        // The file of that name has other rows now.
+        let first = std::fs::read_to_string(folder.path().join("first.csv")).expect("a file");
+        folder.write("first.csv", &format!("{first}d1,d,dan,2024-03-10 12:00:00,,,\n"));
+        let changed = folder.run(&place.arguments(&["resume", "--page-views", "first.csv"]));
+        refused(&changed, 2, &["what comes before it is not what it was", "run the whole again"]);
+        folder.write("first.csv", &first);
+        place.done(&["run", "--page-views", "second.csv"]);
+        assert_eq!(place.tables(&SERVED), once.tables(&SERVED), "{target}");
+        // The run has ended: the next one has an id of its own.
+        assert!(folder.contents("scratch.metadata_run_id_failed", &place.options()).is_err());
     }
 }

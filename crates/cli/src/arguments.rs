@@ -450,7 +450,9 @@ pub(crate) enum ConfigCommand {
 impl Arguments {
     /// Reads a command line; gives also the command's name, as it is called.
     pub(crate) fn read(given: &[OsString]) -> Result<(Self, String), clap::Error> {
-        let matches = Self::command().try_get_matches_from(given)?;
+        let command = Self::command();
+        let given = gathered(given, &command).unwrap_or_else(|| given.to_vec());
+        let matches = command.try_get_matches_from(given)?;
         let mut names = Vec::new();
         let mut inner = matches.subcommand();
         while let Some((name, matches)) = inner {
@@ -459,4 +461,24 @@ impl Arguments {
         }
         Ok((Self::from_arg_matches(&matches)?, names.join(" ")))
     }
+}
+
+/// The same command line with all options behind the command's name. clap takes a repeated option that is global from behind the
+/// innermost name that has it, and forgets what stands before: `--var entropy=_x run --var …` would have another entropy.
+/// `None` if there is nothing to move; clap says what is wrong then, if something is.
+fn gathered(given: &[OsString], command: &clap::Command) -> Option<Vec<OsString>> {
+    let outer = Global::augment_args(clap::Command::new("websessions")).allow_external_subcommands(true);
+    let matches = outer.try_get_matches_from(given).ok()?;
+    let (name, rest) = matches.subcommand()?;
+    let behind = rest.get_many::<OsString>("").map_or(0, Iterator::count);
+    let at = given.len().checked_sub(behind + 1)?;
+    let (before, from) = (&given[1..at], &given[at..]);
+    let inner = command.find_subcommand(name).filter(|inner| inner.has_subcommands());
+    let from = inner.and_then(|inner| gathered(from, inner)).unwrap_or_else(|| from.to_vec());
+    let mut names = 1;
+    let mut innermost = inner;
+    while let Some(next) = innermost.and_then(|inner| inner.find_subcommand(from.get(names)?)) {
+        (names, innermost) = (names + 1, Some(next));
+    }
+    Some([&given[..1], &from[..names], before, &from[names..]].concat())
 }

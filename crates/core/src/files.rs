@@ -5,6 +5,7 @@ use crate::did_you_mean::unknown;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// Where rows come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,15 @@ pub enum Source {
     File(PathBuf),
     /// Standard input, `-`.
     StandardInput,
+}
+
+impl Source {
+    /// The size of a file and when it was last changed: the same file under a name has the same. A stream has none.
+    pub(crate) fn version(&self) -> Option<(u64, SystemTime)> {
+        let Self::File(path) = self else { return None };
+        let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some((metadata.len(), metadata.modified().ok()?))
+    }
 }
 
 impl serde::Serialize for Source {

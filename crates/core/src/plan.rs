@@ -1,7 +1,7 @@
 //! A plan is what a phase will do, as plain data: steps of units of statements. It is made without a connection, a
 //! clock or an environment, and what it prints is what runs.
 
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::rows::Rows;
 use crate::table::{Table, TableName};
 use serde::{Serialize, Serializer};
@@ -395,8 +395,16 @@ impl Plan {
     }
 }
 
-/// A checksum (SHA-256, hexadecimal) of everything that some steps would send.
+/// A checksum (SHA-256, hexadecimal) of everything that some steps would send, files by their names.
 pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
+    digest(steps, files::Source::to_string)
+}
+
+/// The same, files by what is said of each.
+pub(crate) fn digest<'a>(
+    steps: impl Iterator<Item = &'a Step>,
+    of_source: impl Fn(&files::Source) -> String,
+) -> String {
     let mut hash = Sha256::new();
     for unit in steps.flat_map(|step| &step.units) {
         for statement in unit.statements() {
@@ -406,7 +414,7 @@ pub fn fingerprint<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
         }
         if let Unit::Load(load) = unit {
             for source in &load.files.sources {
-                hash.update(source.to_string().as_bytes());
+                hash.update(of_source(source).as_bytes());
                 hash.update([0]);
             }
             hash.update(format!("{:?}", load.files.options).as_bytes());

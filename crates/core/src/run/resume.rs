@@ -2,13 +2,16 @@
 
 use super::job::Job;
 use crate::error::Error;
+use crate::files::Source;
 use crate::lock::{LONGEST_STEP, Note};
-use crate::plan::{Plan, Step, fingerprint};
+use crate::plan::{Plan, Step, digest};
 
 /// The note of a run that stopped at a step: its number among the steps of all jobs.
 pub(super) fn note_at(jobs: &[Job], number: usize) -> Option<Note> {
     let (plan, step) = steps(jobs).nth(number)?;
-    let fingerprint = fingerprint(steps(jobs).take(number).map(|(_, step)| step));
+    // A file that has changed since is another one.
+    let of_source = |source: &Source| format!("{source} {:?}", source.version());
+    let fingerprint = digest(steps(jobs).take(number).map(|(_, step)| step), of_source);
     let step: String = format!("{}/{}", plan.name, step.name).chars().take(LONGEST_STEP).collect();
     Some(Note { step, fingerprint })
 }
@@ -28,7 +31,10 @@ pub(super) fn resumed_step(jobs: &[Job], note: Option<&Note>) -> Result<usize, E
     found.ok_or_else(|| {
         let known = numbers.filter_map(|number| note_at(jobs, number)).any(|at| at.step == note.step);
         no(if known {
-            format!("the last run stopped at {}, and what comes before it is not what it was", note.step)
+            format!(
+                "the last run stopped at {}, and what comes before it is not what it was: the SQL, or a file",
+                note.step
+            )
         } else {
             format!("the last run stopped at {}, which is no step of this one", note.step)
         })
