@@ -116,7 +116,7 @@ impl Place {
     /// The server's processes that compute sessions' aggregates for a run of this place.
     fn computing(&self) -> i64 {
         self.count(&format!(
-            "pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE 'DROP%CREATE%scratch_{}%sessions_aggregates%'",
+            "pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE '%DROP%CREATE%scratch_{}%sessions_aggregates%'",
             self.name
         ))
     }
@@ -282,7 +282,7 @@ fn a_run_that_was_stopped_past_its_lease_changes_nothing(cluster: &Cluster) {
         // Before each block of main and complete.
         for (block, name) in ["stopped_first", "stopped_second", "stopped_third"].into_iter().enumerate() {
             let begun = AtomicUsize::new(0);
-            let chosen = move |sql: &str| sql == "BEGIN" && begun.fetch_add(1, Ordering::SeqCst) == block;
+            let chosen = move |sql: &str| sql.starts_with("BEGIN") && begun.fetch_add(1, Ordering::SeqCst) == block;
             scope.spawn(move || stopped_before(cluster, name, chosen));
         }
         // Before what is no block, which does arrive late.
@@ -293,9 +293,10 @@ fn a_run_that_was_stopped_past_its_lease_changes_nothing(cluster: &Cluster) {
     });
 }
 
-/// Whether a statement changes something, the lock aside.
+/// Whether a message changes something, the lock and the settings that it begins with aside.
 fn changes(sql: &str) -> bool {
-    let first = sql.split_whitespace().next().unwrap_or_default();
+    let statement = sql.split("; ").find(|statement| !statement.starts_with("SET LOCAL")).unwrap_or_default();
+    let first = statement.split_whitespace().next().unwrap_or_default();
     ["CREATE", "DROP", "INSERT", "DELETE", "UPDATE", "ALTER"].contains(&first) && !sql.contains("sessions_lock")
 }
 

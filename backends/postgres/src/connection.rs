@@ -1,9 +1,9 @@
 //! A server: the connections to it, how they are made, kept, watched, cancelled and given up.
 
 use crate::copy;
-use crate::dialect::Flavor;
+use crate::dialect::{Flavor, is_transaction};
 use crate::errors::{redshift_error, warehouse_error};
-use crate::options::{connect_options, limits};
+use crate::options::{connect_options, limits, tuning, work_mem};
 use crate::statement::{fetch, send};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -32,6 +32,8 @@ pub struct PostgresWarehouse {
     flavor: Flavor,
     /// `SET LOCAL` statements of each transaction.
     limits: Vec<String>,
+    /// What begins each transaction besides; nothing on Redshift.
+    tuning: String,
     /// How long the server may neither answer nor be seen to work.
     silence: Duration,
     /// Whether we have asked the server to stop something.
@@ -84,12 +86,14 @@ impl PostgresWarehouse {
             })
         };
         let name = options.get_application_name().unwrap_or_default().to_owned();
-        let warehouse = Self {
+        let memory = if flavor == Flavor::Postgres { work_mem(settings)? } else { None };
+        let mut warehouse = Self {
             options,
             settings: settings.clone(),
             connect_timeout: Duration::from_secs(number("connect_timeout")?),
             flavor,
             limits: limits(settings, flavor)?,
+            tuning: String::new(),
             silence: Duration::from_secs(number("silence_limit")?.max(1)),
             cancelled: AtomicBool::new(false),
             name: Mutex::new(name),
@@ -102,6 +106,14 @@ impl PostgresWarehouse {
             |source| Error::Warehouse { context: format!("can't connect to {}", warehouse.location()), source };
         let session = warehouse.open().await.map_err(failed)?;
         lock(&warehouse.idle).push(session);
+        if flavor == Flavor::Postgres {
+            let sql = "SELECT pg_size_bytes(current_setting('work_mem')) / 1024 AS work_mem";
+            let of_the_server = match memory {
+                Some(_) => 0,
+                None => warehouse.query(sql).await.map_err(failed)?.get(0, "work_mem").as_integer(),
+            };
+            warehouse.tuning = tuning(memory, u64::try_from(of_the_server).unwrap_or_default());
+        }
         Ok(warehouse)
     }
 
@@ -225,7 +237,7 @@ impl PostgresWarehouse {
         connection: &mut PgConnection,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
-        send(connection, self.dialect().begin()).await?;
+        send(connection, &format!("{}; {}", self.dialect().begin(), self.tuning)).await?;
         let result = async {
             for limit in &self.limits {
                 send(connection, limit).await?;
@@ -275,11 +287,14 @@ impl Warehouse for PostgresWarehouse {
     }
 
     async fn execute(&self, statement: &Statement) -> Result<Done, WarehouseError> {
-        // VACUUM must not stand in a transaction.
-        let bare = self.limits.is_empty() || statement.sql.starts_with("VACUUM");
         self.with(async |connection| {
-            if bare {
+            // VACUUM must not stand in a transaction.
+            if statement.sql.starts_with("VACUUM") {
                 return send(connection, &statement.sql).await;
+            }
+            if self.limits.is_empty() {
+                let tuning = if is_transaction(&statement.sql) { &self.tuning } else { "" };
+                return send(connection, &format!("{tuning}{}", statement.sql)).await;
             }
             self.in_transaction(connection, async |connection| send(connection, &statement.sql).await).await
         })

@@ -56,9 +56,13 @@ const SETTINGS: &[Setting] = &[
         "lock_timeout",
         "the longest that a statement may wait for a lock, such as 1min; else the server's",
     ),
+    Setting::optional(
+        "work_mem",
+        "memory of each sort and each hash of a statement, such as 256MB; else the server's, or 64MB if that is more",
+    ),
 ];
 
-/// Redshift has no `lock_timeout`.
+/// Redshift has no `lock_timeout` and no `work_mem`.
 const REDSHIFT_SETTINGS: &[Setting] = &[
     URL,
     HOST,

@@ -93,12 +93,53 @@ pub(crate) fn limits(settings: &Settings, flavor: Flavor) -> Result<Vec<String>,
     Ok(limits)
 }
 
+/// Where the server's `work_mem` is no larger: a hash of the sessions of a day fits, which at the server's own 4 MB goes to disk.
+const WORK_MEM_KIB: u64 = 64 * 1024;
+
+/// The memory of each sort and each hash, in KiB, if the target says.
+/// <https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-WORK-MEM>
+pub(crate) fn work_mem(settings: &Settings) -> Result<Option<u64>, Error> {
+    let Some(value) = settings.get("work_mem") else { return Ok(None) };
+    let kibibytes = kibibytes(value).filter(|size| (64..=2_147_483_647).contains(size)).ok_or_else(|| {
+        Error::configuration(format!(
+            "the target's work_mem must be a size such as 256MB, from 64kB to 2147483647kB, not {value:?}"
+        ))
+    })?;
+    Ok(Some(kibibytes))
+}
+
+/// What begins a block, and the message that makes a table anew: memory for hashes; no compiling of expressions, which costs more
+/// than it gives in statements of a hundred columns that run once; and joins in the order in which the model writes them, as
+/// the planner takes the start of a session for independent of its id.
+/// <https://www.postgresql.org/docs/current/explicit-joins.html>, <https://www.postgresql.org/docs/current/jit-decision.html>
+pub(crate) fn tuning(given: Option<u64>, of_the_server: u64) -> String {
+    let kibibytes = given.unwrap_or_else(|| of_the_server.max(WORK_MEM_KIB));
+    format!("SET LOCAL work_mem = '{kibibytes}kB'; SET LOCAL jit = off; SET LOCAL join_collapse_limit = 1; ")
+}
+
+/// A size in Postgres' units, kilobytes without one.
+fn kibibytes(text: &str) -> Option<u64> {
+    let (number, unit) = number_and_unit(text);
+    let factor = match unit {
+        "" | "kB" => 1,
+        "MB" => 1024,
+        "GB" => 1024 * 1024,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn number_and_unit(text: &str) -> (&str, &str) {
+    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    (number, unit.trim())
+}
+
 /// A time in Postgres' units, milliseconds without one.
 /// <https://www.postgresql.org/docs/current/config-setting.html#CONFIG-SETTING-NAMES-VALUES>
 fn milliseconds(text: &str) -> Option<u64> {
-    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.trim() {
+    let (number, unit) = number_and_unit(text);
+    let factor = match unit {
         "" | "ms" => 1,
         "s" => 1000,
         "min" => 60_000,
@@ -145,6 +186,26 @@ mod tests {
         for wrong in ["soon", "1 fortnight", "", "-1", "1'; DROP TABLE t"] {
             let given = settings(&Postgres, &[("lock_timeout", wrong)]).expect("settings");
             assert!(limits(&given, Flavor::Postgres).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_memory_of_a_hash_is_what_the_target_says_or_the_server_s_but_enough_for_a_day() {
+        let asked = |value| work_mem(&settings(&Postgres, &[("work_mem", value)]).expect("settings"));
+        for (value, kibibytes) in [("8192", 8192), ("512kB", 512), ("256MB", 262_144), ("2 GB", 2_097_152)] {
+            assert_eq!(asked(value).expect("a size"), Some(kibibytes), "{value}");
+        }
+        for wrong in ["much", "", "-1", "64mb", "1kB", "4096GB", "1'; DROP TABLE t"] {
+            assert!(asked(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(work_mem(&settings(&Postgres, &[]).expect("settings")).expect("none"), None);
+        for (given, of_the_server, expected) in
+            [(None, 4096, "65536kB"), (None, 262_144, "262144kB"), (Some(512), 262_144, "512kB")]
+        {
+            let tuning = tuning(given, of_the_server);
+            assert!(tuning.starts_with(&format!("SET LOCAL work_mem = '{expected}'; ")), "{tuning}");
+            // The line of an error is that of the statement itself.
+            assert!(!tuning.contains('\n'), "{tuning}");
         }
     }
 

@@ -15,6 +15,7 @@ use websessions_core::model::sessions::tables::{PAGE_VIEWS_STAGED, SESSIONS, SES
 use websessions_core::model::shared::DATAMODEL_METADATA;
 use websessions_core::plan::{Phase, Statement};
 use websessions_core::preflight;
+use websessions_core::rows::Value;
 use websessions_core::table::{Column, ColumnType, TableName};
 use websessions_core::warehouse::Warehouse;
 use websessions_postgres::{Postgres, Redshift};
@@ -358,6 +359,44 @@ async fn redshift_s_fingerprint_is_of_one_row_alone(cluster: &Cluster) -> Result
     ensure(all == distinct, || format!("{distinct} fingerprints of {all} rows"))
 }
 
+/// What a transaction has, and what the connection has when it is over: a table made anew, a block, a block with a target's limits.
+async fn transactions_have_memory_and_no_jit(cluster: &Cluster) -> Result<(), String> {
+    const NAMES: [&str; 3] = ["work_mem", "jit", "join_collapse_limit"];
+    let select = "SELECT name, setting FROM pg_settings WHERE name IN ('work_mem', 'jit', 'join_collapse_limit')";
+    let url = format!("{}?options=-c%20work_mem%3D4MB", cluster.url());
+    let large = url.replace("4MB", "128MB");
+    for (given, session, expected) in [
+        (vec![("url", url.as_str())], "4096", "65536"),
+        (vec![("url", &url), ("statement_timeout", "1h")], "4096", "65536"),
+        (vec![("url", &url), ("work_mem", "8MB")], "4096", "8192"),
+        (vec![("url", &large)], "131072", "131072"),
+    ] {
+        let settings = Settings::new(&Postgres, given).map_err(|error| error.to_string())?;
+        let warehouse = Postgres.connect(&settings).await.map_err(|error| websessions_core::error::chain(&error))?;
+        let found = async |what: &str, table: &str, expected: [&str; 3]| {
+            let rows = warehouse.query(table).await.map_err(|error| error.to_string())?;
+            for (name, value) in NAMES.iter().zip(expected) {
+                let row =
+                    rows.rows.iter().find(|row| row[0] == Value::Text((*name).to_owned())).ok_or("no such setting")?;
+                ensure(row[1] == Value::Text(value.to_owned()), || {
+                    format!("{what}: {name} is {:?}, not {value}", row[1])
+                })?;
+            }
+            Ok::<_, String>(())
+        };
+        let sql = format!("DROP TABLE IF EXISTS settings_then;\nCREATE UNLOGGED TABLE settings_then AS\n{select}");
+        let made = warehouse.execute(&Statement::new("settings", sql)).await.map_err(|error| error.to_string())?;
+        ensure(made.rows_affected == Some(3), || format!("{:?} rows", made.rows_affected))?;
+        found("a table made anew", "SELECT * FROM settings_then", [expected, "off", "1"]).await?;
+        let block = ["DELETE FROM settings_then".to_owned(), format!("INSERT INTO settings_then {select}")];
+        let block = block.map(|sql| Statement::new("settings", sql));
+        warehouse.execute_block(&block).await.map_err(|error| error.to_string())?;
+        found("a block", "SELECT * FROM settings_then", [expected, "off", "1"]).await?;
+        found("afterwards", select, [session, "on", "8"]).await?;
+    }
+    Ok(())
+}
+
 type Outcome<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 fn main() {
@@ -383,6 +422,7 @@ fn main() {
         }),
         trial("a_server_that_only_reads", |cluster| Box::pin(a_server_that_only_reads(cluster))),
         trial("an_input_that_is_a_view", |cluster| Box::pin(an_input_that_is_a_view(cluster))),
+        trial("transactions_have_memory_and_no_jit", |cluster| Box::pin(transactions_have_memory_and_no_jit(cluster))),
         trial("redshift_s_fingerprint_is_of_one_row_alone", |cluster| {
             Box::pin(redshift_s_fingerprint_is_of_one_row_alone(cluster))
         }),

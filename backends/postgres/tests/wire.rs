@@ -70,7 +70,9 @@ fn serve(mut stream: TcpStream, authentication: i32, parameters: &Mutex<Vec<Stri
         let answer = match sql.as_str() {
             "SELECT pg_backend_pid() AS process" => row("process", 4711),
             "SELECT 1 AS alive" => row("alive", 1),
-            "BEGIN" | "COMMIT" | "ROLLBACK" => done(&sql),
+            "SELECT pg_size_bytes(current_setting('work_mem')) / 1024 AS work_mem" => row("work_mem", 4096),
+            "COMMIT" | "ROLLBACK" => done(&sql),
+            begin if begin.starts_with("BEGIN") => done("SET"),
             _ => reply(&sql),
         };
         stream.write_all(&answer).ok()?;
@@ -218,9 +220,9 @@ const OF_REDSHIFT: &[Row] = {
 
 async fn refused(factory: &dyn BackendFactory, row: &Row, more: &[(&str, &str)]) -> WarehouseError {
     let ((code, words), ..) = *row;
-    let wire = Wire::start(0, move |sql| match sql.starts_with("SET LOCAL") {
-        true => done("SET"),
-        false => refusal(code, words),
+    let wire = Wire::start(0, move |sql| match sql.ends_with(&insert().sql) {
+        true => refusal(code, words),
+        false => done("SET"),
     });
     let warehouse = connected(&wire, factory, more).await;
     warehouse.execute(&insert()).await.expect_err("refused")

@@ -42,6 +42,12 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         text.to_owned()
     }
 
+    /// What rows are grouped by to be grouped by a text: where groups are found by sorting, something that sorts faster may
+    /// stand before it.
+    fn grouped_text(&self, column: &str) -> String {
+        column.to_owned()
+    }
+
     /// A key of an ORDER BY, the largest first and NULL last.
     fn largest_first(&self, expression: &str) -> String {
         format!("{expression} DESC NULLS LAST")

@@ -4,6 +4,7 @@ mod postgres;
 mod redshift;
 
 pub use postgres::PostgresDialect;
+pub(crate) use postgres::is_transaction;
 pub use redshift::RedshiftDialect;
 
 use std::sync::Arc;

@@ -34,6 +34,12 @@ impl PostgresDialect {
     }
 }
 
+/// Whether a text is a message of several statements, as a table that is made anew from a SELECT is: what a message sets locally
+/// holds for all of it. <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT>
+pub(crate) fn is_transaction(sql: &str) -> bool {
+    sql.starts_with("DROP TABLE") && sql.contains(";\nCREATE")
+}
+
 impl Dialect for PostgresDialect {
     fn name(&self) -> &'static str {
         "postgres"
@@ -74,6 +80,12 @@ impl Dialect for PostgresDialect {
     // <https://www.postgresql.org/docs/current/collation.html#COLLATION-MANAGING-STANDARD>
     fn sorted_text(&self, text: &str) -> String {
         format!("{text} COLLATE \"C\"")
+    }
+
+    // COUNT(DISTINCT) denies a hash of groups, so that the rows are sorted: by a number first, not by comparing ids in the
+    // order of a locale. <https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-ENABLE-HASHAGG>
+    fn grouped_text(&self, column: &str) -> String {
+        format!("hashtextextended(CAST({column} AS TEXT), 0), {column}")
     }
 
     // <https://www.postgresql.org/docs/current/functions-datetime.html>

@@ -21,7 +21,7 @@ FROM {{ table.sessions_metadata_this_run }} AS metadata
 CROSS JOIN (
   SELECT
     COUNT(*) AS rows_this_run,
-    COUNT(DISTINCT domain_sessionid) AS distinct_key_count,
+    COUNT(DISTINCT {{ sorted_text("domain_sessionid") }}) AS distinct_key_count,
     MIN(start_tstamp) AS min_time_key,
     MAX(start_tstamp) AS max_time_key,
     {{ checksum("domain_sessionid") }} AS sessions_checksum

@@ -1,6 +1,7 @@
 -- One row a session: user, referrer, marketing, geo and agent fields from its first page view, page fields from its
 -- first and its last. The last is the one whose index is the number of page views, never the latest by time: people
 -- return to a page. A session without such a first or last page view is dropped; main counts these.
+-- What is narrow is joined first: where joins run in the order in which they stand, no wide row is kept for another join.
 SELECT
   first_view.app_id,
   aggregates.domain_sessionid,
@@ -93,10 +94,12 @@ SELECT
   first_view.operating_system_name_version,
   first_view.operating_system_version{{ own_of_sessions("aggregates", "first_view", "last_view") }}
 FROM {{ table.page_views_staged }} AS first_view
-INNER JOIN {{ table.sessions_aggregates }} AS aggregates
+INNER JOIN (
+  {{ table.sessions_aggregates }} AS aggregates
+  INNER JOIN {{ table.page_views_staged }} AS last_view
+    ON last_view.domain_sessionid = aggregates.domain_sessionid
+    AND last_view.page_view_in_session_index = aggregates.page_views
+)
   ON first_view.domain_sessionid = aggregates.domain_sessionid
   AND first_view.start_tstamp = aggregates.start_tstamp
-INNER JOIN {{ table.page_views_staged }} AS last_view
-  ON last_view.domain_sessionid = aggregates.domain_sessionid
-  AND last_view.page_view_in_session_index = aggregates.page_views
 WHERE first_view.page_view_in_session_index = 1

@@ -93,6 +93,8 @@ impl Renderer {
         environment.add_function("checksum", move |column: &str| dialect.checksum(column));
         let dialect = of();
         environment.add_function("sorted_text", move |text: &str| dialect.sorted_text(text));
+        let dialect = of();
+        environment.add_function("grouped_text", move |column: &str| dialect.grouped_text(column));
         let lists: BTreeMap<String, Vec<String>> = tables
             .iter()
             .map(|table| (table.name.to_owned(), table.column_names().into_iter().map(str::to_owned).collect()))
