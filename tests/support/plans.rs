@@ -1,6 +1,12 @@
 //! The plans that are reviewed as golden files, and that parsers and analyzers read whole.
 
 use super::Folder;
+use std::collections::BTreeMap;
+use websessions_core::dialect::Dialect;
+use websessions_core::model;
+use websessions_core::preflight::Drift;
+use websessions_core::table::Lifetime;
+use websessions_core::variables::Variables;
 
 /// Name, the usual plan that it is a variant of, and variables, or flags, of each.
 pub const PLANS: &[(&str, &str, &[&str])] = &[
@@ -28,6 +34,7 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("page_views_destroy", "page_views_destroy", &[]),
     ("rebuild", "rebuild", &[]),
     ("unstage", "unstage", &[]),
+    ("migrate", "migrate", &[]),
     ("users_main", "users_main", &[]),
     ("users_main-skip_derived", "users_main", &["skip_derived=true"]),
     ("users_complete", "users_complete", &[]),
@@ -50,8 +57,38 @@ pub fn dialects() -> Vec<&'static str> {
     dialects
 }
 
+/// Columns of every type, as tables of an earlier release may lack them.
+const LACKED: [&str; 8] = [
+    "absolute_time_in_s",
+    "app_id",
+    "category",
+    "end_tstamp",
+    "geo_country",
+    "geo_latitude",
+    "page_title",
+    "spider_or_robot",
+];
+
+/// What `plan migrate` prints where all tables that stay lack these columns. It would look at a target's.
+fn migration(dialect: &dyn Dialect) -> String {
+    let (modules, variables) = (model::modules(), Variables::default());
+    let mut reported = BTreeMap::new();
+    for table in model::tables(&modules, &variables) {
+        let there = table.columns.iter().filter(|column| !LACKED.contains(&&*column.name));
+        let there = there.map(|column| (column.name.to_string(), dialect.column_type(column.column_type))).collect();
+        if table.lifetime == Lifetime::Persistent {
+            reported.insert(table.name, there);
+        }
+    }
+    Drift::new(&modules, &reported, &variables, dialect).migration.to_sql(dialect)
+}
+
 /// What `plan` prints.
 pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> String {
+    if usual == "migrate" {
+        let backend = websessions::bundled().into_iter().find(|backend| backend.name() == dialect);
+        return migration(&*backend.expect("a backend").dialect());
+    }
     folder.write("day.csv", "page_view_id,domain_sessionid,start_tstamp\n");
     let of = |(prefix, module)| usual.strip_prefix(prefix).map(|phase| (module, phase));
     let (module, phase) =

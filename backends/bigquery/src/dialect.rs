@@ -135,6 +135,17 @@ impl Dialect for BigQueryDialect {
         vec![Statement::new(format!("{name}, if missing"), sql)]
     }
 
+    // One statement a table: its metadata may be changed five times in ten seconds. A column that is added may be NULL.
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language#alter_table_add_column_statement>
+    // <https://cloud.google.com/bigquery/quotas#standard_tables>
+    fn add_columns(&self, table: &Table, name: &TableName, columns: &[Column]) -> Vec<Statement> {
+        let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+        let add = |column: &Column| format!("ADD COLUMN IF NOT EXISTS {}", self.column_definition(table, column));
+        let all: Vec<String> = columns.iter().map(add).collect();
+        let sql = format!("ALTER TABLE {}\n  {}", self.table(name), all.join(",\n  "));
+        vec![Statement::new(format!("columns of {name}: {}", names.join(", ")), sql)]
+    }
+
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         let columns = self.column_definitions(table);
         let sql = format!("CREATE OR REPLACE TABLE {} {columns}{}", self.table(name), Self::layout(table));

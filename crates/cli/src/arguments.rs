@@ -74,6 +74,8 @@ pub(crate) enum PlanPhase {
     Rebuild,
     /// What is staged taken away
     Unstage,
+    /// What the tables lack added; it connects, and looks at them
+    Migrate,
     /// What 'websessions status' asks
     Status,
     /// What 'websessions history' asks
@@ -231,6 +233,21 @@ pub(crate) enum Command {
         #[command(flatten)]
         waiting: Waiting,
     },
+    /// Add the columns that the tables lack, after a look and a confirmation
+    ///
+    /// A new column of your own, or of a newer release, is added by ALTER TABLE to every table that stays, and is NULL in the
+    /// rows that are there. Nothing is dropped or changed otherwise: a column of another type, or that is not the model's, is
+    /// left as it is, and fails the command. 'plan migrate' prints the statements.
+    Migrate {
+        /// The tables of this module [default: of the modules that are configured]
+        #[arg(long, value_name = "NAME")]
+        module: Option<String>,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
     /// Write a table to a CSV or Parquet file, which is whole or as it was
     Export {
         /// A table of the model (sessions, page_views_staged, …), or any table as SCHEMA.TABLE
@@ -358,7 +375,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         waiting: Waiting,
     },
-    /// Print the exact SQL, without a connection; or what it would cost
+    /// Print the exact SQL, without a connection (but for 'migrate'); or what it would cost
     Plan {
         /// What to plan
         #[arg(value_enum, default_value_t = PlanPhase::Run)]

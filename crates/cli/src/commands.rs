@@ -10,6 +10,7 @@ pub(crate) mod history;
 mod import;
 mod jobs;
 mod lint;
+mod migrate;
 mod page_views;
 mod plan;
 pub(crate) mod preview;
@@ -99,6 +100,9 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         }
         Command::Rebuild { days, waiting } => invoke(none, Purpose::Run)?.rebuild(days, *waiting).await,
         Command::Unstage { yes, waiting } => invoke(none, Purpose::Run)?.unstage(*yes, *waiting).await,
+        Command::Migrate { module, yes, waiting } => {
+            invoke(none, Purpose::Run)?.migrate(module.as_deref(), *yes, *waiting).await
+        }
         Command::Main { module, waiting } => invoke(none, Purpose::Run)?.phase(module, Phase::Main, *waiting).await,
         Command::Complete { module, waiting } => {
             invoke(none, Purpose::Run)?.phase(module, Phase::Complete, *waiting).await
@@ -142,6 +146,9 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
             let what = Planned { phase: *phase, module, page_views: &page_views, days, selection };
             if *estimate {
                 return invocation.estimate(&what).await;
+            }
+            if *phase == PlanPhase::Migrate {
+                return Ok(invocation.plan_migration(dialect.as_deref(), split.as_deref()).await?);
             }
             Ok(invocation.plan(registry, &what, dialect.as_deref(), split.as_deref())?)
         }

@@ -2,6 +2,7 @@
 
 use crate::output::STANDARD_OUTPUT;
 use websessions_core::error::{Error, Remedy, WarehouseErrorKind};
+use websessions_core::plan::Statement;
 use websessions_core::run::Report;
 
 /// The command that helps, where there is one; else what the error itself says.
@@ -15,11 +16,24 @@ pub(crate) fn hint(error: &Error, report: Option<&Report>) -> Option<String> {
     of(error)
 }
 
+/// What to do about tables of the configured modules, or of one that is not, that differ from the model's: what adds the columns
+/// that they lack, and whether that leaves differences.
+pub(crate) fn drift(additions: &[Statement], leaves: bool, module: Option<&str>) -> String {
+    const OTHERS: &str = "'websessions migrate' changes no type and drops nothing: declare a column of your own as [[column]], or move it to a table of your own; alter another type yourself ('websessions columns TABLE' lists the model's); or set entropy to build beside these tables";
+    if additions.is_empty() {
+        return OTHERS.to_owned();
+    }
+    let module = module.map(|module| format!(" --module {module}")).unwrap_or_default();
+    let statements: String = additions.iter().map(|addition| format!("\n{};", addition.sql)).collect();
+    let others = if leaves { format!("\n{OTHERS}") } else { String::new() };
+    format!(
+        "nothing was changed; 'websessions migrate{module}' asks, and then adds what is missing by{statements}{others}"
+    )
+}
+
 fn of(error: &Error) -> Option<String> {
     let words = match error {
-        Error::Drift { .. } => {
-            "nothing was changed; alter the tables to the model's columns ('websessions plan main' shows them), or set entropy to build beside them"
-        }
+        Error::Drift { additions, leaves, .. } => return Some(drift(additions, *leaves, None)),
         Error::MissingInput { .. } => {
             "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy"
         }

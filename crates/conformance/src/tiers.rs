@@ -21,6 +21,10 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
         "the catalogue's names and types as this warehouse tells them",
     ),
     (
+        "a_migration_leaves_what_else_differs_alone",
+        "ALTER TABLE as this warehouse takes it, and its catalogue afterwards",
+    ),
+    (
         "a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_form",
         "the fingerprint of a row, and the delete by it",
     ),

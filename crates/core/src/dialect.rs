@@ -139,6 +139,19 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         self.create_table(table, name).into_iter().map(|statement| statement.or_there(there)).collect()
     }
 
+    /// Adds columns to a table, each unless it has one of that name. They may be NULL, and are in the rows that are there.
+    fn add_columns(&self, table: &Table, name: &TableName, columns: &[Column]) -> Vec<Statement> {
+        columns.iter().map(|column| self.add_column("ADD COLUMN IF NOT EXISTS", table, name, column)).collect()
+    }
+
+    /// A statement that adds a column to a table, in these words.
+    fn add_column(&self, words: &str, table: &Table, name: &TableName, column: &Column) -> Statement {
+        Statement::new(
+            format!("column {} of {name}", column.name),
+            format!("ALTER TABLE {} {words} {}", self.table(name), self.column_definition(table, column)),
+        )
+    }
+
     /// Makes a table anew, empty.
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
         vec![Statement::new(
@@ -255,6 +268,17 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
             self.information_schema(schema, "columns"),
             self.text(&self.catalog_name(schema.as_str())),
             names.join(", ")
+        )
+    }
+
+    /// A query that gives a row if a table has a column.
+    fn column_query(&self, name: &TableName, column: &str) -> String {
+        format!(
+            "SELECT column_name\nFROM {}\nWHERE table_schema = {}\n  AND table_name = {}\n  AND column_name = {}",
+            self.information_schema(&name.schema, "columns"),
+            self.text(&self.catalog_name(name.schema.as_str())),
+            self.text(&self.catalog_name(&name.name)),
+            self.text(&self.catalog_name(column))
         )
     }
 

@@ -1,6 +1,6 @@
 //! Errors for the person at the terminal: what failed, where, what was already done, what to do now.
 
-use crate::plan::{Plan, Step, Unit};
+use crate::plan::{Plan, Statement, Step, Unit};
 
 /// May the same work be tried again?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -227,6 +227,16 @@ pub enum Error {
     Drift {
         /// Each difference.
         problems: Vec<String>,
+        /// What adds the columns that are missing.
+        additions: Vec<Statement>,
+        /// Whether that leaves differences.
+        leaves: bool,
+    },
+    /// A table of the user's that page views come from lacks what is read of it.
+    #[error("{}", problems.join("\n"))]
+    Source {
+        /// Each difference.
+        problems: Vec<String>,
     },
     /// The table that a module reads is not there.
     #[error("there is no input table {table}")]
@@ -298,6 +308,7 @@ impl Error {
             | Self::LeaseLost { .. }
             | Self::Cancelled { .. }
             | Self::Drift { .. }
+            | Self::Source { .. }
             | Self::MissingInput { .. }
             | Self::LoadUnknown { .. }
             | Self::File { .. } => 1,
@@ -328,10 +339,12 @@ impl Error {
             Self::Configuration { hint, .. } => hint.clone(),
             Self::Warehouse { source, .. } | Self::Unit { source, .. } => source.hint.clone(),
             Self::Check { hint, .. } => Some(hint.clone()),
-            Self::Drift { .. } => Some(
-                "nothing was changed; alter the tables to the model's columns, or set entropy to build beside them"
-                    .into(),
-            ),
+            Self::Drift { .. } => {
+                Some("alter the tables to the model's columns, or set entropy to build beside them".into())
+            }
+            Self::Source { .. } => {
+                Some("nothing was changed; page_views_from may name a view that has these columns".into())
+            }
             Self::MissingInput { .. } => {
                 Some("fill it with the module that makes it, or check scratch_schema and entropy".into())
             }

@@ -5,8 +5,8 @@ use crate::error::{Error, WarehouseError, WarehouseErrorKind};
 use crate::identifier::{Entropy, Identifier};
 use crate::lock;
 use crate::model::{self, Module};
-use crate::plan::{Change, Phase};
-use crate::table::{Lifetime, SchemaRole, Table, TableName};
+use crate::plan::{Change, Phase, Plan, Statement, Step, Unit};
+use crate::table::{Column, Lifetime, SchemaRole, Table, TableName, TypeFamily};
 use crate::variables::Variables;
 use crate::warehouse::Warehouse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,29 +79,126 @@ pub async fn columns_of(
     Ok(found)
 }
 
-/// How a table differs from the model's, in words.
-pub fn differences(warehouse: &dyn Warehouse, table: &Table, reported: &Reported) -> Vec<String> {
+/// One way in which a table differs from the model's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// It lacks a column, which can be added: it is NULL in the rows that are there.
+    Lacks(Column),
+    /// It lacks a column without which a row of it is of no use.
+    LacksKey(String),
+    /// A column of it holds something else.
+    Holds {
+        /// The column.
+        column: String,
+        /// Its type, as the warehouse reports it.
+        reported: String,
+        /// What it must hold.
+        family: TypeFamily,
+    },
+    /// It has a column that the model knows nothing of.
+    Foreign(String),
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Lacks(Column { name, own: true, .. }) => {
+                write!(formatter, "column {name}, which the configuration declares, is missing")
+            }
+            Self::Lacks(Column { name, .. }) => write!(formatter, "column {name} is missing"),
+            Self::LacksKey(name) => write!(formatter, "column {name} is missing, without which no row is of use"),
+            Self::Holds { column, reported, family } => {
+                write!(formatter, "column {column} is {reported}, not {family}")
+            }
+            Self::Foreign(name) => write!(formatter, "column {name} is not the model's"),
+        }
+    }
+}
+
+/// How a table whose rows are told apart by a key differs from the model's.
+pub fn differences(dialect: &dyn Dialect, table: &Table, key: &[&str], reported: &Reported) -> Vec<Difference> {
     let mut differences = Vec::new();
     for column in &table.columns {
-        match reported.iter().find(|(name, _)| *name == column.name) {
-            None if column.own => {
-                differences.push(format!("column {}, which the configuration declares, is missing", column.name));
+        let name = &*column.name;
+        match reported.iter().find(|(reported_name, _)| reported_name == name) {
+            None if column.required || column.not_null || key.contains(&name) => {
+                differences.push(Difference::LacksKey(name.to_owned()));
             }
-            None => differences.push(format!("column {} is missing", column.name)),
-            Some((_, reported_type)) => {
+            None => differences.push(Difference::Lacks(column.clone())),
+            Some((_, reported)) => {
                 let family = column.column_type.family();
-                if warehouse.dialect().type_family(reported_type) != Some(family) {
-                    differences.push(format!("column {} is {reported_type}, not {family}", column.name));
+                if dialect.type_family(reported) != Some(family) {
+                    let (column, reported) = (name.to_owned(), reported.clone());
+                    differences.push(Difference::Holds { column, reported, family });
                 }
             }
         }
     }
-    for (name, _) in reported {
-        if table.column(name).is_none() && !table.shared {
-            differences.push(format!("column {name} is not the model's"));
-        }
-    }
+    let foreign = reported.iter().filter(|(name, _)| table.column(name).is_none() && !table.shared);
+    differences.extend(foreign.map(|(name, _)| Difference::Foreign(name.clone())));
     differences
+}
+
+/// How the tables of some modules that are there differ from the model's.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Drift {
+    /// Each difference, in words.
+    pub problems: Vec<String>,
+    /// Those that the migration leaves as they are, in words.
+    pub left: Vec<String>,
+    /// What adds the columns that are lacking, and changes nothing else: a step a table.
+    pub migration: Plan,
+}
+
+impl Drift {
+    /// The same of tables with these columns.
+    pub fn new(
+        modules: &[Module],
+        reported: &BTreeMap<&'static str, Reported>,
+        variables: &Variables,
+        dialect: &dyn Dialect,
+    ) -> Self {
+        let (mut problems, mut left, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+        for table in model::tables(modules, variables) {
+            let Some(reported) = reported.get(table.name) else { continue };
+            let name = variables.table_name(&table);
+            let mut lacking = Vec::new();
+            for difference in differences(dialect, &table, model::key(modules, table.name), reported) {
+                let problem = format!("{name}: {difference}");
+                match difference {
+                    Difference::Lacks(column) => lacking.push(column),
+                    _ => left.push(problem.clone()),
+                }
+                problems.push(problem);
+            }
+            if !lacking.is_empty() {
+                let units = dialect.add_columns(&table, &name, &lacking).into_iter().map(Unit::Statement).collect();
+                steps.push(Step::new(table.name, format!("the columns that {name} lacks"), units));
+            }
+        }
+        Self { problems, left, migration: Plan::new("migrate", dialect.name(), steps) }
+    }
+
+    /// The statements of the migration.
+    fn additions(&self) -> Vec<Statement> {
+        self.migration.units().flat_map(|(_, unit)| unit.statements().to_vec()).collect()
+    }
+}
+
+/// Looks how the tables of some modules that are there, and that outlive a module's run, differ from the model's. Gives their
+/// names, too.
+pub async fn drift(
+    warehouse: &dyn Warehouse,
+    modules: &[Module],
+    variables: &Variables,
+) -> Result<(Drift, Vec<&'static str>), Error> {
+    let reported = reported_columns(warehouse, modules, variables)
+        .await
+        .map_err(|source| Error::Warehouse { context: "can't read the tables' columns".into(), source })?;
+    let drift = Drift::new(modules, &reported, variables, &*warehouse.dialect());
+    Ok((drift, reported.into_keys().collect()))
 }
 
 /// Refuses a suffix with which a table of the model has the name of another one: that of a run without a suffix, or with the
@@ -137,19 +234,12 @@ pub async fn check_tables(
     variables: &Variables,
 ) -> Result<Vec<&'static str>, Error> {
     check_names(modules, variables)?;
-    let reported = reported_columns(warehouse, modules, variables)
-        .await
-        .map_err(|source| Error::Warehouse { context: "can't read the tables' columns".into(), source })?;
-    let mut problems = Vec::new();
-    for table in model::tables(modules, variables) {
-        if let Some(reported) = reported.get(table.name) {
-            let name = variables.table_name(&table);
-            problems.extend(
-                differences(warehouse, &table, reported).iter().map(|difference| format!("{name}: {difference}")),
-            );
-        }
+    let (drift, present) = drift(warehouse, modules, variables).await?;
+    if drift.problems.is_empty() {
+        return Ok(present);
     }
-    if problems.is_empty() { Ok(reported.into_keys().collect()) } else { Err(Error::Drift { problems }) }
+    let additions = drift.additions();
+    Err(Error::Drift { problems: drift.problems, additions, leaves: !drift.left.is_empty() })
 }
 
 /// Checks a module's tables, and that what it reads is there.

@@ -2,7 +2,7 @@
 
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
-use websessions_core::plan::{Statement, Unit};
+use websessions_core::plan::{OnlyIf, Statement, Unit};
 use websessions_core::table::TableName;
 use websessions_core::table::{Column, ColumnType, Table, TypeFamily};
 
@@ -91,6 +91,15 @@ impl Dialect for SqliteDialect {
 
     fn drop_schema(&self, schema: &Identifier) -> Statement {
         self.create_schema(schema)
+    }
+
+    // There is no IF NOT EXISTS. Rows that are there are not written again. <https://www.sqlite.org/lang_altertable.html>
+    fn add_columns(&self, table: &Table, name: &TableName, columns: &[Column]) -> Vec<Statement> {
+        let add = |column: &Column| {
+            let is_there = self.column_query(name, &column.name);
+            self.add_column("ADD COLUMN", table, name, column).only_if(OnlyIf::FindsNothing(is_there))
+        };
+        columns.iter().map(add).collect()
     }
 
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {

@@ -3,7 +3,7 @@
 use super::{share_table, type_family};
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
-use websessions_core::plan::{Statement, Unit};
+use websessions_core::plan::{OnlyIf, Statement, Unit};
 use websessions_core::table::{Column, ColumnType, Layout, Table, TableName, TypeFamily};
 
 /// Amazon Redshift.
@@ -158,6 +158,16 @@ impl Dialect for RedshiftDialect {
             format!("{name}, if missing"),
             format!("CREATE TABLE IF NOT EXISTS {} {columns}{}", self.table(name), Self::layout(table)),
         )]
+    }
+
+    // A column a statement, and no IF NOT EXISTS. Rows that are there are not written again.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html>
+    fn add_columns(&self, table: &Table, name: &TableName, columns: &[Column]) -> Vec<Statement> {
+        let add = |column: &Column| {
+            let is_there = self.column_query(name, &column.name);
+            self.add_column("ADD COLUMN", table, name, column).only_if(OnlyIf::FindsNothing(is_there))
+        };
+        columns.iter().map(add).collect()
     }
 
     fn replace_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {

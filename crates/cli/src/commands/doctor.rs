@@ -5,8 +5,9 @@ use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::{Error, WarehouseError};
 use websessions_core::identifier::Identifier;
-use websessions_core::model::{self, Module, page_views};
+use websessions_core::model::{self, Module};
 use websessions_core::plan::Statement;
+use websessions_core::preflight::Difference;
 use websessions_core::table::{ColumnType, Lifetime, SchemaRole, Table, TableName};
 use websessions_core::variables::Variables;
 use websessions_core::{lock, preflight};
@@ -18,15 +19,19 @@ impl Invocation<'_> {
         let mut checks = vec![Check::ok("connection", warehouse.location())];
         let failed = |source| Error::Warehouse { context: "can't read the tables' columns".into(), source };
         // Those that a run may be made of, as it is configured.
-        let modules = [vec![page_views::module()], self.modules()].concat();
+        let modules = self.modules_or(None)?;
         let reported = preflight::reported_columns(&*warehouse, &modules, variables).await.map_err(failed)?;
         let changes = preflight::changes(&modules, variables, &warehouse.dialect());
         for table in model::tables(&modules, variables) {
             let name = variables.table_name(&table).to_string();
             let Some(columns) = reported.get(table.name) else { continue };
-            let differences = preflight::differences(&*warehouse, &table, columns);
+            let key = model::key(&modules, table.name);
+            let differences = preflight::differences(&*warehouse.dialect(), &table, key, columns);
             if !differences.is_empty() {
-                checks.push(Check::problem(&name, differences.join("; ")));
+                let lacks = differences.iter().any(|difference| matches!(difference, Difference::Lacks(_)));
+                let mut words: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                words.extend(lacks.then(|| "'websessions migrate' adds what can be added".to_owned()));
+                checks.push(Check::problem(&name, words.join("; ")));
                 continue;
             }
             checks.push(match preflight::check_rights(&*warehouse, &modules, &changes, variables, &table).await {

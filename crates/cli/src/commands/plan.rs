@@ -41,9 +41,28 @@ impl Invocation<'_> {
             Some(name) => registry.get(name)?.dialect(),
             None => self.configuration.backend.dialect(),
         };
-        let plans = self.plans(what, self.planned_arrivals(what.page_views), &dialect)?;
+        self.print(&self.plans(what, self.planned_arrivals(what.page_views), &dialect)?, &*dialect, split)
+    }
+
+    /// What 'migrate' would send now: the only plan that follows from the tables as they are.
+    pub(super) async fn plan_migration(&self, dialect: Option<&str>, split: Option<&Path>) -> Result<(), Error> {
+        if dialect.is_some() {
+            return Err(Error::Configuration {
+                message: "a migration follows from the tables of the target, and is in its dialect".to_owned(),
+                hint: Some("leave --dialect out".to_owned()),
+            });
+        }
+        let warehouse = self.connect().await?;
+        let drift = self.drift(&*warehouse, None).await?;
+        for problem in &drift.left {
+            output::warn(&format!("left as it is: {problem}"));
+        }
+        self.print(&[drift.migration], &*warehouse.dialect(), split)
+    }
+
+    fn print(&self, plans: &[Plan], dialect: &dyn Dialect, split: Option<&Path>) -> Result<(), Error> {
         if let Some(directory) = split {
-            let written = write_steps(&plans, &*dialect, directory)?;
+            let written = write_steps(plans, dialect, directory)?;
             return match self.global.output {
                 OutputFormat::Json => output::json(&written),
                 OutputFormat::Text => output::data(&format!("{}\n", written.join("\n"))),
@@ -56,7 +75,7 @@ impl Invocation<'_> {
                 output::json(&plans)
             }
             OutputFormat::Text => {
-                let texts: Vec<String> = plans.iter().map(|plan| plan.to_sql(&*dialect)).collect();
+                let texts: Vec<String> = plans.iter().map(|plan| plan.to_sql(dialect)).collect();
                 output::data(&texts.join("\n"))
             }
         }
@@ -109,8 +128,9 @@ impl Invocation<'_> {
             PlanPhase::Destroy => self.destroying_jobs(&module, dialect)?,
             PlanPhase::Rebuild => self.rebuilding_jobs(days, dialect)?,
             PlanPhase::Unstage => vec![self.unstaging_job(dialect)],
-            // Their plans are above.
+            // Their plans are above, or follow from a look at the tables.
             PlanPhase::Status
+            | PlanPhase::Migrate
             | PlanPhase::History
             | PlanPhase::Check
             | PlanPhase::Explain
@@ -125,7 +145,11 @@ impl Invocation<'_> {
         let arrivals = self.arrivals(what.page_views, Waiting::default()).await?;
         let warehouse = self.connect().await?;
         let mut estimates = Vec::new();
-        for plan in self.plans(what, arrivals, &warehouse.dialect())? {
+        let plans = match what.phase {
+            PlanPhase::Migrate => vec![self.drift(&*warehouse, None).await?.migration],
+            _ => self.plans(what, arrivals, &warehouse.dialect())?,
+        };
+        for plan in plans {
             for (step, unit) in plan.units() {
                 // A block is one script: its parts may use what it declares.
                 let block = match unit {

@@ -9,7 +9,7 @@ use crate::arguments::{OutputFormat, Selection, Waiting};
 use crate::interruption::interrupted;
 use crate::lineage::Lineage;
 use crate::progress::Remembering;
-use crate::{output, progress};
+use crate::{hints, output, progress};
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
@@ -37,8 +37,16 @@ impl Invocation<'_> {
     }
 
     pub(super) async fn phase(&self, module: &str, phase: Phase, waiting: Waiting) -> Result<(), Failed> {
-        let job = self.job(&jobs::module(module)?, phase, &self.configuration.backend.dialect());
-        self.execute(&[job], false, waiting).await
+        let module = jobs::module(module)?;
+        let job = self.job(&module, phase, &self.configuration.backend.dialect());
+        let is_configured = self.modules_or(None)?.iter().any(|known| known.name == module.name);
+        self.execute(&[job], false, waiting).await.map_err(|failed| match &failed.error {
+            Error::Drift { additions, leaves, .. } if !is_configured => {
+                let hint = hints::drift(additions, *leaves, Some(module.name));
+                Failed { hint: Some(hint), ..failed }
+            }
+            _ => failed,
+        })
     }
 
     pub(super) async fn destroy(&self, module: &str, yes: bool, waiting: Waiting) -> Result<(), Failed> {

@@ -7,6 +7,7 @@ mod faults;
 mod findings;
 mod interleaved;
 mod lock;
+mod migration;
 mod module;
 mod page_views;
 mod page_views_interleaved;
@@ -37,6 +38,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
         complete::TRIALS,
         findings::TRIALS,
         tables::TRIALS,
+        migration::TRIALS,
         sql::TRIALS,
         module::TRIALS,
         users::TRIALS,

@@ -34,10 +34,10 @@ pub(super) const TRIALS: &[(&str, Trial)] = trials![
 
 const MAIN: &[Phase] = &[Phase::Main];
 const COMPLETE: &[Phase] = &[Phase::Complete];
-const BOTH: &[Phase] = &[Phase::Main, Phase::Complete];
+pub(super) const BOTH: &[Phase] = &[Phase::Main, Phase::Complete];
 
 /// One visit: user, session, day, minute.
-type Visit = (Option<&'static str>, &'static str, usize, usize);
+pub(super) type Visit = (Option<&'static str>, &'static str, usize, usize);
 
 /// The only page view of a session of a user's.
 fn visit((user, session, day, minute): Visit) -> Vec<Cell> {
@@ -47,13 +47,13 @@ fn visit((user, session, day, minute): Visit) -> Vec<Cell> {
 }
 
 /// Sessions and users of one trial.
-struct Pair {
-    sessions: Case,
-    users: Case,
+pub(super) struct Pair {
+    pub(super) sessions: Case,
+    pub(super) users: Case,
 }
 
 impl Pair {
-    async fn new(harness: &dyn Harness) -> Result<Self, String> {
+    pub(super) async fn new(harness: &dyn Harness) -> Result<Self, String> {
         let variables = json!({ "stage_next": true, "lookback_guard": "widen" });
         let sessions = Case::new(harness, variables).await?;
         let users = sessions.with(json!({ "ends_run": true }))?.of(users::module());
@@ -61,12 +61,12 @@ impl Pair {
     }
 
     /// Page views arrive, and sessions takes them in.
-    async fn visits(&self, visits: &[Visit]) -> Result<(), String> {
+    pub(super) async fn visits(&self, visits: &[Visit]) -> Result<(), String> {
         stage(&self.sessions, visits.iter().copied().map(visit).collect()).await?;
         self.sessions.run().await.map(|_| ())
     }
 
-    async fn users(&self, phases: &[Phase]) -> Result<(), String> {
+    pub(super) async fn users(&self, phases: &[Phase]) -> Result<(), String> {
         self.users.phases(phases).await.map(|_| ()).map_err(explain)
     }
 
@@ -91,7 +91,7 @@ impl Pair {
     }
 
     /// What stays, but for what differs from run to run. A rerun after a commit adds a row of metadata.
-    async fn left(&self) -> Result<Vec<Contents>, String> {
+    pub(super) async fn left(&self) -> Result<Vec<Contents>, String> {
         let mut all = Vec::new();
         for table in [USERS, USERS_MANIFEST, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED] {
             all.push(self.users.contents(table).await?);
@@ -99,7 +99,7 @@ impl Pair {
         Ok(all)
     }
 
-    async fn drop(self) -> Result<(), String> {
+    pub(super) async fn drop(self) -> Result<(), String> {
         self.sessions.drop().await
     }
 }
@@ -281,7 +281,7 @@ async fn returning(harness: &dyn Harness) -> Result<Pair, String> {
 }
 
 /// Every how manieth call breaks, so that a slow warehouse is not at it for an hour.
-fn stride(pair: &Pair) -> usize {
+pub(super) fn stride(pair: &Pair) -> usize {
     match pair.users.warehouse.dialect().name() {
         "duckdb" => 1,
         "postgres" => 3,

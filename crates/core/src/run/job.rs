@@ -44,6 +44,11 @@ impl Job {
         Self { plan, module: None, phase: None, variables: None }
     }
 
+    /// A migration of the tables of some modules ([`crate::preflight::Drift`]), whose columns are not checked before.
+    pub fn migration(plan: Plan, variables: &Variables) -> Self {
+        Self { plan, module: None, phase: None, variables: Some(variables.clone()) }
+    }
+
     /// What it will do.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -62,6 +67,11 @@ impl Job {
     /// The module, if this works on tables of it that must be as the model has them.
     pub(super) fn reads(&self) -> Option<&Module> {
         self.module.as_ref().filter(|_| self.phase != Some(Phase::Destroy))
+    }
+
+    /// Whether it is a user's own: scripts, which may not be such as can run twice.
+    pub(super) fn is_custom(&self) -> bool {
+        self.variables.is_none()
     }
 
     /// The variables of a phase.

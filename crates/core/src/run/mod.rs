@@ -281,7 +281,7 @@ impl Run<'_> {
                 let begun = self.recorder.steps_begun();
                 let note = result.as_ref().err().and_then(|_| note_at(jobs, (first + begun).checked_sub(1)?));
                 // The first step of a module: nothing is done that a later run could go on from.
-                let note = note.filter(|_| first + begun > 1 || jobs.first().is_some_and(|job| job.module().is_none()));
+                let note = note.filter(|_| first + begun > 1 || jobs.first().is_some_and(Job::is_custom));
                 (result, note)
             }
         };

@@ -59,7 +59,7 @@ pub async fn read_source(warehouse: &dyn Warehouse, variables: &Variables) -> Re
         }
     }
     if !problems.is_empty() {
-        return Err(Error::Drift { problems });
+        return Err(Error::Source { problems });
     }
     let ignored = reported.iter().filter(|(spelled, _)| !columns.iter().any(|(_, known)| known == spelled));
     let ignored_columns = ignored.map(|(spelled, _)| spelled.clone()).collect();
