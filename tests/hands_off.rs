@@ -60,6 +60,7 @@ fn a_database_is_always_a_file() {
     folder.write("good.csv", PAGE_VIEW);
     folder.write("empty.toml", "[target.x]\ntype = \"duckdb\"\ndatabase = \"\"\n");
     refused(&folder.run(&["--database", "", "run", "--page-views", "good.csv"]), 2, &["database is empty"]);
+    refused(&folder.run(&["--database", " ", "run", "--page-views", "good.csv"]), 2, &["database is empty"]);
     refused(&folder.run(&["--config", "empty.toml", "run", "--page-views", "good.csv"]), 2, &["database is empty"]);
     for name in [":memory:", "md:cloud", "sqlite:x.db", "a b?*[1].duckdb"] {
         folder.run(&["--database", name, "run", "--page-views", "good.csv"]).done(name).expect("a run");

@@ -85,6 +85,23 @@ fn an_export_that_fails_leaves_the_file_that_was_there() {
     assert!(std::fs::read_to_string(&keep).expect("the file").contains("s1"));
 }
 
+/// What the ending says is what the file is, in any case: it can be loaded again.
+#[test]
+fn an_export_can_be_loaded_again_whatever_the_case_of_its_ending() {
+    let folder = with_sessions();
+    for name in
+        ["a.csv", "A.CSV", "a.csv.gz", "A.CSV.GZ", "a.Parquet", "a.ndjson", "a.JSONL.Gz", "a.json", "it's [1]*?.csv"]
+    {
+        folder.run(&["export", "page_views", "--to", name]).done(name).expect("exported");
+        folder.run(&["--database", &format!("{name}.duckdb"), "load", name]).done(name).expect("loaded");
+        let content = std::fs::read(folder.path().join(name)).expect("the file");
+        assert_eq!(content.starts_with(b"\x1f\x8b"), name.to_lowercase().ends_with(".gz"), "{name}");
+    }
+    for name in ["a.parquet.gz", "a.csv.gz.gz", "a.csv.zst", "a.txt", "gz"] {
+        refused(&folder.run(&["export", "page_views", "--to", name]), 1, &["unknown kind of file", "known endings"]);
+    }
+}
+
 /// Stages the sample, whose export is far larger than the limit.
 fn fixture_sessions(folder: &Folder) -> String {
     let sample = support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned();

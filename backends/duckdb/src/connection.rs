@@ -41,9 +41,10 @@ type OpenError = (String, WarehouseError);
 impl DuckDbWarehouse {
     /// Opens the database file that the settings name.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let path = PathBuf::from(settings.get("database").unwrap_or_default());
-        // The engine takes no name for a database in memory, which would be gone with the process.
-        if path.as_os_str().is_empty() {
+        let name = settings.get("database").unwrap_or_default();
+        let path = PathBuf::from(name);
+        // The engine takes no name for a database in memory, which would be gone with the process. Blanks are no name either.
+        if name.trim().is_empty() {
             return Err(Error::configuration("the target's database is empty: it is the path of a file"));
         }
         let options: Vec<(&'static str, String)> = ["memory_limit", "threads", "temp_directory"]

@@ -13,9 +13,10 @@ enum Format {
     Json,
 }
 
-fn format_of(file: &Path) -> Result<Format, WarehouseError> {
+/// The format, and whether the file is compressed with gzip: by the endings, in any case.
+fn format_of(file: &Path) -> Result<(Format, bool), WarehouseError> {
     let name = file.to_string_lossy().to_lowercase();
-    let name = name.trim_end_matches(".gz");
+    let plain = name.strip_suffix(".gz");
     let endings = [
         (".csv", Format::Csv),
         (".parquet", Format::Parquet),
@@ -23,10 +24,16 @@ fn format_of(file: &Path) -> Result<Format, WarehouseError> {
         (".jsonl", Format::Json),
         (".json", Format::Json),
     ];
-    endings.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| *format).ok_or_else(|| {
-        data_error(format!("{}: unknown kind of file", file.display()))
-            .with_hint("known endings: .parquet, .csv, .csv.gz, .ndjson, .jsonl, .json (newline-delimited)")
-    })
+    let format = endings.iter().find(|(ending, _)| plain.unwrap_or(&name).ends_with(ending)).map(|(_, format)| *format);
+    match (format, plain.is_some()) {
+        // Parquet is compressed within itself.
+        (None, _) | (Some(Format::Parquet), true) => {
+            let hint =
+                "known endings: .parquet, .csv, .ndjson, .jsonl, .json (newline-delimited), all but the first also .gz";
+            Err(data_error(format!("{}: unknown kind of file", file.display())).with_hint(hint))
+        }
+        (Some(format), compressed) => Ok((format, compressed)),
+    }
 }
 
 fn data_error(message: String) -> WarehouseError {
@@ -37,9 +44,11 @@ fn data_error(message: String) -> WarehouseError {
 pub(crate) fn export_statement(table: &str, file: &Path) -> Result<String, WarehouseError> {
     let options = match format_of(file)? {
         // NULL is written as nothing, the empty string as "".
-        Format::Csv => "FORMAT csv, HEADER, NULLSTR ''",
-        Format::Parquet => "FORMAT parquet",
-        Format::Json => "FORMAT json",
+        (Format::Csv, false) => "FORMAT csv, HEADER, NULLSTR '', COMPRESSION none",
+        (Format::Csv, true) => "FORMAT csv, HEADER, NULLSTR '', COMPRESSION gzip",
+        (Format::Parquet, _) => "FORMAT parquet",
+        (Format::Json, false) => "FORMAT json, COMPRESSION none",
+        (Format::Json, true) => "FORMAT json, COMPRESSION gzip",
     };
     // A whole path is nothing but a path, and is written as it is asked for.
     // <https://duckdb.org/docs/stable/sql/statements/copy#copy--to-options>

@@ -490,10 +490,10 @@ fn gathered(given: &[OsString], command: &clap::Command) -> Option<Vec<OsString>
     let behind = rest.get_many::<OsString>("").map_or(0, Iterator::count);
     let at = given.len().checked_sub(behind + 1)?;
     let (before, from) = (&given[1..at], &given[at..]);
-    let inner = command.find_subcommand(name).filter(|inner| inner.has_subcommands());
-    let from = inner.and_then(|inner| gathered(from, inner)).unwrap_or_else(|| from.to_vec());
-    let mut names = 1;
-    let mut innermost = inner;
+    // clap's own 'help' takes none of our options.
+    let inner = command.find_subcommand(name)?;
+    let from = gathered(from, inner).unwrap_or_else(|| from.to_vec());
+    let (mut names, mut innermost) = (1, Some(inner));
     while let Some(next) = innermost.and_then(|inner| inner.find_subcommand(from.get(names)?)) {
         (names, innermost) = (names + 1, Some(next));
     }
