@@ -233,6 +233,22 @@ class Database:
             if self.tables.pop(self.name(table), None) is None and not statement.args.get("exists"):
                 raise Refused(f"there is no table {self.name(table)}")
 
+    def apply_alter(self, statement):
+        columns = dict(self.columns(statement.this))
+        for action in statement.args["actions"]:
+            if isinstance(action, exp.Drop) and action.args["kind"] == "COLUMN":
+                for column in action.args["tables"]:
+                    if columns.pop(column.name.lower(), None) is None:
+                        raise Refused(f"there is no column {column.name}")
+            elif isinstance(action, exp.ColumnDef):
+                name = action.name.lower()
+                if name in columns and not action.args.get("exists"):
+                    raise Refused(f"there is a column {name}")
+                columns.setdefault(name, action.args["kind"])
+            else:
+                raise Refused(f"this check follows no ALTER TABLE … {type(action).__name__}")
+        self.tables[self.name(statement.this)] = columns
+
     def apply_insert(self, statement):
         target = statement.this
         table = target.this if isinstance(target, exp.Schema) else target
@@ -308,6 +324,8 @@ REFUSED = {
     "a table that is not there": "SELECT id FROM d.nothing",
     "a table that is there already": "CREATE TABLE d.t (id VARCHAR(64))",
     "a table that is there with other columns": "CREATE TABLE IF NOT EXISTS d.t (id VARCHAR(64))",
+    "a column to add that is there": "ALTER TABLE d.t ADD COLUMN id VARCHAR(64)",
+    "a column to add to no table": "ALTER TABLE d.nothing ADD COLUMN id VARCHAR(64)",
     "a table to drop that is not there": "DROP TABLE d.nothing",
     "a column that two tables have": "SELECT id FROM d.t AS t INNER JOIN d.u AS u ON t.n = u.n",
     "an alias that is not there": "SELECT t.id FROM d.t AS one",

@@ -278,6 +278,27 @@ export class Project {
         if (node.object_type === 'SCHEMA') this.datasets.delete(dataset);
         else if (!tables.delete(table) && !node.is_if_exists) return `there is no table ${path.join('.')}`;
         return null;
+      case 'resolved_alter_table_stmt_node': {
+        const there = tables.get(table);
+        if (!there) return `there is no table ${path.join('.')}`;
+        let column = there.column;
+        for (const action of field(node, 'alter_action_list')) {
+          const { name: change, node: { name: gone, column_definition: added, is_if_not_exists } } = unwrapped(action);
+          const name = added?.name ?? gone;
+          const has = column.some((one) => one.name === name);
+          if (change === 'resolved_drop_column_action_node') {
+            if (!has) return `there is no column ${name}`;
+            column = column.filter((one) => one.name !== name);
+          } else if (change === 'resolved_add_column_action_node') {
+            // <https://cloud.google.com/bigquery/docs/managing-table-schemas#add_an_empty_column>
+            if (added.annotations?.not_null) return `${name} is added and would be NULL`;
+            if (has && !is_if_not_exists) return `there is a column ${name}`;
+            if (!has) column = [...column, { name, type: added.type }];
+          } else return `this check follows no ${change}`;
+        }
+        tables.set(table, { ...there, column });
+        return null;
+      }
       case 'resolved_begin_stmt_node':
         if (this.inTransaction) return 'a transaction in a transaction';
         this.inTransaction = true;

@@ -10,6 +10,7 @@ export const ACCEPTED = [
   'CREATE OR REPLACE TABLE d.made PARTITION BY DATE(ts) CLUSTER BY id, n OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)) AS SELECT id, n, ts FROM d.t',
   'DECLARE days ARRAY<DATE> DEFAULT ARRAY(SELECT DISTINCT DATE(ts) FROM d.t); BEGIN TRANSACTION; DELETE FROM d.u WHERE DATE(ts) IN UNNEST(days); COMMIT TRANSACTION',
   'SELECT column_name FROM d.INFORMATION_SCHEMA.COLUMNS',
+  'ALTER TABLE d.t ADD COLUMN IF NOT EXISTS id STRING, ADD COLUMN IF NOT EXISTS more INT64; SELECT id, more + 1 FROM d.t',
 ];
 
 export const REFUSED = {
@@ -21,6 +22,10 @@ export const REFUSED = {
   'a dataset that is not there': 'CREATE TABLE nowhere.t (id STRING)',
   'a table that is there already': 'CREATE TABLE d.t (id STRING)',
   'a table that is there with other columns': 'CREATE TABLE IF NOT EXISTS d.t (id STRING)',
+  'a column to add that is there': 'ALTER TABLE d.t ADD COLUMN id STRING',
+  'a column to add that is never NULL': 'ALTER TABLE d.t ADD COLUMN more STRING NOT NULL',
+  'a column to add to no table': 'ALTER TABLE d.nothing ADD COLUMN IF NOT EXISTS id STRING',
+  'a column to add of no type': 'ALTER TABLE d.t ADD COLUMN IF NOT EXISTS more VARCHAR',
   'a table to drop that is not there': 'DROP TABLE d.nothing',
   'a column that two tables have': 'SELECT id FROM d.t INNER JOIN d.u ON d.t.n = d.u.n',
   'an unknown function': 'SELECT DATEDIFF(ts, ts) FROM d.t',

@@ -2,10 +2,9 @@
 
 use super::Folder;
 use std::collections::BTreeMap;
-use websessions_core::dialect::Dialect;
 use websessions_core::model;
 use websessions_core::preflight::Drift;
-use websessions_core::table::Lifetime;
+use websessions_core::table::{Column, Lifetime};
 use websessions_core::variables::Variables;
 
 /// Name, the usual plan that it is a variant of, and variables, or flags, of each.
@@ -69,25 +68,30 @@ const LACKED: [&str; 8] = [
     "spider_or_robot",
 ];
 
-/// What `plan migrate` prints where all tables that stay lack these columns. It would look at a target's.
-fn migration(dialect: &dyn Dialect) -> String {
+/// What `plan migrate` prints where all tables that stay lack these columns: it would look at a target's. And what takes these
+/// columns away.
+fn migration(dialect: &str) -> (String, String) {
+    let backend = websessions::bundled().into_iter().find(|backend| backend.name() == dialect);
+    let dialect = &*backend.expect("a backend").dialect();
     let (modules, variables) = (model::modules(), Variables::default());
-    let mut reported = BTreeMap::new();
-    for table in model::tables(&modules, &variables) {
-        let there = table.columns.iter().filter(|column| !LACKED.contains(&&*column.name));
-        let there = there.map(|column| (column.name.to_string(), dialect.column_type(column.column_type))).collect();
-        if table.lifetime == Lifetime::Persistent {
-            reported.insert(table.name, there);
+    let (mut reported, mut losses) = (BTreeMap::new(), String::new());
+    for table in model::tables(&modules, &variables).iter().filter(|table| table.lifetime == Lifetime::Persistent) {
+        let name = dialect.table(&variables.table_name(table));
+        let (lacked, there): (Vec<_>, Vec<_>) =
+            table.columns.iter().partition(|column| LACKED.contains(&&*column.name));
+        for column in lacked {
+            losses.push_str(&format!("ALTER TABLE {name} DROP COLUMN {};\n", column.name));
         }
+        let of = |column: &&Column| (column.name.to_string(), dialect.column_type(column.column_type));
+        reported.insert(table.name, there.iter().map(of).collect());
     }
-    Drift::new(&modules, &reported, &variables, dialect).migration.to_sql(dialect)
+    (Drift::new(&modules, &reported, &variables, dialect).migration.to_sql(dialect), losses)
 }
 
 /// What `plan` prints.
 pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> String {
     if usual == "migrate" {
-        let backend = websessions::bundled().into_iter().find(|backend| backend.name() == dialect);
-        return migration(&*backend.expect("a backend").dialect());
+        return migration(dialect).0;
     }
     folder.write("day.csv", "page_view_id,domain_sessionid,start_tstamp\n");
     let of = |(prefix, module)| usual.strip_prefix(prefix).map(|phase| (module, phase));
@@ -117,6 +121,10 @@ pub fn write_all() -> Folder {
             // What a report asks is about tables that a run has made.
             if *phase == "report" {
                 text.insert_str(0, &plan(&folder, "main", dialect, variables));
+            }
+            // Tables lack what it adds.
+            if *phase == "migrate" {
+                text.insert_str(0, &migration(dialect).1);
             }
             folder.write(&format!("{dialect}/{name}.sql"), &text);
         }
