@@ -289,3 +289,67 @@ a1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30
         assert_eq!(json(&said.stdout)["counts"][name], 1, "{}", said.stdout);
     }
 }
+
+/// Whatever command finds it: a run, a phase called alone, playbooks.
+#[test]
+fn what_is_odd_is_said_and_counted_by_every_command_that_finds_it() {
+    const COLUMNS: &str = "page_view_id,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp\n";
+    const OF_A: &str = ",a,1,2024-03-10 12:00:00,2024-03-10 12:00:30\n";
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("playbooks")).expect("a folder");
+    for (name, of) in [("01-sessions-main", "01-main"), ("99-sessions-complete", "99-complete")] {
+        folder.write(
+            &format!("playbooks/{name}.yml"),
+            &format!(
+                "variables:\n  output_schema: derived\nsteps:\n- name: {of}\n  queries:\n  - name: {of}\n    file: standard/03-sessions/{of}/{of}.sql\n"
+            ),
+        );
+    }
+    folder.write("dropped.csv", &format!("{COLUMNS}b2,b,2,2024-03-10 12:00:00,2024-03-10 12:00:30\n"));
+    folder.write("multiplied.csv", &format!("{COLUMNS}a1{OF_A}a1{OF_A}"));
+    folder.write("shrunk.csv", &format!("{COLUMNS}a1{OF_A}"));
+    folder.write("repeated.csv", &format!("{COLUMNS}a1{OF_A}a1{OF_A}"));
+    folder.write("left_out.csv", &format!("{COLUMNS}a1{OF_A}{OF_A}"));
+    let computed: [&[&str]; 3] = [&["run"], &["main"], &["run", "--playbooks", "playbooks"]];
+    let files = |file| {
+        vec![
+            vec!["load", file],
+            vec!["run", "--page-views", file],
+            vec!["run", "--playbooks", "playbooks", "--page-views", file],
+        ]
+    };
+    for (file, name, variable, words) in [
+        ("dropped.csv", "dropped_sessions", "on_dropped_sessions", "sessions dropped: 1 ("),
+        ("multiplied.csv", "multiplied_sessions", "on_multiplied_sessions", "sessions with more than one row: 1 ("),
+        (
+            "shrunk.csv",
+            "shrunk_sessions",
+            "on_shrunk_sessions",
+            "fewer page views than the rows that they replace: 1 (",
+        ),
+        ("repeated.csv", "repeated_page_views", "on_repeated_page_views", "rows that repeat a page view: 1 of 2"),
+        ("left_out.csv", "left_out_page_views", "on_left_out_page_views", "rows left out: 1 ("),
+    ] {
+        let is_staged = name.ends_with("sessions");
+        let commands = if is_staged { computed.map(<[&str]>::to_vec).to_vec() } else { files(file) };
+        for command in commands {
+            std::fs::remove_file(folder.path().join("websessions.duckdb")).ok();
+            done(&folder, &["run", "--page-views", "first.csv"]);
+            if is_staged {
+                done(&folder, &["load", "--staged", file]);
+            }
+            let before = tables(&folder);
+            for answer in ["fail", "report"] {
+                let option = format!("{variable}={answer}");
+                let said = folder.run(&[&["-q", "--output", "json", "--var", &option], &command[..]].concat());
+                let what = format!("{command:?}, {option}: {}{}", said.stdout, said.stderr);
+                assert_eq!(said.code, if answer == "fail" { 4 } else { 0 }, "{what}");
+                assert!(said.stderr.contains(words), "{what}");
+                let report = json(&said.stdout);
+                let counts = if answer == "fail" { &report["report"]["counts"] } else { &report["counts"] };
+                assert_eq!(counts[name], 1, "{what}");
+                assert!(answer == "report" || tables(&folder) == before, "{what}");
+            }
+        }
+    }
+}
