@@ -498,6 +498,13 @@ fn asked(error: &WarehouseError) -> Duration {
     Duration::from_secs(error.retry_after.unwrap_or(0).min(60).into())
 }
 
+/// A point in time, which BigQuery sends as a decimal number of seconds since 1970, `1.71007206E9`.
+fn time(text: &str) -> Option<String> {
+    let seconds: f64 = text.parse().ok()?;
+    let time = chrono::DateTime::from_timestamp_micros((seconds * 1e6).round() as i64)?;
+    Some(time.format("%Y-%m-%d %H:%M:%S%.f").to_string())
+}
+
 /// A cell: BigQuery sends every value as text, or null.
 fn value(field: &FieldType, cell: Option<serde_json::Value>) -> Value {
     let text = match cell {
@@ -509,6 +516,20 @@ fn value(field: &FieldType, cell: Option<serde_json::Value>) -> Value {
         FieldType::Integer | FieldType::Int64 => text.parse().map_or(Value::Text(text), Value::Integer),
         FieldType::Float | FieldType::Float64 => text.parse().map_or(Value::Text(text), Value::Float),
         FieldType::Boolean | FieldType::Bool => text.parse().map_or(Value::Text(text), Value::Boolean),
+        FieldType::Timestamp => Value::Text(time(&text).unwrap_or(text)),
         _ => Value::Text(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_since_1970_are_a_time() {
+        assert_eq!(time("1.71007206E9").as_deref(), Some("2024-03-10 12:01:00"));
+        assert_eq!(time("1710072060.123456").as_deref(), Some("2024-03-10 12:01:00.123456"));
+        assert_eq!(time("-1.5").as_deref(), Some("1969-12-31 23:59:58.500"));
+        assert_eq!(time("soon"), None);
     }
 }

@@ -82,6 +82,11 @@ impl Dialect for SnowflakeDialect {
         format!("TIMESTAMPADD(DAY, -{days}, {timestamp})")
     }
 
+    // <https://docs.snowflake.com/en/sql-reference/functions/to_char>
+    fn day(&self, timestamp: &str) -> String {
+        format!("TO_CHAR(CAST({timestamp} AS DATE), 'YYYY-MM-DD')")
+    }
+
     fn plus_seconds(&self, timestamp: &str, seconds: u64) -> String {
         format!("TIMESTAMPADD(SECOND, {seconds}, {timestamp})")
     }

@@ -1,7 +1,7 @@
 //! What comes back: rows and counts, from the two forms that Snowflake sends.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use snowflake_api::{FieldSchema, QueryResult};
@@ -53,9 +53,43 @@ fn json_value(field: &FieldSchema, text: Option<&str>) -> Value {
         "Fixed" if field.scale.unwrap_or(0) == 0 => text.parse().map(Value::Integer).ok(),
         "Fixed" | "Real" => text.parse().map(Value::Float).ok(),
         "Boolean" => Some(Value::Boolean(text == "1" || text.eq_ignore_ascii_case("true"))),
+        "TimestampNtz" | "TimestampLtz" => in_nanoseconds(text).and_then(time),
         _ => None,
     };
     parsed.unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+const NANOSECONDS: i128 = 1_000_000_000;
+
+/// A point in time, of nanoseconds since 1970.
+fn time(nanoseconds: i128) -> Option<Value> {
+    let (seconds, rest) = (nanoseconds.div_euclid(NANOSECONDS), nanoseconds.rem_euclid(NANOSECONDS));
+    let time = chrono::DateTime::from_timestamp(i64::try_from(seconds).ok()?, u32::try_from(rest).ok()?)?;
+    Some(Value::Text(time.format("%Y-%m-%d %H:%M:%S%.f").to_string()))
+}
+
+/// `-1.5`, which JSON has as seconds since 1970.
+fn in_nanoseconds(text: &str) -> Option<i128> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction: i128 = format!("{fraction:0<9}").parse().ok()?;
+    let whole = seconds.parse::<i128>().ok()? * NANOSECONDS;
+    Some(if seconds.starts_with('-') { whole - fraction } else { whole + fraction })
+}
+
+/// A point in time as Arrow has it: seconds and nanoseconds, or, of few digits, a number of the field's scale.
+fn arrow_time(array: &dyn Array, row: usize, scale: u32) -> Option<Value> {
+    let nanoseconds = match array.as_struct_opt() {
+        Some(parts) => {
+            let seconds = parts.column_by_name("epoch")?.as_primitive_opt::<Int64Type>()?.value(row);
+            let fraction = parts.column_by_name("fraction")?.as_primitive_opt::<Int32Type>()?.value(row);
+            i128::from(seconds) * NANOSECONDS + i128::from(fraction)
+        }
+        None => {
+            let number = array.as_primitive_opt::<Int64Type>()?.value(row);
+            i128::from(number) * 10_i128.checked_pow(9_u32.checked_sub(scale)?)?
+        }
+    };
+    time(nanoseconds)
 }
 
 /// One cell. A number comes as an integer of any width, or as a decimal; its scale stands in the field's metadata.
@@ -70,6 +104,10 @@ fn value(batch: &RecordBatch, column: usize, row: usize) -> Result<Value, Wareho
         0 => i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Integer),
         scale => Value::Float(number as f64 / 10f64.powi(i32::try_from(scale).unwrap_or(0))),
     };
+    let is_time = || schema.field(column).metadata().get("logicalType").is_some_and(|of| of.starts_with("TIMESTAMP"));
+    if let Some(time) = Some(array).filter(|_| is_time()).and_then(|array| arrow_time(array, row, scale)) {
+        return Ok(time);
+    }
     Ok(match array.data_type() {
         DataType::Boolean => Value::Boolean(array.as_boolean().value(row)),
         DataType::Int8 => scaled(array.as_primitive::<Int8Type>().value(row).into()),
@@ -78,10 +116,55 @@ fn value(batch: &RecordBatch, column: usize, row: usize) -> Result<Value, Wareho
         DataType::Int64 => scaled(array.as_primitive::<Int64Type>().value(row).into()),
         DataType::Decimal128(_, _) => scaled(array.as_primitive::<Decimal128Type>().value(row)),
         DataType::Float64 => Value::Float(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Date32 => time(i128::from(array.as_primitive::<Date32Type>().value(row)) * 86_400 * NANOSECONDS)
+            .unwrap_or(Value::Null),
         DataType::Utf8 => Value::Text(array.as_string::<i32>().value(row).to_owned()),
         other => {
             let name = schema.field(column).name().clone();
             return Err(WarehouseError::new(Kind::Unsupported, format!("column {name} comes as {other}")));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int32Array, Int64Array, StructArray};
+    use arrow_schema::{Field, Schema};
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    /// A result of one column.
+    fn batch(scale: &str, values: ArrayRef) -> RecordBatch {
+        let metadata = [("logicalType", "TIMESTAMP_NTZ"), ("scale", scale)].map(|(name, of)| (name.into(), of.into()));
+        let field = Field::new("AT", values.data_type().clone(), true).with_metadata(HashMap::from(metadata));
+        RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![values]).expect("a batch")
+    }
+
+    #[test]
+    fn times_are_the_same_in_whatever_form_they_come() {
+        let parts = |seconds: i64, nanoseconds: i32| -> ArrayRef {
+            let (epoch, fraction) =
+                (Field::new("epoch", DataType::Int64, false), Field::new("fraction", DataType::Int32, false));
+            Arc::new(StructArray::from(vec![
+                (Arc::new(epoch), Arc::new(Int64Array::from(vec![seconds])) as ArrayRef),
+                (Arc::new(fraction), Arc::new(Int32Array::from(vec![nanoseconds])) as ArrayRef),
+            ]))
+        };
+        let number = |number: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![number])) };
+        for (scale, values, expected) in [
+            ("9", parts(1_710_072_060, 500_000_000), "2024-03-10 12:01:00.500"),
+            ("9", parts(-2, 500_000_000), "1969-12-31 23:59:58.500"),
+            ("0", number(1_710_072_060), "2024-03-10 12:01:00"),
+            ("6", number(-1_500_000), "1969-12-31 23:59:58.500"),
+        ] {
+            assert_eq!(value(&batch(scale, values), 0, 0).expect("a value"), Value::Text(expected.to_owned()));
+        }
+        for (text, expected) in
+            [("1710072060.000000000", "2024-03-10 12:01:00"), ("-1.500000000", "1969-12-31 23:59:58.500")]
+        {
+            assert_eq!(in_nanoseconds(text).and_then(time), Some(Value::Text(expected.to_owned())));
+        }
+        assert_eq!(in_nanoseconds("soon"), None);
+    }
 }

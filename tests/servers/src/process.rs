@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,17 @@ pub(crate) fn free_port() -> u16 {
 
 /// A program that `tests/run` installs and names in a variable.
 pub(crate) fn installed(variable: &str) -> Command {
-    let program = std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} must name the server's program: ./tests/run installs it"));
+    of(&program(variable))
+}
+
+/// The program that a variable names.
+pub(crate) fn program(variable: &str) -> PathBuf {
+    let program = std::env::var_os(variable);
+    program.unwrap_or_else(|| panic!("{variable} must name the server's program: ./tests/run installs it")).into()
+}
+
+/// A program, which ends with this process.
+pub(crate) fn of(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM"]).arg(program);
     command

@@ -1,8 +1,29 @@
 //! fakesnow, behind a proxy that fills in what its replies lack, and has it trim and hash as Snowflake does.
 
 use crate::http::Proxy;
-use crate::process::{Process, free_port, installed};
+use crate::process::{Process, free_port, of, program};
 use serde_json::{Value, json};
+
+/// Starts fakesnow, and has it say which times are NULL. It says so of their seconds and nanoseconds, which can't be NULL by the
+/// schema that it sends: readers that look refuse such a result.
+const MASKS_NULLS: &str = "
+import sys
+import pyarrow as pa
+import fakesnow.arrow as arrow
+as_parts = arrow.timestamp_to_sf_struct
+def masked(times):
+    if isinstance(times, pa.ChunkedArray):
+        times = times.combine_chunks()
+    parts = as_parts(times)
+    if not times.null_count:
+        return parts
+    columns = [part.fill_null(0) for part in parts.flatten()]
+    fields = [parts.type.field(number) for number in range(parts.type.num_fields)]
+    return pa.StructArray.from_arrays(columns, fields=fields, mask=times.is_null())
+arrow.timestamp_to_sf_struct = masked
+from fakesnow.cli import main
+sys.exit(main())
+";
 
 /// A local server that speaks Snowflake's protocol. Dropping it stops it.
 pub struct Fakesnow {
@@ -15,8 +36,8 @@ impl Fakesnow {
     /// Starts one.
     pub fn start() -> Self {
         let port = free_port();
-        let mut command = installed("WEBSESSIONS_TEST_FAKESNOW");
-        let process = Process::start(command.args(["-s", "-p", &port.to_string()]), port, "/");
+        let mut command = of(&program("WEBSESSIONS_TEST_FAKESNOW").with_file_name("python"));
+        let process = Process::start(command.args(["-c", MASKS_NULLS, "-s", "-p", &port.to_string()]), port, "/");
         Self {
             _process: process,
             proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), as_snowflake_does, fill_reply),
