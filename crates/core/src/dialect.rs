@@ -74,6 +74,12 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// has one that no other row ever takes), for the columns named.
     fn row_fingerprint(&self, columns: &[Column]) -> String;
 
+    /// A whole number that tells a row from others by the content of the columns named: the same for the same content in every
+    /// table of this dialect. None where the warehouse has no such hash.
+    fn content_hash(&self, columns: &[Column]) -> Option<String> {
+        Some(self.row_fingerprint(columns))
+    }
+
     /// A whole number of 64 bits that tells the values of a column apart from other ones, whatever their order: an
     /// aggregate of a query's rows, 0 without rows. For text and for whole numbers.
     fn checksum(&self, column: &str) -> String;

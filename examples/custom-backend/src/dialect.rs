@@ -74,6 +74,10 @@ impl Dialect for SqliteDialect {
         "rowid".to_owned()
     }
 
+    fn content_hash(&self, _columns: &[Column]) -> Option<String> {
+        None
+    }
+
     // SQLite has no hash function: a number of a value's first and last characters tells fewer values apart.
     fn checksum(&self, column: &str) -> String {
         format!(

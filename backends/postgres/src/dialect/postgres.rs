@@ -116,6 +116,11 @@ impl Dialect for PostgresDialect {
         "CAST(CAST(xmin AS TEXT) AS BIGINT)".to_owned()
     }
 
+    fn content_hash(&self, columns: &[Column]) -> Option<String> {
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_ref()).collect();
+        Some(format!("hashtextextended(CAST(ROW({}) AS TEXT), 0)", names.join(", ")))
+    }
+
     // The hash that hash indexes and partitions are made by: the same for the same text as long as the server runs.
     // <https://www.postgresql.org/docs/current/hash-index.html>
     fn checksum(&self, column: &str) -> String {

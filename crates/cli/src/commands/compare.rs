@@ -14,12 +14,15 @@ use websessions_core::insight::{Comparing, Comparison, Insight, Range};
 use websessions_core::model::{self, Module};
 use websessions_core::preflight;
 use websessions_core::rows::Rows;
-use websessions_core::table::{ColumnType, SchemaRole, Table, TableName, TypeFamily};
+use websessions_core::table::{Column, ColumnType, SchemaRole, Table, TableName, TypeFamily};
 use websessions_core::warehouse::Warehouse;
 use websessions_playbook::Purpose;
 
 /// About how many rows of a table are in memory at once.
 const ROWS_AT_ONCE: i64 = 20_000;
+
+/// How many rows may have no equal before the rest is not read any more: they are kept, as their equals may come.
+const MOST_UNMET: usize = 100_000;
 
 /// How many differences are shown, unless it is said.
 pub(crate) const SAMPLES: usize = 10;
@@ -181,52 +184,107 @@ async fn compare_tables(sides: &[Side<'_>; 2], one: &str, other: &str, what: &Co
     let mut comparing = Comparing::new(&shared, &key, &padded, &times, what.samples);
     let time = model.and_then(Table::time).filter(|time| shared.iter().any(|name| name == time));
     let tables = [(&sides[0], &first.name), (&sides[1], &second.name)];
-    read(&tables, &shared, time, &mut comparing).await?;
+    // Two warehouses of one dialect hash alike.
+    let alike = sides[0].warehouse.dialect().name() == sides[1].warehouse.dialect().name();
+    let hashed: Option<Vec<Column>> = model
+        .filter(|_| alike && answer.types.is_empty())
+        .and_then(|table| shared.iter().map(|name| table.column(name).cloned()).collect());
+    read(&tables, &shared, time, hashed.as_deref(), &mut comparing).await?;
     answer.rows = Some(comparing.end());
     Ok(answer)
 }
 
-/// Reads both tables, range by range: a range that has too many rows is halved.
+/// The rows of one day in both tables.
+#[derive(Clone, Debug, Default)]
+struct Day {
+    rows: [i64; 2],
+    sums: [Option<String>; 2],
+}
+
+impl Day {
+    /// Whether both tables are known to have the same rows.
+    fn is_same(&self) -> bool {
+        let [sum, other] = &self.sums;
+        self.rows[0] == self.rows[1] && sum.is_some() && sum == other
+    }
+
+    fn most(&self) -> i64 {
+        self.rows[0].max(self.rows[1])
+    }
+}
+
+/// Reads both tables, but for days of which it is known that they are the same: some days at once, or parts of a day that has too
+/// many rows.
 async fn read(
     tables: &[(&Side<'_>, &TableName); 2],
     columns: &[String],
     time: Option<&str>,
+    hashed: Option<&[Column]>,
     comparing: &mut Comparing,
 ) -> Result<(), Error> {
     let Some(time) = time else {
         return take(tables, columns, None, &Range::All, comparing).await;
     };
-    let [first, second] = [counted(tables[0], time, &Range::All).await?, counted(tables[1], time, &Range::All).await?];
-    take(tables, columns, Some(time), &Range::WithoutTime, comparing).await?;
-    let ends = [&first, &second].into_iter().flat_map(|found| [found.oldest.clone(), found.newest.clone()]).flatten();
-    let ends: Vec<DateTime> = ends.map(|text| parsed(&text)).collect::<Result<_, _>>()?;
-    let (Some(oldest), Some(newest)) = (ends.iter().min(), ends.iter().max()) else { return Ok(()) };
-    let mut ranges = vec![(*oldest, newest.saturating_add(SignedDuration::from_micros(1)))];
-    while let Some((from, before)) = ranges.pop() {
+    let mut days: BTreeMap<String, Day> = BTreeMap::new();
+    for (at, (side, name)) in tables.iter().enumerate() {
+        let found = side.query(&side.insight().days(name, time, hashed).sql, name).await?;
+        for row in 0..found.rows.len() {
+            let day = days.entry(found.get(row, "day_of_rows").to_string()).or_default();
+            day.rows[at] = found.get(row, "row_count").as_integer();
+            day.sums[at] = Some(found.get(row, "sum_of_rows").to_string()).filter(|sum| !sum.is_empty());
+        }
+    }
+    let mut ranges = Vec::new();
+    // The days before the one that is looked at, if they are to be read: until which, and how many rows they have.
+    let mut open: Option<(DateTime, DateTime, i64)> = None;
+    for (name, day) in &days {
+        if day.is_same() {
+            comparing.take_same(u64::try_from(day.most()).unwrap_or(0));
+            continue;
+        }
+        if name.is_empty() {
+            take(tables, columns, Some(time), &Range::WithoutTime, comparing).await?;
+            continue;
+        }
+        let from: DateTime = parsed(name)?;
+        let before = from.saturating_add(SignedDuration::from_hours(24));
+        open = Some(match open.take() {
+            Some((first, until, rows)) if until == from && rows + day.most() <= ROWS_AT_ONCE => {
+                (first, before, rows + day.most())
+            }
+            earlier => {
+                ranges.extend(earlier);
+                (from, before, day.most())
+            }
+        });
+    }
+    ranges.extend(open);
+    ranges.reverse();
+    while let Some((from, before, rows)) = ranges.pop() {
         let range = Range::Between(written(from), written(before));
-        let [one, other] = [counted(tables[0], time, &range).await?.rows, counted(tables[1], time, &range).await?.rows];
         let length = before.duration_since(from);
-        if one.max(other) > ROWS_AT_ONCE && length > SignedDuration::from_secs(1) {
-            let half =
-                from.saturating_add(SignedDuration::from_micros(i64::try_from(length.as_micros() / 2).unwrap_or(1)));
-            ranges.extend([(half, before), (from, half)]);
-        } else if one.max(other) > 0 {
-            take(tables, columns, Some(time), &range, comparing).await?;
+        if rows > ROWS_AT_ONCE && length > SignedDuration::from_secs(1) {
+            let half = length.as_micros() / 2;
+            let half = from.saturating_add(SignedDuration::from_micros(i64::try_from(half).unwrap_or(1)));
+            for (from, before) in [(half, before), (from, half)] {
+                let part = Range::Between(written(from), written(before));
+                let [one, other] = [counted(tables[0], time, &part).await?, counted(tables[1], time, &part).await?];
+                ranges.extend((one.max(other) > 0).then_some((from, before, one.max(other))));
+            }
+            continue;
+        }
+        take(tables, columns, Some(time), &range, comparing).await?;
+        if comparing.unmet() > MOST_UNMET && !ranges.is_empty() {
+            comparing.stop();
+            return Ok(());
         }
     }
     Ok(())
 }
 
-struct Counted {
-    rows: i64,
-    oldest: Option<String>,
-    newest: Option<String>,
-}
-
-async fn counted((side, name): (&Side<'_>, &TableName), time: &str, range: &Range) -> Result<Counted, Error> {
+async fn counted((side, name): (&Side<'_>, &TableName), time: &str, range: &Range) -> Result<i64, Error> {
     let found = side.query(&side.insight().range(name, time, range).sql, name).await?;
-    let text = |column| Some(found.get(0, column).to_string()).filter(|text| !text.is_empty());
-    Ok(Counted { rows: found.get(0, "row_count").as_integer(), oldest: text("oldest"), newest: text("newest") })
+    Ok(found.get(0, "row_count").as_integer())
 }
 
 async fn take(
@@ -325,6 +383,11 @@ fn in_words(answer: &Answer) -> String {
         "{pair}: {} and {} rows, {} the same, {} keys differ, {} rows only in the first, {} only in the second\n",
         rows.rows.0, rows.rows.1, rows.same, rows.different, rows.only_in.0, rows.only_in.1
     ));
+    if !rows.whole {
+        text.push_str(&format!(
+            "{pair}: not read to the end: more than {MOST_UNMET} rows have no equal, and what is told is about the rows so far\n"
+        ));
+    }
     if !rows.columns.is_empty() {
         let columns = rows.columns.iter().map(|(column, keys)| [column.clone(), keys.to_string()]);
         text.push_str(&output::table(["column that differs", "keys"], columns));

@@ -1,6 +1,3 @@
-SELECT
-  COUNT(*) AS row_count,
-  MIN({{ time }}) AS oldest,
-  MAX({{ time }}) AS newest
+SELECT COUNT(*) AS row_count
 FROM {{ name }}
 WHERE {{ condition }}

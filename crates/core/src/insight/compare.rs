@@ -1,15 +1,16 @@
-//! Two tables, row by row: of one warehouse or of two. The rows are brought here, a range of time after the other, as no two
-//! warehouses have a checksum in common.
+//! Two tables, row by row: of one warehouse or of two. Where both are of one dialect, days of the same rows are told by their
+//! count and checksum. The rows of the others are brought here, a range of time after the other.
 
 use super::Insight;
 use crate::model::Select;
 use crate::model::select::sql;
 use crate::plan::Statement;
 use crate::rows::{Rows, Value};
-use crate::table::TableName;
+use crate::table::{Column, TableName};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
+const DAYS: Select = sql!("insight/days");
 const RANGE: Select = sql!("insight/range");
 const ROWS_OF_RANGE: Select = sql!("insight/rows_of_range");
 
@@ -40,11 +41,21 @@ impl Insight<'_> {
         }
     }
 
-    /// How many rows of a table are in a range, and from when to when.
+    /// How many rows of a table begin on each day, with a checksum of these columns where the warehouse has one of content.
+    pub fn days(&self, name: &TableName, time: &str, columns: Option<&[Column]>) -> Statement {
+        let (day, table) = (self.dialect.day(&self.dialect.quote(time)), self.dialect.table(name));
+        let hash = columns.and_then(|columns| self.dialect.content_hash(columns));
+        let none = format!("CAST(NULL AS {})", self.dialect.column_type(crate::table::ColumnType::BigInteger));
+        let sum = hash.map_or(none, |hash| self.dialect.checksum(&hash));
+        let values = [("day_of_time", day.as_str()), ("name", &table), ("sum_of_rows", &sum)];
+        Statement::new(format!("days of {name}"), self.select(&DAYS, &values))
+    }
+
+    /// How many rows of a table are in a range.
     pub fn range(&self, name: &TableName, time: &str, range: &Range) -> Statement {
         let time = self.dialect.quote(time);
         let (table, condition) = (self.dialect.table(name), self.range_condition(&time, range));
-        let values = [("name", table.as_str()), ("time", &time), ("condition", &condition)];
+        let values = [("name", table.as_str()), ("condition", &condition)];
         Statement::new(format!("how many rows of {name}"), self.select(&RANGE, &values))
     }
 
@@ -75,6 +86,8 @@ pub struct Difference {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Comparison {
+    /// Whether all rows were compared; if not, the numbers are of those that were, until too many had no equal.
+    pub whole: bool,
     /// How many rows were compared, of each.
     pub rows: (u64, u64),
     /// How many are the same in both.
@@ -117,8 +130,25 @@ impl Comparing {
             key,
             samples,
             waiting: Default::default(),
-            found: Comparison::default(),
+            found: Comparison { whole: true, ..Comparison::default() },
         }
+    }
+
+    /// Takes so many rows of both tables that are known to be the same.
+    pub fn take_same(&mut self, rows: u64) {
+        self.found.rows.0 += rows;
+        self.found.rows.1 += rows;
+        self.found.same += rows;
+    }
+
+    /// How many rows have no equal yet: these are kept.
+    pub fn unmet(&self) -> usize {
+        self.waiting.iter().flat_map(BTreeMap::values).map(Vec::len).sum()
+    }
+
+    /// Not all rows were taken.
+    pub fn stop(&mut self) {
+        self.found.whole = false;
     }
 
     /// Takes the rows of both tables of one range.
@@ -221,7 +251,7 @@ impl Comparing {
 impl Comparison {
     /// Whether both tables have the same rows.
     pub fn is_same(&self) -> bool {
-        self.different == 0 && self.only_in == (0, 0)
+        self.whole && self.different == 0 && self.only_in == (0, 0)
     }
 }
 
