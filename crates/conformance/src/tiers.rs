@@ -44,6 +44,7 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
     ("a_table_of_a_run_of_page_views_that_another_makes_anew_is_noticed", "the seals of the page views module"),
     ("seconds_are_boundaries_crossed", "seconds between timestamps"),
     ("only_blanks_pad_an_id", "which spaces RTRIM takes off, and what a comparison of text leaves out"),
+    ("what_looks_at_the_tables_say_is_so", "every SELECT of the commands that look, and of the report"),
     ("rights_are_looked_at_without_a_change", "changes of no row, which a look at rights sends"),
     ("text_survives_whatever_it_holds", "quotes, escapes and other alphabets in literals and over the wire"),
     ("the_plan_is_what_is_sent", "every statement of the options that the others leave out, and of destroy"),

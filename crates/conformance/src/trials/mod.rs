@@ -7,6 +7,7 @@ mod faults;
 mod findings;
 mod interleaved;
 mod lock;
+mod looking;
 mod migration;
 mod module;
 mod page_views;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
         users::TRIALS,
         scripts::TRIALS,
         lock::TRIALS,
+        looking::TRIALS,
         interleaved::TRIALS,
         page_views_interleaved::TRIALS,
         faults::TRIALS,
