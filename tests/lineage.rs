@@ -9,12 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use support::plans::plan;
 use support::{Folder, refused};
-use websessions_core::model::{Derivation, sessions};
+use websessions_core::model::{Derivation, sessions, users};
 use websessions_core::variables::Variables;
 use websessions_test_servers::Mock;
 
-const PAGE_VIEWS: &str =
-    "page_view_id,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp\np1,s1,1,2024-01-01,2024-01-01\n";
+const PAGE_VIEWS: &str = "page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp\np1,s1,u1,1,2024-01-01,2024-01-01\n";
 
 fn events(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -58,11 +57,15 @@ fn validate(events: &[Value]) {
 fn a_run_tells_what_it_reads_and_writes_and_how_it_ends() {
     let folder = Folder::new();
     folder.write("good.csv", PAGE_VIEWS);
+    let modules = "modules = [\"page_views\", \"sessions\", \"users\"]\n";
+    folder.write("websessions.toml", modules);
     let said = folder.run(&["--output", "json", "--lineage", "lineage.ndjson", "run", "--page-views", "good.csv"]);
     let report: Value = serde_json::from_str(&said.done("run").expect("a run").stdout).expect("JSON");
     folder.write(
         "websessions.toml",
-        "[lineage]\nto = \"lineage.ndjson\"\nnamespace = \"ours\"\n[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n",
+        &format!(
+            "{modules}[lineage]\nto = \"lineage.ndjson\"\nnamespace = \"ours\"\n[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n"
+        ),
     );
     folder.write("own.sql", "SELECT * FROM scratch.nothing_like_that;");
     refused(&folder.run(&["run", "--page-views", "good.csv"]), 1, &["nothing_like_that"]);
@@ -92,6 +95,54 @@ fn a_run_tells_what_it_reads_and_writes_and_how_it_ends() {
     let title = &sessions["facets"]["columnLineage"]["fields"]["first_page_title"]["inputFields"][0];
     assert_eq!((&title["field"], &title["name"]), (&"page_title".into(), &"scratch.page_views_staged".into()));
     assert_eq!(title["transformations"][0]["subtype"], "IDENTITY");
+    let users = output("derived.users");
+    assert_eq!(users["outputFacets"]["outputStatistics"]["rowCount"], 1);
+    let count = &users["facets"]["columnLineage"]["fields"]["sessions"]["inputFields"][0];
+    assert_eq!((&count["field"], &count["name"]), (&"domain_sessionid".into(), &"derived.sessions".into()));
+    assert_eq!(output("derived.page_views")["outputFacets"]["outputStatistics"]["rowCount"], 1);
+    // The file is all that this run read and did not make.
+    let inputs = complete["inputs"].as_array().expect("inputs");
+    let file = std::fs::canonicalize(folder.path()).expect("the folder").join("good.csv").display().to_string();
+    assert_eq!(inputs.len(), 1, "{inputs:#?}");
+    assert_eq!((&inputs[0]["namespace"], &inputs[0]["name"]), (&"file".into(), &file.into()));
+    assert_eq!(inputs[0]["inputFacets"]["inputStatistics"]["rowCount"], 1);
+    assert_eq!(events[0]["inputs"][0]["name"], inputs[0]["name"]);
+}
+
+#[test]
+fn a_table_that_page_views_come_from_and_the_sessions_that_users_read_are_inputs() {
+    let folder = Folder::new();
+    folder.write("good.csv", PAGE_VIEWS);
+    folder.run(&["load", "--staged", "good.csv"]).done("load").expect("staged");
+    let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("it opens");
+    connection.execute_batch("CREATE TABLE main.hits AS SELECT * FROM scratch.page_views_staged").expect("a table");
+    drop(connection);
+    let last = |arguments: &[&str]| {
+        let said = folder.run(&[&["--lineage", "lineage.ndjson"], arguments].concat());
+        said.done(arguments[0]).expect("done");
+        let text = std::fs::read_to_string(folder.path().join("lineage.ndjson")).expect("the events");
+        let events = events(&text);
+        validate(&events);
+        let last = events.last().cloned().expect("an event");
+        assert_eq!(last["eventType"], "COMPLETE");
+        let inputs = last["inputs"].as_array().expect("inputs").iter();
+        let inputs: Vec<(String, Option<i64>)> = inputs
+            .map(|one| {
+                let name = one["name"].as_str().expect("a name").to_owned();
+                (name, one["inputFacets"]["inputStatistics"]["rowCount"].as_i64())
+            })
+            .collect();
+        let outputs = last["outputs"].as_array().expect("outputs").iter();
+        (inputs, outputs.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect::<Vec<_>>())
+    };
+    let (inputs, _) = last(&["--var", "page_views_from=main.hits", "--var", "stage_next=true", "run"]);
+    assert_eq!(inputs, [("main.hits".to_owned(), Some(1))]);
+    let (inputs, outputs) = last(&["main", "--module", "users"]);
+    assert_eq!(
+        inputs,
+        [("scratch.sessions_userid_manifest_staged".to_owned(), None), ("derived.sessions".to_owned(), Some(1))]
+    );
+    assert!(outputs.contains(&"derived.users".to_owned()) && !outputs.contains(&"derived.sessions".to_owned()));
 }
 
 #[test]
@@ -200,5 +251,24 @@ fn the_lineage_of_each_column_is_that_of_the_sql() {
             (false, false) => Derivation::Transformation,
         };
         assert_eq!(derived.derivation, how, "{}", derived.column);
+    }
+}
+
+#[test]
+fn the_lineage_of_each_column_of_users_is_that_of_the_sql() {
+    let folder = Folder::new();
+    let rows = computed(&plan(&folder, "users_main", "duckdb", &[]), "users_this_run");
+    let lineage = users::module().column_lineage(&Variables::default());
+    assert_eq!(lineage.len(), rows.len());
+    for derived in lineage {
+        let (expr, mut columns) = rows.get(&derived.column).cloned().expect("it is computed");
+        // Which session is a user's first, and which the last, is no value of theirs.
+        let chosen = columns.remove("from_first") | columns.remove("from_last");
+        assert_eq!(derived.from.iter().cloned().collect::<BTreeSet<_>>(), columns, "{}", derived.column);
+        let how = match chosen || matches!(expr, Expr::Identifier(_)) {
+            true => Derivation::Identity,
+            false => Derivation::Aggregation,
+        };
+        assert_eq!((derived.derivation, derived.source), (how, "sessions"), "{}", derived.column);
     }
 }

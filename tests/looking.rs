@@ -305,6 +305,35 @@ const FAULTS: &[(&str, &str)] = &[
     ("sessions_without_page_views", "DELETE FROM derived.page_views WHERE domain_sessionid = 's3'"),
 ];
 
+/// The same of users.
+const FAULTS_OF_USERS: &[(&str, &str)] = &[
+    ("users_keys", "UPDATE derived.users SET domain_userid = NULL WHERE domain_userid = 'u3'"),
+    ("users_keys", "UPDATE derived.users SET start_tstamp = NULL WHERE domain_userid = 'u3'"),
+    ("users_unique", "UPDATE derived.users SET domain_userid = 'u4' WHERE domain_userid = 'u3'"),
+    ("users_times", "UPDATE derived.users SET end_tstamp = '2024-03-03 11:00:00' WHERE domain_userid = 'u3'"),
+    ("users_times", "UPDATE derived.users SET engaged_time_in_s = -1 WHERE domain_userid = 'u3'"),
+    ("users_counts", "UPDATE derived.users SET sessions = 0 WHERE domain_userid = 'u3'"),
+    ("users_counts", "UPDATE derived.users SET page_views = 0 WHERE domain_userid = 'u3'"),
+    ("users_as_sessions", "UPDATE derived.users SET start_tstamp = '2024-03-03 12:02:00' WHERE domain_userid = 'u3'"),
+    ("users_as_sessions", "UPDATE derived.users SET end_tstamp = NULL WHERE domain_userid = 'u3'"),
+    ("users_as_sessions", "UPDATE derived.users SET sessions = 2 WHERE domain_userid = 'u3'"),
+    ("users_as_sessions", "UPDATE derived.users SET page_views = 4 WHERE domain_userid = 'u3'"),
+    ("users_as_sessions", "UPDATE derived.users SET engaged_time_in_s = 31 WHERE domain_userid = 'u3'"),
+    ("users_as_sessions", "UPDATE derived.sessions SET page_views = 2 WHERE domain_userid = 'u3'"),
+    ("users_of_sessions", "DELETE FROM derived.users WHERE domain_userid = 'u3'"),
+    ("users_without_sessions", "DELETE FROM derived.sessions WHERE domain_userid = 'u3'"),
+    ("users_of_runs", "UPDATE derived.users SET start_tstamp = '2023-01-01 00:00:00' WHERE domain_userid = 'u3'"),
+    ("users_of_runs", "UPDATE derived.datamodel_metadata SET distinct_key_count = 1 WHERE module = 'users'"),
+    ("users_of_last_run", "DELETE FROM derived.users WHERE domain_userid = 'u7'"),
+    ("users_manifest_unique", "UPDATE derived.users_manifest SET domain_userid = 'u4' WHERE domain_userid = 'u3'"),
+    ("users_manifest_unique", "UPDATE derived.users_manifest SET start_tstamp = NULL WHERE domain_userid = 'u3'"),
+    ("users_remembered", "DELETE FROM derived.users_manifest WHERE domain_userid = 'u3'"),
+    (
+        "users_remembered",
+        "UPDATE derived.users_manifest SET start_tstamp = '2024-03-09 00:00:00' WHERE domain_userid = 'u3'",
+    ),
+];
+
 const TABLES: [&str; 5] = [
     "scratch.page_views_staged",
     "scratch.sessions_userid_manifest_staged",
@@ -323,45 +352,65 @@ fn check_finds_each_fault_that_is_planted() {
             "there are no tables yet: {nothing}"
         );
         place.fill();
-        let whole = place.json(&["check"]);
-        let found = |checks: &Value| -> Vec<String> {
-            let checks = checks["checks"].as_array().expect("checks");
-            let bad = checks.iter().filter(|check| check["outcome"] != "passed");
-            bad.map(|check| check["name"].as_str().unwrap_or_default().to_owned()).collect()
-        };
-        assert_eq!(found(&whole), Vec::<String>::new(), "{whole}");
         assert!(FAULTS.len() >= 20);
-        place.send(&["CREATE SCHEMA kept"]);
-        for table in TABLES {
-            let name = table.rsplit('.').next().expect("a name");
-            place.send(&[&format!("CREATE TABLE kept.{name} AS SELECT * FROM {table}")]);
+        plant(place, FAULTS, &TABLES);
+        // Users who wait for the run of their module are no fault of theirs. What was staged by other means has no page views.
+        place.send(&["DELETE FROM derived.page_views"]);
+        for arguments in [
+            &["main", "--module", "users"] as &[&str],
+            &["complete", "--module", "users"],
+            &["run"],
+            &["main", "--module", "users"],
+            &["complete", "--module", "users"],
+        ] {
+            place.run(arguments).done(arguments[0]).expect("done");
+            assert_eq!(found(&place.json(&["check"])), Vec::<String>::new(), "{arguments:?}");
         }
-        for (name, fault) in FAULTS {
-            place.send(&[fault]);
-            let said = place.run(&["--output", "json", "check"]);
-            let checks = answer(&said);
-            assert!(found(&checks).contains(&(*name).to_owned()), "{name}: {fault}: {:?}", found(&checks));
-            let warns = *name == "sessions_without_page_views";
-            assert_eq!(said.code, if warns { 0 } else { 4 }, "{fault}: {}", said.stderr);
-            let check =
-                checks["checks"].as_array().and_then(|all| all.iter().find(|check| check["name"] == *name).cloned());
-            let check = check.expect("the check");
-            assert!(check["failures"].as_i64().is_some_and(|failures| failures > 0), "{check}");
-            assert!(check["samples"].as_array().is_some_and(|samples| !samples.is_empty()), "{check}");
-            // The same of what starts later is not looked at.
-            if name.starts_with("staged") {
-                place.run(&["check", name, "--since", "2024-03-08"]).done("check --since").expect("nothing since then");
-            }
-            for table in TABLES {
-                let kept = table.rsplit('.').next().expect("a name");
-                place.send(&[
-                    &format!("DELETE FROM {table}"),
-                    &format!("INSERT INTO {table} SELECT * FROM kept.{kept}"),
-                ]);
-            }
-        }
-        assert_eq!(found(&place.json(&["check"])), Vec::<String>::new());
+        let tables = ["derived.sessions", "derived.datamodel_metadata", "derived.users", "derived.users_manifest"];
+        plant(place, FAULTS_OF_USERS, &tables);
     });
+}
+
+/// The tests that have not passed.
+fn found(checks: &Value) -> Vec<String> {
+    let checks = checks["checks"].as_array().expect("checks");
+    let bad = checks.iter().filter(|check| check["outcome"] != "passed" && check["outcome"] != "skipped");
+    bad.map(|check| check["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Plants each fault in the tables, looks whether its test finds it, and puts the tables back.
+fn plant(place: &Place, faults: &[(&str, &str)], tables: &[&str]) {
+    let whole = place.json(&["check"]);
+    assert_eq!(found(&whole), Vec::<String>::new(), "{whole}");
+    let kept = |table: &str| format!("kept.{}", table.rsplit('.').next().expect("a name"));
+    place.send(&["CREATE SCHEMA kept"]);
+    for table in tables {
+        place.send(&[&format!("CREATE TABLE {} AS SELECT * FROM {table}", kept(table))]);
+    }
+    for (name, fault) in faults {
+        place.send(&[fault]);
+        let said = place.run(&["--output", "json", "check"]);
+        let checks = answer(&said);
+        assert!(found(&checks).contains(&(*name).to_owned()), "{name}: {fault}: {:?}", found(&checks));
+        let warns = *name == "sessions_without_page_views";
+        assert_eq!(said.code, if warns { 0 } else { 4 }, "{fault}: {}", said.stderr);
+        let check =
+            checks["checks"].as_array().and_then(|all| all.iter().find(|check| check["name"] == *name).cloned());
+        let check = check.expect("the check");
+        assert_eq!(check["severity"], if warns { "warn" } else { "fail" }, "{check}");
+        assert!(check["failures"].as_i64().is_some_and(|failures| failures > 0), "{check}");
+        assert!(check["samples"].as_array().is_some_and(|samples| !samples.is_empty()), "{check}");
+        // The same of what starts later is not looked at.
+        if name.starts_with("staged") {
+            place.run(&["check", name, "--since", "2024-03-08"]).done("check --since").expect("nothing since then");
+        }
+        for table in tables {
+            let copy = format!("INSERT INTO {table} SELECT * FROM {}", kept(table));
+            place.send(&[&format!("DELETE FROM {table}"), &copy]);
+        }
+    }
+    assert_eq!(found(&place.json(&["check"])), Vec::<String>::new());
+    place.send(&["DROP SCHEMA kept CASCADE"]);
 }
 
 #[test]
@@ -497,6 +546,51 @@ fn preview_says_what_a_run_would_do_and_fails_over_a_share() {
 }
 
 #[test]
+fn preview_says_what_it_is_not_about() {
+    let place = Place::embedded();
+    place.fill();
+    let said = place.run(&["preview", "--page-views", "page_views.csv", "other.csv"]);
+    support::refused(
+        &said,
+        2,
+        &["not about files", "websessions load page_views.csv other.csv", "websessions preview"],
+    );
+    let said = place.run(&["--var", "page_views_from=derived.page_views", "preview"]).done("preview").expect("done");
+    assert!(
+        said.stderr.contains("derived.page_views that are not staged yet are not in this preview"),
+        "{}",
+        said.stderr
+    );
+    assert!(!place.run(&["preview"]).done("preview").expect("done").stderr.contains("not in this preview"));
+}
+
+/// The first Ctrl-C stops what comes after a run, and the report says that the run itself is done.
+#[test]
+#[cfg(unix)]
+fn ctrl_c_is_heard_while_checks_run() {
+    let place = Place::embedded();
+    place.fill();
+    let usual = std::fs::read_to_string(place.folder.path().join("websessions.toml")).expect("the file");
+    place.folder.write("long.sql", "SELECT COUNT(*) AS rows_in_all FROM range(1000000) AS a, range(1000000) AS b");
+    place.folder.write("websessions.toml", &format!("{usual}[check]\nafter_run = true\nfiles = [\"long.sql\"]\n"));
+    for arguments in [&["--output", "json", "run"] as &[&str], &["--output", "json", "check"]] {
+        let mut command = place.folder.command(arguments);
+        let pipes = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let child = pipes.spawn().expect("the binary starts");
+        std::thread::sleep(std::time::Duration::from_secs(6));
+        let id = child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().expect("kill starts").success());
+        let said = Said::from(child.wait_with_output().expect("it ends"));
+        assert_eq!(said.code, 130, "{}{}", said.stdout, said.stderr);
+        let failure: Value = serde_json::from_str(&said.stdout).expect("one document");
+        let error = failure["error"].as_str().unwrap_or_default();
+        assert!(error.contains("cancelled before all checks were run"), "{failure}");
+        assert_eq!(failure["committed"], arguments.contains(&"run"), "{failure}");
+    }
+    assert_eq!(place.json(&["history", "--limit", "9"])["runs"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn checks_run_after_a_run_when_configured() {
     everywhere(|place| {
         place.fill();
@@ -509,9 +603,27 @@ fn checks_run_after_a_run_when_configured() {
             "{report}"
         );
         place.send(&["UPDATE derived.sessions SET page_views = 0 WHERE domain_sessionid = 's1'"]);
-        let said = place.run(&["run"]);
+        let said = place.run(&["run", "--report", "page.html"]);
         support::refused(&said, 4, &["sessions_page_views", "production and metadata have this run's sessions"]);
         assert!(said.stdout.contains("sessions_page_views: 1 of 1 rows"), "{}", said.stdout);
+        // What failed is in the page, which is written all the same.
+        let page = place.folder.path().join("page.html");
+        let of_page = |name: &str| {
+            let checks = support::data_of(&page)["checks"].as_array().cloned().expect("checks");
+            checks.into_iter().find(|check| check["name"] == name).expect("the check")
+        };
+        let failed = of_page("sessions_page_views");
+        assert_eq!(
+            (&failed["outcome"], &failed["failures"], &failed["severity"]),
+            (&"failed".into(), &1.into(), &"fail".into())
+        );
+        assert_eq!(failed["samples"][0][0], "s1");
+        assert_eq!(of_page("sessions_keys")["outcome"], "passed");
+        std::fs::remove_file(&page).expect("the page");
+        place.run(&["report", "--html", "page.html"]).done("report").expect("a page");
+        assert_eq!(support::data_of(&page)["checks"], Value::Null);
+        support::refused(&place.run(&["report", "--html", "page.html", "--checks"]), 4, &["sessions_page_views"]);
+        assert_eq!(of_page("sessions_page_views")["samples"][0][0], "s1");
     });
 }
 

@@ -170,6 +170,22 @@ fn ctrl_c_ends_an_export_that_nobody_reads() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_report_that_nobody_reads() {
+    let folder = with_sessions();
+    let fifo = folder.path().join("page.html");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
+    for arguments in [&["report", "--html", "page.html"] as &[&str], &["run", "--report", "page.html"]] {
+        let mut report = folder.command(arguments);
+        let child = report.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts").success());
+        let said = Said::from(child.wait_with_output().expect("it ends"));
+        refused(&said, 130, &["cancelled before the report was made"]);
+    }
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn few_file_descriptors_are_an_error() {
     let folder = Folder::new();
@@ -402,23 +418,25 @@ fn shown(written: &str) -> Vec<String> {
     lines.iter().map(|line| line.iter().collect::<String>().trim_end().to_owned()).collect()
 }
 
-#[test]
+/// What a command writes to a terminal; what it answers goes to a file.
 #[cfg(target_os = "linux")]
-fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
-    let folder = Folder::new();
-    let sample = support::fixtures().join("page_views.csv.gz");
-    let command = format!(
-        "stty cols {COLUMNS}; '{}' run --page-views '{}' >out.txt",
-        env!("CARGO_BIN_EXE_websessions"),
-        sample.display()
-    );
+fn on_a_terminal(folder: &Folder, arguments: &str) -> Said {
+    let command = format!("stty cols {COLUMNS}; '{}' {arguments} >out.txt", env!("CARGO_BIN_EXE_websessions"));
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).current_dir(folder.path());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEBSESSIONS_")) {
         script.env_remove(name);
     }
     script.env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
-    let said = Said::from(script.output().expect("script starts"));
+    Said::from(script.output().expect("script starts"))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
+    let folder = Folder::new();
+    let sample = support::fixtures().join("page_views.csv.gz");
+    let said = on_a_terminal(&folder, &format!("run --page-views '{}'", sample.display()));
     assert_eq!(said.code, 0, "{}", said.stdout);
     for drawn in ["page_views.csv.gz [", "main [", "complete ["] {
         assert!(said.stdout.contains(drawn), "{drawn}: {:?}", said.stdout);
@@ -426,13 +444,13 @@ fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
     let left: Vec<String> = shown(&said.stdout).into_iter().filter(|line| !line.is_empty()).collect();
     assert!(left.iter().all(|line| line.contains(" done in ")), "{left:#?}");
     assert!(left.iter().any(|line| line.starts_with("main/commit done in")), "{left:#?}");
-}
-
-/// The data of a page.
-fn data_of(page: &std::path::Path) -> Value {
-    let text = std::fs::read_to_string(page).expect("the page");
-    let (_, rest) = text.split_once("<script id=\"data\" type=\"application/json\">").expect("the data");
-    serde_json::from_str(rest.split_once("</script>").expect("their end").0).expect("JSON")
+    // Nothing is said at all where warnings and errors alone are.
+    let said = on_a_terminal(&folder, &format!("--quiet run --page-views '{}'", sample.display()));
+    assert_eq!((said.code, said.stdout.as_str()), (0, ""));
+    let said = on_a_terminal(&folder, &format!("load --staged '{}'", sample.display()));
+    assert!(said.stdout.contains("page_views.csv.gz ["), "{:?}", said.stdout);
+    let left: Vec<String> = shown(&said.stdout).into_iter().filter(|line| !line.is_empty()).collect();
+    assert_eq!((said.code, left), (0, Vec::new()));
 }
 
 #[test]
@@ -444,7 +462,7 @@ fn the_numbers_of_a_report_are_those_of_sql_by_hand() {
     folder.run(&["run", "--page-views", &sample]).done("run").expect("a run");
     folder.write("page.html", "an old page");
     let said = folder.run(&["report", "--html", "page.html", "--days", "5"]).done("report").expect("a page");
-    let data = data_of(&folder.path().join("page.html"));
+    let data = support::data_of(&folder.path().join("page.html"));
     let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
     let one = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).expect(sql) };
     let begins = "start_tstamp >= DATE '2024-01-03'";
@@ -502,7 +520,7 @@ fn the_numbers_of_a_report_are_those_of_sql_by_hand() {
     let said = folder.run(&["--output", "json", "run", "--report", "after.html"]).done("run").expect("a run");
     assert_eq!(document(&said, &["run"])["outcome"], "succeeded");
     assert!(said.stderr.contains("report: 299 sessions of 90 days in after.html"), "{}", said.stderr);
-    assert_eq!(data_of(&folder.path().join("after.html"))["period"]["sessions"], 299);
+    assert_eq!(support::data_of(&folder.path().join("after.html"))["period"]["sessions"], 299);
     refused(&folder.run(&["run", "--report", "no/such/folder/x.html"]), 1, &["no/such/folder"]);
     refused(&folder.run(&["run", "--report", "-"]), 2, &["--report names a file"]);
 }
@@ -518,7 +536,8 @@ fn the_page_of_a_report_is_right_in_a_browser() {
         folder.run(&["report", "--html", name]).done("report").expect("a page");
         folder.path().join(name)
     };
-    let mut pages = vec![page("many.html")];
+    folder.run(&["report", "--html", "checked.html", "--checks"]).done("report").expect("a page");
+    let mut pages = vec![page("many.html"), folder.path().join("checked.html")];
     let change = |sql: &str| {
         let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("it opens");
         connection.execute_batch(sql).expect(sql);
@@ -530,12 +549,13 @@ fn the_page_of_a_report_is_right_in_a_browser() {
     change(&format!(
         "UPDATE derived.sessions SET first_page_title = '{evil}', last_page_title = '{evil}', first_page_urlpath = '{evil}', mkt_source = '{evil}', device_class = '{evil}'"
     ));
-    pages.push(page("one.html"));
-    assert_eq!(data_of(&pages[1])["breakdowns"]["landing_pages"][0]["title"], evil);
+    refused(&folder.run(&["report", "--html", "one.html", "--checks"]), 4, &["sessions_of_page_views"]);
+    pages.push(folder.path().join("one.html"));
+    assert_eq!(support::data_of(&pages[2])["breakdowns"]["landing_pages"][0]["title"], evil);
     change("DELETE FROM derived.sessions; DELETE FROM derived.datamodel_metadata");
     pages.push(page("none.html"));
     let check = support::fixtures().join("../tests/browser/check.mjs");
     let output = Command::new("node").arg(check).arg(browser).args(&pages).output().expect("node starts");
     let said = Said::from(output).done("the checks").expect("nothing is wrong");
-    assert_eq!(said.stdout, "12 looks\n");
+    assert_eq!(said.stdout, "16 looks\n");
 }

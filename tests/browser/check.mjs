@@ -44,11 +44,23 @@ for (const path of pages) {
             return data.some((value) => value) ? "drawn" : "blank";
           }),
           empty: !document.getElementById("empty").hidden,
+          known: JSON.parse(document.getElementById("data").textContent).checks,
+          checks: [...document.querySelectorAll("#checks > .scroll tbody tr")].map((row) => row.children[1].textContent),
+          checksSay: document.getElementById("checks").textContent,
+          alarm: !document.getElementById("alarm").hidden,
         };
       }, axe);
       found.violations.forEach((violation) => wrong(`axe-core: ${violation}`));
       if (found.passes < 15) wrong(`axe-core looked at ${found.passes} rules only`);
       if (found.wider > 0) wrong(`it is ${found.wider} px wider than its window`);
+      if (found.known) {
+        const failed = found.known.filter(({ outcome }) => outcome === "failed").length;
+        if (found.checks.length !== found.known.length) wrong(`${found.checks.length} of ${found.known.length} checks`);
+        if (found.checks.filter((words) => words === "FAILED").length !== failed) wrong(`checks say ${found.checks}`);
+        if (found.alarm !== failed > 0) wrong("checks that failed are told at the top, and only they");
+      } else if (!found.checksSay.includes("websessions report --html FILE --checks")) {
+        wrong(`checks that were not run say ${found.checksSay}`);
+      }
       if (!found.empty) {
         if (found.charts.length < 7 || found.charts.some((chart) => chart !== "drawn")) wrong(`charts: ${found.charts}`);
         await page.focus("#part-sessions .chart");

@@ -163,3 +163,10 @@ impl Folder {
         dump
     }
 }
+
+/// The data of a report's page.
+pub fn data_of(page: &std::path::Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(page).expect("the page");
+    let (_, rest) = text.split_once("<script id=\"data\" type=\"application/json\">").expect("the data");
+    serde_json::from_str(rest.split_once("</script>").expect("their end").0).expect("JSON")
+}

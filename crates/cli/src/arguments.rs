@@ -187,7 +187,7 @@ pub(crate) enum Command {
         playbooks: Playbooks,
         #[command(flatten)]
         selection: Selection,
-        /// Write the page of 'report' to a file once all is done
+        /// Write the page of 'report' to a file once all is done, with the checks if [check] after_run runs them
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
         #[command(flatten)]
@@ -256,9 +256,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
-    /// Write one HTML page about production: sessions, users, pages, sources, devices and runs
+    /// Write one HTML page about production: sessions, users, pages, sources, devices, runs and checks
     ///
-    /// The page needs no network. It changes nothing, needs no lock, and 'plan report' prints what it asks.
+    /// The page needs no network. Making it changes nothing and needs no lock; 'plan report' prints what it asks.
     Report {
         /// The file, which is whole or as it was. '-' is standard output
         #[arg(long, value_name = "FILE")]
@@ -266,6 +266,9 @@ pub(crate) enum Command {
         /// How many days it is about, the last of which is that of the newest session: up to 400
         #[arg(long, value_name = "N", default_value_t = report::USUAL_DAYS, value_parser = clap::value_parser!(u32).range(1..=i64::from(report::MOST_DAYS)))]
         days: u32,
+        /// Run the checks, too, and show what they find: once the page is written, one that fails fails this (exit code 4)
+        #[arg(long)]
+        checks: bool,
     },
     /// Show what is staged, what failed, who holds the lock, what the tables hold, and the last runs
     Status,
@@ -331,6 +334,9 @@ pub(crate) enum Command {
         /// share of the input's sessions
         #[arg(long, value_name = "PERCENT", value_parser = crate::commands::preview::percent)]
         fail_over: Option<f64>,
+        /// Refused, with what to do instead: files are not looked at before they are loaded
+        #[arg(long, value_name = "FILE", num_args = 1.., hide = true)]
+        page_views: Vec<PathBuf>,
     },
     /// Compare tables row by row: the same of two targets, or two of one; fails (exit code 4) if they differ
     ///

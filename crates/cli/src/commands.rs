@@ -89,11 +89,7 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Run { page_views, reading, playbooks, selection, report, waiting } => {
             let mut invocation = invoke(playbooks, Purpose::Run)?;
             let report = report.as_deref().map(report::checked).transpose()?;
-            invocation.run(&files(page_views, reading)?, selection, *waiting).await?;
-            match report {
-                Some(to) => Ok(invocation.report_after(to).await?),
-                None => Ok(()),
-            }
+            invocation.run(&files(page_views, reading)?, selection, report, *waiting).await
         }
         Command::Resume { page_views, reading, playbooks, waiting } => {
             invoke(playbooks, Purpose::Run)?.resume(&files(page_views, reading)?, *waiting).await
@@ -119,7 +115,7 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
             }
         }
         Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
-        Command::Report { html, days } => Ok(invoke(none, Purpose::Run)?.report(html, *days).await?),
+        Command::Report { html, days, checks } => Ok(invoke(none, Purpose::Run)?.report(html, *days, *checks).await?),
         Command::Status => Ok(invoke(none, Purpose::Run)?.status().await?),
         Command::History { module, since, limit } => {
             let runs = Runs { module: module.clone(), since: since.clone(), limit: *limit };
@@ -134,7 +130,8 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
             Ok(invoke(none, Purpose::Run)?.check(&asked, junit.as_deref()).await?)
         }
         Command::Explain { session } => Ok(invoke(none, Purpose::Run)?.explain(session).await?),
-        Command::Preview { samples, fail_over } => {
+        Command::Preview { page_views, .. } if !page_views.is_empty() => Err(preview::of_files(page_views).into()),
+        Command::Preview { samples, fail_over, .. } => {
             Ok(invoke(none, Purpose::Run)?.preview(*samples, *fail_over).await?)
         }
         Command::Compare { tables, key, samples } => {

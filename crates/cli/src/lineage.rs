@@ -11,9 +11,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, chain};
-use websessions_core::model::{Derivation, Derived, Module};
+use websessions_core::files::Source;
+use websessions_core::model::page_views::findings::REPEATED_PAGE_VIEWS;
+use websessions_core::model::{Derivation, Derived, Module, RowCounts};
+use websessions_core::plan::{Phase, Unit};
 use websessions_core::run::{Event, Job, Listener, Outcome, Report};
-use websessions_core::table::{Lifetime, SchemaRole, Table};
+use websessions_core::table::{Column, Lifetime, SchemaRole, Table};
 use websessions_core::variables::Variables;
 
 const SPECIFICATION: &str = "https://openlineage.io/spec";
@@ -21,6 +24,9 @@ const PRODUCER: &str = concat!("urn:websessions:", env!("CARGO_PKG_VERSION"));
 
 /// Where servers of OpenLineage take events, if the address has no path of its own.
 const USUAL_PATH: &str = "/api/v1/lineage";
+
+/// The namespace of files of this machine: <https://openlineage.io/docs/spec/naming>.
+const FILES: &str = "file";
 
 /// How long a server may take for one event.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -228,22 +234,32 @@ fn facet(schema: &str, mut fields: Value) -> Value {
     fields
 }
 
-/// The tables that a run reads from others, and those that it leaves.
+/// What a run reads that others have made, and the tables that it leaves.
 struct Tables {
     inputs: Vec<Dataset>,
     outputs: Vec<Dataset>,
 }
 
-/// A table, as events have it.
+/// A table, or a file, as events have it.
 struct Dataset {
-    /// `SCHEMA.TABLE`.
+    /// `SCHEMA.TABLE`, or the path of a file.
     name: String,
-    /// Names and types of its columns.
+    /// Whether it is a file.
+    is_file: bool,
+    /// Names and types of its columns, as far as they are known.
     columns: Vec<(String, String)>,
     /// Its columns that come from others, and the name of the table that they are in.
     derived: Vec<(Derived, String)>,
-    /// The finding, and its column, that says how many rows of it were read or written.
-    rows: Option<(&'static str, &'static str)>,
+    /// What says how many rows of it were read or written.
+    rows: Option<Counted>,
+}
+
+/// Where a run's report has a number of rows.
+enum Counted {
+    /// In a column of a finding.
+    Found(&'static str, &'static str),
+    /// With the files that were loaded, by the name of one.
+    Loaded(String),
 }
 
 impl Tables {
@@ -255,40 +271,44 @@ impl Tables {
             }
         }
         let stays = |table: &Table| table.lifetime == Lifetime::Persistent && table.schema == SchemaRole::Output;
-        let mut tables = Self { inputs: Vec::new(), outputs: Vec::new() };
+        let typed = |column: &Column| (column.name.to_string(), dialect.column_type(column.column_type));
+        let mut tables = Self { inputs: arrivals(jobs, variables), outputs: Vec::new() };
         for module in &modules {
+            let lineage = module.column_lineage(variables);
             let name = |table: &str| {
                 module.table(table, variables).map(|table| variables.table_name(&table).to_string()).unwrap_or_default()
             };
-            let dataset = |table: &Table, rows| Dataset {
+            let dataset = |table: &Table, counts: &[RowCounts]| Dataset {
                 name: variables.table_name(table).to_string(),
-                columns: table
-                    .columns
+                is_file: false,
+                columns: table.columns.iter().map(typed).collect(),
+                derived: lineage
                     .iter()
-                    .map(|column| (column.name.to_string(), dialect.column_type(column.column_type)))
-                    .collect(),
-                derived: module
-                    .column_lineage(variables)
-                    .into_iter()
                     .filter(|derived| derived.table == table.name)
                     .map(|derived| (derived.clone(), name(derived.source)))
                     .collect(),
-                rows,
+                rows: counts
+                    .iter()
+                    .find(|counts| counts.table == table.name)
+                    .map(|counts| Counted::Found(counts.finding, counts.column)),
             };
-            let rows = module.rows;
-            if let Some(table) = module.input.and_then(|input| module.table(input, variables)) {
-                let made = modules.iter().take_while(|other| other.name != module.name);
-                if !made.flat_map(|other| other.tables(variables)).any(|made| made.name == table.name) {
-                    tables.inputs.push(dataset(&table, rows.and_then(|rows| rows.read)));
+            let earlier = || modules.iter().take_while(|other| other.name != module.name);
+            let reads = module.input.into_iter().chain(lineage.iter().map(|derived| derived.source));
+            for table in reads.filter_map(|table| module.table(table, variables)) {
+                let one = dataset(&table, module.rows_read);
+                let made = earlier().flat_map(|other| other.tables(variables)).any(|made| made.name == table.name);
+                if !made && !tables.inputs.iter().any(|known| known.name == one.name) {
+                    tables.inputs.push(one);
                 }
             }
             if variables.skip_derived {
                 continue;
             }
             for table in module.tables(variables).iter().filter(|table| stays(table)) {
-                let counted = rows.filter(|rows| rows.table == table.name).map(|rows| rows.written);
-                let one = dataset(table, counted);
-                if !tables.outputs.iter().any(|known| known.name == one.name) {
+                // What another module makes is in this module's list as what it reads.
+                let is_read = lineage.iter().any(|derived| derived.source == table.name);
+                let one = dataset(table, module.rows_written);
+                if !is_read && !tables.outputs.iter().any(|known| known.name == one.name) {
                     tables.outputs.push(one);
                 }
             }
@@ -297,14 +317,47 @@ impl Tables {
     }
 }
 
-impl Dataset {
-    fn full_name(&self, state: &State) -> String {
-        named(state, &self.name)
-    }
+/// Where the page views of some jobs come from: files, or a table of the user's.
+fn arrivals(jobs: &[Job], variables: &Variables) -> Vec<Dataset> {
+    let units = || jobs.iter().flat_map(|job| job.plan().units()).map(|(_, unit)| unit);
+    let files: Vec<Dataset> = units()
+        .filter_map(|unit| match unit {
+            Unit::Load(load) => Some(&load.files.sources),
+            _ => None,
+        })
+        .flatten()
+        .filter_map(|source| match source {
+            Source::File(path) => Some(Dataset {
+                name: std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
+                is_file: true,
+                columns: Vec::new(),
+                derived: Vec::new(),
+                rows: Some(Counted::Loaded(source.to_string())),
+            }),
+            Source::StandardInput => None,
+        })
+        .collect();
+    let reads = jobs.iter().filter_map(Job::of).any(|(module, phase)| module.loads.is_some() && phase == Phase::Main);
+    let of_table = variables.page_views_from.as_ref().filter(|_| reads && files.is_empty());
+    let of_table = of_table.map(|table| Dataset {
+        name: table.to_string(),
+        is_file: false,
+        columns: Vec::new(),
+        derived: Vec::new(),
+        rows: Some(Counted::Found(REPEATED_PAGE_VIEWS.name, "rows_arrived")),
+    });
+    files.into_iter().chain(of_table).collect()
+}
 
+impl Dataset {
     fn count(&self, state: &State, kind: &str) -> Option<i64> {
-        let (finding, column) = self.rows.filter(|_| kind == "COMPLETE")?;
-        state.report.findings.get(finding)?.get(0, column).whole_number()
+        match self.rows.as_ref().filter(|_| kind == "COMPLETE")? {
+            Counted::Found(finding, column) => state.report.findings.get(finding)?.get(0, column).whole_number(),
+            Counted::Loaded(name) => {
+                let loaded = state.report.loaded.iter().find(|loaded| loaded.file == *name)?;
+                i64::try_from(loaded.rows).ok()
+            }
+        }
     }
 
     fn input(&self, state: &State, kind: &str) -> Value {
@@ -355,8 +408,14 @@ impl Dataset {
     fn base(&self, state: &State, mut facets: Map<String, Value>) -> Value {
         let fields: Vec<Value> =
             self.columns.iter().map(|(name, column_type)| json!({ "name": name, "type": column_type })).collect();
-        facets.insert("schema".to_owned(), facet("1-2-0/SchemaDatasetFacet", json!({ "fields": fields })));
-        json!({ "namespace": state.place.0, "name": self.full_name(state), "facets": facets })
+        if !fields.is_empty() {
+            facets.insert("schema".to_owned(), facet("1-2-0/SchemaDatasetFacet", json!({ "fields": fields })));
+        }
+        let (namespace, name) = match self.is_file {
+            true => (FILES, self.name.clone()),
+            false => (state.place.0.as_str(), named(state, &self.name)),
+        };
+        json!({ "namespace": namespace, "name": name, "facets": facets })
     }
 }
 

@@ -162,6 +162,11 @@ impl OwnColumn {
         }
     }
 
+    /// What is done with the values of a user's sessions, if it is a column of `users`.
+    pub fn for_users(&self) -> Option<Aggregate> {
+        self.users.map(|(aggregate, _)| aggregate)
+    }
+
     /// The columns of page views that it is computed of.
     pub fn reads(&self) -> Vec<&str> {
         match &self.source {

@@ -22,6 +22,10 @@
     },
   };
 
+  // What lies between the ticks of a time, in seconds; and one of them, in the unit that fits all.
+  const spans = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 864000];
+  const timeOf = (tick, most) => (most > 7200 ? brief.format(tick / 3600) + " h" : most > 120 ? brief.format(tick / 60) + " min" : fine.format(tick) + " s");
+
   /** An element with its attributes and what is in it: text is text, never HTML. */
   const make = (name, attributes, ...inner) => {
     const element = document.createElement(name);
@@ -71,10 +75,12 @@
   const drawn = [];
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  /** A table with a caption, its heads, and rows whose first cell is the row's head. */
+  const isText = (cell) => cell instanceof Node && cell.classList.contains("text");
+
+  /** A table with a caption, its heads, and rows whose first cell is the row's head. The head of text stands where the text does. */
   const table = (caption, heads, rows) => make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption + ", as a table" },
     make("table", {}, make("caption", {}, caption),
-      make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+      make("thead", {}, make("tr", {}, ...heads.map((head, number) => make("th", { scope: "col", class: rows.length && isText(rows[0][number]) ? "text" : null }, head)))),
       make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, number) =>
         cell instanceof Node ? cell : make(number ? "td" : "th", number ? {} : { scope: "row" }, cell)))))));
 
@@ -142,7 +148,7 @@
         },
         axes: [
           { ...axis, space: 70, values: bars ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) && x()[tick] !== undefined ? at(tick, tick, true) : "")) : (_, ticks) => ticks.map((tick) => (tick % DAY ? "" : new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" }).format(tick * 1000))) },
-          { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => (form === "share" ? fine.format(tick * 100) + " %" : form === "time" ? (tick >= 3600 ? brief.format(tick / 3600) + " h" : tick >= 120 ? brief.format(tick / 60) + " min" : fine.format(tick) + " s") : short.format(tick))) },
+          { ...axis, size: 70, incrs: form === "time" ? spans : undefined, values: (_, ticks) => ticks.map((tick) => (form === "share" ? fine.format(tick * 100) + " %" : form === "time" ? timeOf(tick, Math.max(...ticks)) : short.format(tick))) },
         ],
         series: [{}, ...series().map(([name], number) => line(name, number))],
         hooks: { setCursor: [(self) => show(self.cursor.idx ?? null)] },
@@ -217,6 +223,33 @@
       data.runs.map((run) => [run.start.slice(0, 19), make("td", { class: "text" }, run.module), run.end ? forms.time(run.seconds) : "did not end", optional(run.rows), optional(run.repeated), optional(run.removed), run.version])));
   } else {
     runs.append(make("p", {}, "There are no runs yet."));
+  }
+
+  /** What the tests of data found: those that found something first. */
+  const checks = byId("checks");
+  checks.append(make("h2", { id: "checks-title" }, "Checks"));
+  const words = { failed: "FAILED", warned: "warning", skipped: "skipped", passed: "ok" };
+  if (data.checks) {
+    const order = Object.keys(words), ofOutcome = (outcome) => data.checks.filter((check) => check.outcome === outcome);
+    checks.append(make("p", {}, order.filter((outcome) => ofOutcome(outcome).length).map((outcome) => `${ofOutcome(outcome).length} ${outcome}`).join(", ") + "."));
+    const found = ({ reason, failures }) => reason ?? (failures ? `${forms.whole(failures)} rows` : "none");
+    const sorted = order.flatMap(ofOutcome);
+    checks.append(table("What must hold, and how many rows are wrong", ["Check", "Result", "Found", "Level"],
+      sorted.map((check) => [make("th", { scope: "row", class: "check" }, check.name, make("br"), make("small", {}, check.about)),
+        make("td", { class: "text outcome" }, make("b", { class: check.outcome }, words[check.outcome])),
+        make("td", { class: "text wide" }, found(check)), make("td", { class: "text" }, check.severity)])));
+    for (const check of sorted.filter(({ samples }) => samples.length)) {
+      const behind = lazily(`${check.name}: ${check.samples.length} of ${forms.whole(check.failures)} rows`, () =>
+        table(`${check.name}: some of the rows that are wrong`, check.columns, check.samples.map((row) => row.map((cell) => make("td", { class: "text" }, cell)))));
+      checks.append(behind.details);
+    }
+    const bad = ofOutcome("failed");
+    if (bad.length) {
+      byId("alarm").append(`${bad.length} of ${data.checks.length} checks failed: `, make("a", { href: "#checks" }, bad.map(({ name }) => name).join(", ")));
+      byId("alarm").hidden = false;
+    }
+  } else {
+    checks.append(make("p", {}, "The checks of the data were not run for this page. ", make("code", {}, "websessions report --html FILE --checks"), " makes it with them; ", make("code", {}, "websessions check"), " runs them alone."));
   }
 
   const totals = () => {

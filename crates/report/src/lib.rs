@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use websessions_core::insight::Answer;
 use websessions_core::rows::{Rows, Value};
 
 const PAGE: &str = include_str!("../page/page.html");
@@ -32,9 +33,11 @@ pub struct About {
     pub version: String,
 }
 
-/// The page, of the rows that the queries gave, by their names.
-pub fn page(about: &About, rows: &BTreeMap<&str, Rows>) -> String {
-    let data = data(about, rows).to_string();
+/// The page, of the rows that the queries gave, by their names, and of what the tests of data found, if they were asked.
+pub fn page(about: &About, rows: &BTreeMap<&str, Rows>, checks: Option<&[Answer]>) -> String {
+    let mut data = data(about, rows);
+    data["checks"] = checks.map_or(Json::Null, |answers| answers.iter().map(check).collect());
+    let data = data.to_string();
     let parts: [(&str, &str); 5] = [
         ("{{style}}", &format!("{CHARTS_STYLE}\n{STYLE}")),
         ("{{licence}}", &escaped(CHARTS_LICENCE)),
@@ -100,6 +103,25 @@ fn data(about: &About, rows: &BTreeMap<&str, Rows>) -> Json {
         "daily": columns,
         "breakdowns": breakdowns,
         "runs": runs,
+    })
+}
+
+/// What a test found, with its samples as rows of text.
+fn check(answer: &Answer) -> Json {
+    let samples = &answer.samples;
+    let rows: Vec<Vec<String>> = (0..samples.rows.len())
+        .map(|row| samples.columns.iter().map(|column| text(samples, row, column)).collect())
+        .collect();
+    json!({
+        "name": answer.name,
+        "about": answer.about,
+        "table": answer.table,
+        "severity": answer.severity,
+        "outcome": answer.outcome,
+        "failures": answer.failures,
+        "reason": answer.reason.as_ref().map(|reason| reason.chars().take(LONGEST_TEXT).collect::<String>()),
+        "columns": samples.columns,
+        "samples": rows,
     })
 }
 
@@ -175,7 +197,7 @@ mod tests {
             rows(&columns, vec![vec![text(evil), text(evil), text(day), Value::Integer(3), Value::Integer(1)]]);
         let daily = rows(&["session_day", "session_count"], vec![vec![text(day), Value::Integer(3)]]);
         let all = BTreeMap::from([("landing_pages", landing), ("daily", daily)]);
-        let page = page(&About { location: evil.to_owned(), ..About::default() }, &all);
+        let page = page(&About { location: evil.to_owned(), ..About::default() }, &all, None);
         assert!(!page.contains("alert(1)</script>"));
         let (_, rest) = page.split_once("<script id=\"data\" type=\"application/json\">").expect("the data");
         let (data, _) = rest.split_once("</script>").expect("its end");
@@ -186,7 +208,7 @@ mod tests {
 
     #[test]
     fn everything_stands_in_the_page_once_and_nothing_is_asked_of_a_network() {
-        let page = page(&About::default(), &BTreeMap::new());
+        let page = page(&About::default(), &BTreeMap::new(), None);
         assert!(!page.contains("{{") || !page.contains("}}") || CHARTS.contains("{{"), "a mark is left");
         assert_eq!(page.matches("</script>").count(), 3);
         assert!(!SCRIPT.contains("</script") && !CHARTS.contains("</script") && !STYLE.contains("</style"));

@@ -2,6 +2,7 @@
 
 use super::Invocation;
 use crate::arguments::OutputFormat;
+use crate::interruption::{interrupted, unless};
 use crate::output;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use websessions_core::warehouse::Warehouse;
 pub(crate) const SAMPLES: u32 = 5;
 
 /// Which tests are asked, and of what.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) names: Vec<String>,
     pub(super) files: Vec<PathBuf>,
@@ -24,10 +25,18 @@ pub(super) struct Asked {
     pub(super) samples: u32,
 }
 
+impl Default for Asked {
+    /// All of them, of all rows.
+    fn default() -> Self {
+        Self { names: Vec::new(), files: Vec::new(), since: None, samples: SAMPLES }
+    }
+}
+
 impl Invocation<'_> {
     pub(super) async fn check(&self, asked: &Asked, junit: Option<&Path>) -> Result<(), Error> {
         let warehouse = self.connect().await?;
-        let answers = self.answers(&*warehouse, asked).await?;
+        let answers = self.answers(&*warehouse, asked);
+        let answers = unless(interrupted(), "all checks were run", &*warehouse, answers).await?;
         if let Some(path) = junit {
             let failed = |source| Error::File { path: path.display().to_string(), source };
             let xml = junit_report(&answers).to_string().map_err(|error| failed(std::io::Error::other(error)))?;
@@ -66,7 +75,7 @@ impl Invocation<'_> {
         let checking = &self.configuration.check;
         let mut questions = insight.questions(asked.since.as_ref());
         let values = self.variables().to_values();
-        for file in checking.files.iter().chain(&asked.files) {
+        for file in checking.files()?.iter().chain(&asked.files) {
             let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             if let Some(other) = questions.iter().find(|question| question.name == name) {
                 let message = format!("{}: there is a check {name} already: {}", file.display(), other.about);

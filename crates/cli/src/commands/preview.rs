@@ -4,6 +4,7 @@ use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use websessions_core::error::{Error, WarehouseErrorKind};
 use websessions_core::insight::{Insight, Preview};
 use websessions_core::model::{self, sessions};
@@ -29,8 +30,25 @@ struct Estimates {
     unknown: usize,
 }
 
+/// Files are taken in by changes that stay: what a run of them would do is known once they are kept and staged.
+pub(super) fn of_files(files: &[PathBuf]) -> Error {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    Error::Configuration {
+        message: "preview is about the page views that are staged, not about files".to_owned(),
+        hint: Some(format!(
+            "'websessions load {}' keeps their page views and stages their sessions, without computing any; then 'websessions preview' says what 'websessions run' does",
+            files.join(" ")
+        )),
+    }
+}
+
 impl Invocation<'_> {
     pub(super) async fn preview(&self, samples: u32, limit: Option<f64>) -> Result<(), Error> {
+        if let Some(source) = &self.variables().page_views_from {
+            output::warn(&format!(
+                "page views of {source} that are not staged yet are not in this preview: 'websessions load' stages them"
+            ));
+        }
         let warehouse = self.connect().await?;
         let (modules, variables) = (model::modules(), self.variables_of(&sessions::module()));
         let insight = Insight::new(&modules, &variables, &warehouse.dialect());

@@ -1,15 +1,17 @@
 //! One self-contained HTML page of what production has.
 
 use super::Invocation;
+use super::check::{self, Asked};
 use super::export::Destination;
 use crate::arguments::OutputFormat;
-use crate::interruption::interrupted;
+use crate::interruption::{interrupted, unless};
 use crate::output;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::insight::Answer;
 use websessions_core::model::sessions::{self, report};
 use websessions_core::plan::Unit;
 use websessions_core::rows::Rows;
@@ -32,7 +34,7 @@ fn in_words(sessions: i64, days: u32, to: &Path) -> String {
 }
 
 impl Invocation<'_> {
-    pub(super) async fn report(&self, to: &Path, days: u32) -> Result<(), Error> {
+    pub(super) async fn report(&self, to: &Path, days: u32, checks: bool) -> Result<(), Error> {
         let destination = Destination::find(to)?;
         let to_standard_output = destination.is_standard_output();
         if to_standard_output && self.global.output == OutputFormat::Json {
@@ -43,31 +45,52 @@ impl Invocation<'_> {
                 ),
             });
         }
-        let (bytes, sessions) = self.write_page(destination, to, days).await?;
+        let warehouse = self.connect().await?;
+        let made = async {
+            let answers = match checks {
+                true => Some(self.answers(&*warehouse, &Asked::default()).await?),
+                false => None,
+            };
+            let (bytes, sessions) = self.write_page(&*warehouse, destination, to, days, answers.as_deref()).await?;
+            Ok((answers, bytes, sessions))
+        };
+        let (answers, bytes, sessions) = unless(interrupted(), "the report was made", &*warehouse, made).await?;
+        let found = answers.as_deref();
         let answer = in_words(sessions, days, to);
         match self.global.output {
-            OutputFormat::Json => {
-                output::json(&json!({ "file": to, "days": days, "sessions": sessions, "bytes": bytes }))
+            OutputFormat::Json => output::json(&json!({
+                "file": to, "days": days, "sessions": sessions, "bytes": bytes, "checks": found.map(check::in_json)
+            }))?,
+            OutputFormat::Text if to_standard_output => output::talk(&answer),
+            OutputFormat::Text => {
+                output::data(&format!("{answer}\n{}", found.map(check::in_words).unwrap_or_default()))?;
             }
-            OutputFormat::Text if to_standard_output => {
-                output::talk(&answer);
-                Ok(())
-            }
-            OutputFormat::Text => output::data(&format!("{answer}\n")),
         }
+        check::failure(found.unwrap_or_default())
     }
 
-    /// Writes the page of a run that is done. What the run answered stays its answer.
-    pub(super) async fn report_after(&self, to: &Path) -> Result<(), Error> {
-        let (_, sessions) = self.write_page(Destination::find(to)?, to, report::USUAL_DAYS).await?;
+    /// Writes the page of a run that is done, with what the checks after it found. What the run answered stays its answer.
+    pub(super) async fn report_after(
+        &self,
+        warehouse: &dyn Warehouse,
+        to: &Path,
+        checks: Option<&[Answer]>,
+    ) -> Result<(), Error> {
+        let (_, sessions) = self.write_page(warehouse, Destination::find(to)?, to, report::USUAL_DAYS, checks).await?;
         output::talk(&format!("report: {}", in_words(sessions, report::USUAL_DAYS, to)));
         Ok(())
     }
 
     /// Writes the page; gives its size and how many sessions it is about.
-    async fn write_page(&self, destination: Destination, to: &Path, days: u32) -> Result<(usize, i64), Error> {
-        let warehouse = self.connect().await?;
-        let (page, sessions) = self.page(&*warehouse, days).await?;
+    async fn write_page(
+        &self,
+        warehouse: &dyn Warehouse,
+        destination: Destination,
+        to: &Path,
+        days: u32,
+        checks: Option<&[Answer]>,
+    ) -> Result<(usize, i64), Error> {
+        let (page, sessions) = self.page(warehouse, days, checks).await?;
         let bytes = page.len();
         tokio::task::spawn_blocking(move || destination.write(page.as_bytes()))
             .await
@@ -77,20 +100,18 @@ impl Invocation<'_> {
     }
 
     /// The page, and how many sessions it is about.
-    async fn page(&self, warehouse: &dyn Warehouse, days: u32) -> Result<(String, i64), Error> {
+    async fn page(
+        &self,
+        warehouse: &dyn Warehouse,
+        days: u32,
+        checks: Option<&[Answer]>,
+    ) -> Result<(String, i64), Error> {
         let plan = report::report(self.variables(), &warehouse.dialect(), days);
         let table = self.variables().table_name(&sessions::production(self.variables()));
         let mut all: BTreeMap<&str, Rows> = BTreeMap::new();
         for (_, unit) in plan.units() {
             let Unit::Observation(observation) = unit else { continue };
-            let found = tokio::select! {
-                found = warehouse.query(&observation.statement.sql) => found,
-                () = interrupted() => {
-                    let _ = warehouse.cancel().await;
-                    return Err(Error::Cancelled { next: "the report was made".to_owned() });
-                }
-            };
-            let rows = found.map_err(|source| {
+            let rows = warehouse.query(&observation.statement.sql).await.map_err(|source| {
                 let missing = source.kind == WarehouseErrorKind::Missing;
                 let context = format!("can't ask for the report: {}", observation.statement.purpose);
                 let hint = "there is nothing to report before the first run: 'websessions run' makes the tables";
@@ -105,6 +126,6 @@ impl Invocation<'_> {
             made_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Ok((websessions_report::page(&about, &all), count))
+        Ok((websessions_report::page(&about, &all, checks), count))
     }
 }

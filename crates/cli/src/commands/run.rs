@@ -6,14 +6,15 @@ use super::jobs::{self, selected};
 use super::waiting::patiently;
 use super::{Failed, Invocation, confirm};
 use crate::arguments::{OutputFormat, Selection, Waiting};
-use crate::interruption::interrupted;
+use crate::interruption::{interrupted, unless};
 use crate::lineage::Lineage;
 use crate::progress::Remembering;
 use crate::{hints, output, progress};
+use std::path::Path;
+use std::sync::Arc;
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
-use websessions_core::insight::Answer;
 use websessions_core::model::page_views;
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::model::users;
@@ -21,13 +22,19 @@ use websessions_core::model::users::findings::USERS_SUMMARY;
 use websessions_core::plan::Phase;
 use websessions_core::run::{Job, Options, Report, RunError, Runner};
 use websessions_core::table::{Lifetime, Table, TableName};
-use websessions_core::warehouse::Done;
+use websessions_core::warehouse::{Done, Warehouse};
 
 impl Invocation<'_> {
-    pub(super) async fn run(&mut self, files: &Files, selection: &Selection, waiting: Waiting) -> Result<(), Failed> {
+    pub(super) async fn run(
+        &mut self,
+        files: &Files,
+        selection: &Selection,
+        page: Option<&Path>,
+        waiting: Waiting,
+    ) -> Result<(), Failed> {
         let arrivals = self.arrivals(files, waiting).await?;
         let jobs = selected(self.jobs(arrivals, &self.configuration.backend.dialect())?, selection)?;
-        self.execute(&jobs, false, waiting).await
+        self.execute_and_report(&jobs, false, page, waiting).await
     }
 
     pub(super) async fn resume(&mut self, files: &Files, waiting: Waiting) -> Result<(), Failed> {
@@ -83,6 +90,18 @@ impl Invocation<'_> {
     }
 
     pub(super) async fn execute(&self, jobs: &[Job], resume: bool, waiting: Waiting) -> Result<(), Failed> {
+        self.execute_and_report(jobs, resume, None, waiting).await
+    }
+
+    /// Runs jobs. Then come the tests of data, if the configuration asks for them, and the page of production, if it has a
+    /// file to go to: on the connection of the run.
+    async fn execute_and_report(
+        &self,
+        jobs: &[Job],
+        resume: bool,
+        page: Option<&Path>,
+        waiting: Waiting,
+    ) -> Result<(), Failed> {
         let cancellation = CancellationToken::new();
         let lineage = self.lineage(jobs)?;
         let listener = Remembering::new(lineage.listener(progress::listener(self.global)));
@@ -90,33 +109,45 @@ impl Invocation<'_> {
             // Ctrl-C is heard before the work begins.
             biased;
             () = given_up(&cancellation) => Err(self.given_up(&listener)),
-            done = self.work(jobs, resume, waiting, &listener, &cancellation) => done,
+            done = async {
+                let (report, warehouse) = self.work(jobs, resume, waiting, &listener, &cancellation).await?;
+                let after = self.after_run(&*warehouse, &report, page, &cancellation).await;
+                after.map_err(|error| RunError::new(error, report).into())
+            } => done,
         };
         drop(listener);
         lineage.end().await;
-        let (report, location) = done?;
-        let answers = match self.configuration.check.after_run && report.committed() {
-            true => self.answers_after_run().await,
-            false => Ok(Vec::new()),
-        };
-        let answers = match answers {
-            Ok(answers) => answers,
-            Err(error) => return Err(RunError::new(error, report).into()),
-        };
-        match self.global.output {
-            OutputFormat::Json => output::report(&report, (!answers.is_empty()).then(|| check::in_json(&answers)))?,
-            OutputFormat::Text => {
-                let checks = if answers.is_empty() { String::new() } else { check::in_words(&answers) };
-                output::data(&(self.summary(&report, &location) + &checks))?;
-            }
-        }
-        check::failure(&answers).map_err(|error| RunError::new(error, report).into())
+        done
     }
 
-    /// What the tests of data find, if they are asked after a run.
-    async fn answers_after_run(&self) -> Result<Vec<Answer>, Error> {
-        let warehouse = self.connect().await?;
-        self.answers(&*warehouse, &Asked { samples: check::SAMPLES, ..Asked::default() }).await
+    /// What comes after a run: what it did is told whatever the tests of data and the page of production come to.
+    async fn after_run(
+        &self,
+        warehouse: &dyn Warehouse,
+        report: &Report,
+        page: Option<&Path>,
+        cancellation: &CancellationToken,
+    ) -> Result<(), Error> {
+        let asks = self.configuration.check.after_run && report.committed();
+        let answers = async { self.answers(warehouse, &Asked::default()).await.map(Some) };
+        let answers = match asks {
+            true => unless(cancellation.cancelled(), "all checks were run", warehouse, answers).await,
+            false => Ok(None),
+        };
+        let found = answers.as_ref().ok().and_then(Option::as_deref);
+        match self.global.output {
+            OutputFormat::Json => output::report(report, found.map(check::in_json))?,
+            OutputFormat::Text => {
+                let checks = found.map(check::in_words).unwrap_or_default();
+                output::data(&(self.summary(report, &warehouse.location()) + &checks))?;
+            }
+        }
+        let answers = answers?;
+        if let Some(to) = page {
+            let written = self.report_after(warehouse, to, answers.as_deref());
+            unless(cancellation.cancelled(), "the report was made", warehouse, written).await?;
+        }
+        check::failure(answers.as_deref().unwrap_or_default())
     }
 
     /// The run itself, again and again while another one has the lock and there is patience left.
@@ -127,7 +158,7 @@ impl Invocation<'_> {
         waiting: Waiting,
         listener: &Remembering,
         cancellation: &CancellationToken,
-    ) -> Result<(Report, String), Failed> {
+    ) -> Result<(Report, Arc<dyn Warehouse>), Failed> {
         let stopped = || Error::Cancelled { next: "the run began".to_owned() };
         let run = patiently(waiting, listener, async || {
             let warehouse = tokio::select! {
@@ -139,7 +170,7 @@ impl Invocation<'_> {
                 .cancellation(cancellation.clone())
                 .options(self.options());
             let report = if resume { runner.resume(jobs).await? } else { runner.run_jobs(jobs).await? };
-            Ok((report, warehouse.location()))
+            Ok((report, warehouse))
         });
         run.await
     }

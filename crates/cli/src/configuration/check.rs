@@ -13,8 +13,8 @@ use websessions_core::model::Severity;
 pub(crate) struct Checking {
     /// Whether they are asked after a run.
     pub(crate) after_run: bool,
-    /// Users' own: files of SQL.
-    pub(crate) files: Vec<PathBuf>,
+    /// Users' own: files of SQL, or folders of them. They are looked at where they are needed.
+    files: Vec<PathBuf>,
     /// What a test means if it finds something, by its name.
     pub(crate) severities: BTreeMap<String, Severity>,
 }
@@ -31,7 +31,7 @@ impl Checking {
                 ("files", toml::Value::Array(files)) => {
                     for named in files {
                         let named = named.as_str().ok_or_else(|| wrong("files must be a list of paths"))?;
-                        read.files.extend(sql_files(&file.folder().join(named))?);
+                        read.files.push(file.folder().join(named));
                     }
                 }
                 ("files", _) => return Err(wrong("files must be a list of paths")),
@@ -48,6 +48,12 @@ impl Checking {
             }
         }
         Ok(read)
+    }
+
+    /// The files of users' own tests.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>, Error> {
+        let found: Vec<Vec<PathBuf>> = self.files.iter().map(|path| sql_files(path)).collect::<Result<_, _>>()?;
+        Ok(found.concat())
     }
 
     /// What of it is not as usual.

@@ -57,6 +57,8 @@ pub struct Answer {
     pub about: String,
     /// The table that it is about.
     pub table: Option<String>,
+    /// What it means if it finds something.
+    pub severity: Severity,
     /// What became of it.
     pub outcome: Outcome,
     /// How many rows are wrong.
@@ -111,7 +113,7 @@ impl Insight<'_> {
             table: Some(check.table),
             reads: [&[check.table], check.reads].concat(),
             severity: check.severity,
-            select: self.select(&check.select, &values),
+            select: self.select(&check.select, &[&values, check.values].concat()),
         }
     }
 
@@ -154,6 +156,7 @@ impl Insight<'_> {
                 name: question.name.clone(),
                 about: question.about.clone(),
                 table: of_table.map(|table| self.variables.table_name(table).to_string()),
+                severity: question.severity,
                 outcome: Outcome::Skipped,
                 failures: 0,
                 samples: Rows::default(),

@@ -46,17 +46,25 @@ pub struct Check {
     /// The SELECT that gives the rows that are wrong. It may use `checked` for the table that it is about, and `since`,
     /// `since_first` (of an aggregate) and `since_run` as conditions.
     pub(crate) select: Select,
+    /// What else its SELECT may use: one that several checks share names what differs.
+    pub(crate) values: &'static [(&'static str, &'static str)],
 }
 
 impl Check {
     /// A check of one table, which fails.
     pub(super) const fn new(name: &'static str, about: &'static str, table: &'static str, select: Select) -> Self {
-        Self { name, about, table, reads: &[], severity: Severity::Fail, select }
+        Self { name, about, table, reads: &[], severity: Severity::Fail, select, values: &[] }
     }
 
     /// That reads other tables, too.
     pub(super) const fn reads(mut self, tables: &'static [&'static str]) -> Self {
         self.reads = tables;
+        self
+    }
+
+    /// Whose SELECT other checks have, too, with other values.
+    pub(super) const fn with(mut self, values: &'static [(&'static str, &'static str)]) -> Self {
+        self.values = values;
         self
     }
 

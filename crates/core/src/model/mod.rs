@@ -56,8 +56,10 @@ pub struct Module {
     pub kept_for_debugging: &'static [&'static str],
     /// What stands before the phases' names in those of the plans.
     pub prefix: &'static str,
-    /// How many rows of its input a run read, and how many of its output it wrote: none if it doesn't count them.
-    pub rows: Option<RowCounts>,
+    /// How many rows of tables a run read, as far as it counts them.
+    pub rows_read: &'static [RowCounts],
+    /// How many rows of tables it wrote.
+    pub rows_written: &'static [RowCounts],
     derived: fn(&Variables) -> Vec<Derived>,
     /// The tests of its tables' data.
     pub checks: &'static [Check],
@@ -69,15 +71,22 @@ pub struct Module {
     destroy: Steps,
 }
 
-/// Where a report has how many rows a module read and wrote: a finding's name, and its column.
+/// Where a report has how many rows of a table a run read, or wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowCounts {
-    /// The table of its output.
+    /// The table.
     pub table: &'static str,
-    /// The rows of it that a run wrote.
-    pub written: (&'static str, &'static str),
-    /// The rows of its input that the run read.
-    pub read: Option<(&'static str, &'static str)>,
+    /// The finding that has it.
+    pub finding: &'static str,
+    /// The finding's column.
+    pub column: &'static str,
+}
+
+impl RowCounts {
+    /// Of a table, in a column of a finding.
+    pub const fn new(table: &'static str, finding: &'static str, column: &'static str) -> Self {
+        Self { table, finding, column }
+    }
 }
 
 /// A column of a module's output, and what it comes from.
@@ -127,7 +136,8 @@ impl Module {
             loads: None,
             kept_for_debugging: &[],
             prefix: "",
-            rows: None,
+            rows_read: &[],
+            rows_written: &[],
             derived: |_| Vec::new(),
             checks: &[],
             keys: &[],
@@ -166,10 +176,11 @@ impl Module {
         self
     }
 
-    /// That counts its rows.
+    /// That counts rows that it reads and writes.
     #[must_use]
-    pub const fn rows(mut self, rows: RowCounts) -> Self {
-        self.rows = Some(rows);
+    pub const fn counts(mut self, read: &'static [RowCounts], written: &'static [RowCounts]) -> Self {
+        self.rows_read = read;
+        self.rows_written = written;
         self
     }
 

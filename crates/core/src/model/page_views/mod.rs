@@ -11,9 +11,12 @@ pub mod tables;
 pub use restage::{rebuild, unstage};
 pub use source::{Source, read_source};
 
-use super::Module;
+use super::{Module, RowCounts};
 use crate::table::Table;
 use crate::variables::Variables;
+
+const ROWS_WRITTEN: &[RowCounts] =
+    &[RowCounts::new(tables::PAGE_VIEWS, findings::PAGE_VIEWS_SUMMARY.name, "page_views")];
 
 /// The module.
 pub fn module() -> Module {
@@ -23,6 +26,7 @@ pub fn module() -> Module {
         .keys(&[(tables::PAGE_VIEWS, &["domain_sessionid", "page_view_id"])])
         .loads(tables::PAGE_VIEWS_ARRIVED)
         .kept_for_debugging(&[tables::PAGE_VIEWS_THIS_RUN])
+        .counts(&[], ROWS_WRITTEN)
 }
 
 /// The table that main commits to: one row a page view.

@@ -31,7 +31,8 @@ pub(super) const CHECKS: &[Check] = &[
         sql!("checks/page_view_indexes"),
     ),
     Check::new("sessions_keys", "every session has an id, a start and an end", SESSIONS, sql!("checks/session_keys")),
-    Check::new("sessions_unique", "every session has one row", SESSIONS, sql!("checks/session_unique")),
+    Check::new("sessions_unique", "every session has one row", SESSIONS, sql!("checks/key_unique"))
+        .with(&[("key", "domain_sessionid")]),
     Check::new(
         "sessions_times",
         "no session ends before it starts, and its time is that from start to end",
@@ -43,16 +44,18 @@ pub(super) const CHECKS: &[Check] = &[
         "sessions_of_runs",
         "production has no sessions that no run has written",
         SESSIONS,
-        sql!("checks/sessions_of_runs"),
+        sql!("checks/of_runs"),
     )
-    .reads(&[DATAMODEL_METADATA]),
+    .reads(&[DATAMODEL_METADATA])
+    .with(&[("module", "sessions"), ("key", "domain_sessionid")]),
     Check::new(
         "sessions_of_last_run",
         "production has the sessions that the last run has written",
         SESSIONS,
-        sql!("checks/sessions_of_last_run"),
+        sql!("checks/of_last_run"),
     )
-    .reads(&[DATAMODEL_METADATA]),
+    .reads(&[DATAMODEL_METADATA])
+    .with(&[("module", "sessions"), ("key", "domain_sessionid")]),
     Check::new(
         "manifest_unique",
         "every user is staged once, with the start of a session",

@@ -13,6 +13,9 @@ use super::{Module, RowCounts};
 use crate::table::Table;
 use crate::variables::Variables;
 
+const ROWS_READ: &[RowCounts] = &[RowCounts::new(tables::PAGE_VIEWS_STAGED, findings::SUMMARY.name, "page_views")];
+const ROWS_WRITTEN: &[RowCounts] = &[RowCounts::new(tables::SESSIONS, findings::SUMMARY.name, "session_rows")];
+
 /// The module.
 pub fn module() -> Module {
     Module::new("sessions", tables::tables, steps::main, steps::complete, steps::destroy)
@@ -23,11 +26,7 @@ pub fn module() -> Module {
             (tables::SESSIONS_USERID_MANIFEST_STAGED, &["domain_userid"]),
         ])
         .kept_for_debugging(&[tables::SESSIONS_THIS_RUN])
-        .rows(RowCounts {
-            table: tables::SESSIONS,
-            written: (findings::SUMMARY.name, "session_rows"),
-            read: Some((findings::SUMMARY.name, "page_views")),
-        })
+        .counts(ROWS_READ, ROWS_WRITTEN)
         .derived(lineage::derived)
 }
 

@@ -1,12 +1,17 @@
 //! The users module: from sessions to one row a user, computed from all its sessions whenever one of them changes.
 
+mod checks;
 pub mod findings;
+mod lineage;
 mod steps;
 pub mod tables;
 
-use super::Module;
+use super::{Module, RowCounts};
 use crate::table::Table;
 use crate::variables::Variables;
+
+const ROWS_READ: &[RowCounts] = &[RowCounts::new(tables::SESSIONS, findings::USERS_SUMMARY.name, "sessions_read")];
+const ROWS_WRITTEN: &[RowCounts] = &[RowCounts::new(tables::USERS, findings::USERS_SUMMARY.name, "user_rows")];
 
 /// The module.
 pub fn module() -> Module {
@@ -19,6 +24,10 @@ pub fn module() -> Module {
             tables::USERS_USERIDS_THIS_RUN,
             tables::USERS_LIMITS,
         ])
+        .checks(checks::CHECKS)
+        .keys(&[(tables::USERS, &["domain_userid"]), (tables::USERS_MANIFEST, &["domain_userid"])])
+        .counts(ROWS_READ, ROWS_WRITTEN)
+        .derived(lineage::derived)
 }
 
 /// The table that main commits to: one row a user.
