@@ -126,6 +126,13 @@ fn what_tables_lack_is_added_as_the_refusal_and_the_plan_say_and_rebuild_fills_i
     let columns = ["domain_sessionid", "app_id", "page_views", "first_page_title"];
     let expected = ["a web 2 one", "b web 1 alone", "c app 1 back"];
     assert_eq!(["old", "new"].map(|target| sessions(&folder, target, &columns)), [expected, expected]);
+    // A user whose row differs is one user, not two.
+    alter(&folder, "new.duckdb", "UPDATE derived.users SET last_page_title = 'other' WHERE domain_userid = 'bob'");
+    let differs = json(&folder.run(&[&both[..], &["users", "--output", "json"]].concat()).stdout)["answer"].clone();
+    let rows = &differs["tables"][0]["rows"];
+    let found = (&rows["same"], &rows["different"], &rows["only_in"], &rows["columns"]);
+    let [none, one] = [serde_json::json!([0, 0]), serde_json::json!({ "last_page_title": 1 })];
+    assert_eq!(found, (&1.into(), &1.into(), &none, &one), "{differs}");
 }
 
 #[test]
@@ -226,4 +233,9 @@ fn a_module_that_is_not_configured_is_migrated_by_its_name() {
     refused(&folder.run(&["migrate", "--module", "user"]), 2, &["did you mean \"users\""]);
     done(&folder, &["migrate", "--module", "users", "--yes"]);
     done(&folder, &["main", "--module", "users"]);
+    // What tells sessions apart can't be added to those that are there, whichever module asks.
+    alter(&folder, "websessions.duckdb", "ALTER TABLE derived.sessions DROP COLUMN domain_sessionid");
+    let words = ["domain_sessionid is missing, without which no row is of use", "drops nothing"];
+    refused(&folder.run(&["migrate", "--module", "users", "--yes"]), 1, &words);
+    refused(&folder.run(&["migrate", "--yes"]), 1, &words);
 }

@@ -160,12 +160,14 @@ impl Drift {
         variables: &Variables,
         dialect: &dyn Dialect,
     ) -> Self {
+        // A table's key may be told by a module that isn't among these.
+        let known = [modules, &model::modules()].concat();
         let (mut problems, mut left, mut steps) = (Vec::new(), Vec::new(), Vec::new());
         for table in model::tables(modules, variables) {
             let Some(reported) = reported.get(table.name) else { continue };
             let name = variables.table_name(&table);
             let mut lacking = Vec::new();
-            for difference in differences(dialect, &table, model::key(modules, table.name), reported) {
+            for difference in differences(dialect, &table, model::key(&known, table.name), reported) {
                 let problem = format!("{name}: {difference}");
                 match difference {
                     Difference::Lacks(column) => lacking.push(column),

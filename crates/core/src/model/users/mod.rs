@@ -18,6 +18,7 @@ pub fn module() -> Module {
     Module::new("users", tables::tables, steps::main, steps::complete, steps::destroy)
         .prefix("users_")
         .input(tables::SESSIONS_USERID_MANIFEST_STAGED)
+        .keys(&[(tables::USERS, &["domain_userid"]), (tables::USERS_MANIFEST, &["domain_userid"])])
         .kept_for_debugging(&[
             tables::USERS_THIS_RUN,
             tables::USERS_SESSIONS_THIS_RUN,
