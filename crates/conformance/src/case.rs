@@ -50,7 +50,8 @@ impl Case {
     pub fn with(&self, variables: Value) -> Result<Self, String> {
         let mut values = self.variables.to_values();
         values.extend(variables.as_object().cloned().unwrap_or_default());
-        let (variables, _) = Variables::from_values(&values).map_err(|error| error.to_string())?;
+        let (mut variables, _) = Variables::from_values(&values).map_err(|error| error.to_string())?;
+        variables.columns = self.variables.columns.clone();
         Ok(Self { warehouse: Arc::clone(&self.warehouse), variables, module: self.module })
     }
 
@@ -200,7 +201,8 @@ impl Case {
                 .collect()
         };
         let names = table.columns.iter().map(|column| column.name.to_string()).collect();
-        Ok(Contents::new(names, rows.rows.into_iter().map(cells).collect()))
+        let types: Vec<Option<ColumnType>> = table.columns.iter().map(|column| Some(column.column_type)).collect();
+        Ok(Contents::typed(names, &types, rows.rows.into_iter().map(cells).collect()))
     }
 
     /// What every table that stays holds, but for what differs from run to run.

@@ -19,10 +19,16 @@ pub struct Contents {
 impl Contents {
     /// From raw cells: brings each to the one spelling of its column's type, and sorts the rows.
     pub fn new(columns: Vec<String>, rows: Vec<Vec<Cell>>) -> Self {
-        let mut rows: Vec<Vec<Cell>> = rows
-            .into_iter()
-            .map(|row| columns.iter().zip(row).map(|(column, cell)| cell.map(|cell| canonical(column, cell))).collect())
-            .collect();
+        let types: Vec<Option<ColumnType>> = columns.iter().map(|name| column_type(name)).collect();
+        Self::typed(columns, &types, rows)
+    }
+
+    /// The same of columns of these types.
+    pub(crate) fn typed(columns: Vec<String>, types: &[Option<ColumnType>], rows: Vec<Vec<Cell>>) -> Self {
+        let canonical = |row: Vec<Cell>| {
+            row.into_iter().zip(types).map(|(cell, of)| cell.map(|cell| canonical(*of, cell))).collect()
+        };
+        let mut rows: Vec<Vec<Cell>> = rows.into_iter().map(canonical).collect();
         rows.sort();
         Self { columns, rows }
     }
@@ -125,8 +131,8 @@ pub fn column_type(name: &str) -> Option<ColumnType> {
     TYPES.get(name).copied()
 }
 
-fn canonical(column: &str, cell: String) -> String {
-    let Some(column_type) = column_type(column) else { return cell };
+fn canonical(column_type: Option<ColumnType>, cell: String) -> String {
+    let Some(column_type) = column_type else { return cell };
     match (column_type, column_type.family()) {
         (ColumnType::Fixed(_), _) => cell.trim_end_matches(' ').to_owned(),
         (_, TypeFamily::Float) => cell.parse::<f64>().map_or(cell, |number| format!("{:?}", number + 0.0)),

@@ -11,6 +11,10 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
     ("scenario_05_late_arriving", "the upsert over rows that are there, in one transaction"),
     ("scenario_14_empty_input", "aggregates, limits and metadata over nothing"),
     ("scenario_users_05_ties", "windows, their order by bytes, and one row a user"),
+    (
+        "columns_of_ones_own_equal_a_hand_computation",
+        "sums, distinct counts, flags and text by its bytes, of columns that a user declares",
+    ),
     ("users_switched_on_late_start_complete", "what depends on a table that is not there"),
     ("a_table_left_under_the_name_of_the_view_goes", "a view, and how the catalogue tells it from a table"),
     ("a_sum_that_users_cannot_hold_changes_nothing", "overflow"),

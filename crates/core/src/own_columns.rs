@@ -225,9 +225,15 @@ pub struct OwnColumns {
 }
 
 impl OwnColumns {
-    /// Checks declarations against the columns that the model's page views have, and those that its `sessions` and `users` have.
+    /// Checks declarations against the columns that the model's page views have, those that its `sessions` and `users` have, and
+    /// the names of its tables.
     /// The error names the declaration and its key.
-    pub(crate) fn new(declared: &[Declaration], page_views: &[Column], taken: &[Column]) -> Result<Self, String> {
+    pub(crate) fn new(
+        declared: &[Declaration],
+        page_views: &[Column],
+        taken: &[Column],
+        tables: &[&str],
+    ) -> Result<Self, String> {
         let wrong = |declaration: &Declaration, key: &str, problem: &str| {
             format!("[[column]] {:?}: {key}: {problem}", declaration.name)
         };
@@ -235,7 +241,7 @@ impl OwnColumns {
         // Sources first: an expression may read a column that a later declaration has.
         for declaration in declared {
             let values = value_type(&declaration.value_type).map_err(|problem| wrong(declaration, "type", &problem))?;
-            check_name(&declaration.name).map_err(|problem| wrong(declaration, "name", &problem))?;
+            check_name(&declaration.name, tables).map_err(|problem| wrong(declaration, "name", &problem))?;
             let key = if declaration.source.is_some() { "source" } else { "name" };
             let source = match (&declaration.source, &declaration.sql) {
                 (Some(_), Some(_)) => return Err(wrong(declaration, "sql", "stands instead of source, not beside it")),
@@ -245,7 +251,7 @@ impl OwnColumns {
             };
             match page_views.iter().chain(&own.of_page_views).find(|column| column.name == *source) {
                 None => {
-                    check_name(source).map_err(|problem| wrong(declaration, key, &problem))?;
+                    check_name(source, tables).map_err(|problem| wrong(declaration, key, &problem))?;
                     let column = Column::named(Cow::Owned(source.clone()), values);
                     own.of_page_views.push(column.own());
                 }
@@ -400,7 +406,7 @@ fn value_type(word: &str) -> Result<ColumnType, String> {
 }
 
 /// A name that may stand in SQL without quotes, and means a column there.
-fn check_name(name: &str) -> Result<(), String> {
+fn check_name(name: &str, tables: &[&str]) -> Result<(), String> {
     Identifier::new(name)?;
     if name != name.to_lowercase() {
         let lower = name.to_lowercase();
@@ -410,13 +416,15 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("{name:?} must begin with a letter"));
     }
     if RESERVED.contains(&name) {
-        return Err(format!("{name:?} is a word of SQL in one of the warehouses, or of the model's: choose another"));
+        return Err(format!("{name:?} is a word of SQL in one of the warehouses: choose another"));
+    }
+    if OF_THE_SQL.contains(&name) || tables.contains(&name) {
+        return Err(format!("{name:?} is a name that the model's SQL uses: choose another"));
     }
     Ok(())
 }
 
-/// Names that are no column's: words that one of the warehouses reserves, or has columns of its own for, and the names that the
-/// model's SQL gives to what it computes beside a table's columns. A test compares with the latter.
+/// Words that one of the warehouses reserves, or has columns of its own for.
 ///
 /// - <https://www.postgresql.org/docs/current/sql-keywords-appendix.html>
 /// - <https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html>
@@ -452,3 +460,164 @@ const RESERVED: &[&str] = &[
     "values", "variadic", "verbose", "view", "wallet", "when", "whenever", "where", "window", "with", "within",
     "without", "xmax", "xmin",
 ];
+
+/// What the model's SQL gives a name to where columns of one's own stand: they would mean two things.
+#[rustfmt::skip]
+const OF_THE_SQL: &[&str] = &[
+    "after_run", "aggregates", "arrived", "arrived_views", "before_run", "candidates", "changed_pairs", "computed",
+    "consumed", "copies", "copy_number", "fingerprint", "fingerprints", "first_view", "first_view_tstamp", "form",
+    "forms", "from_first", "from_last", "id", "is_repeated", "last_view", "no_rows", "number", "number_of_all",
+    "numbered", "numbers", "page_views_less", "pairs", "present", "ranked", "read_or_not", "repeated", "replaced",
+    "replaced_sessions", "row_count", "samples", "session_id", "several", "stored_sessions", "version", "versions",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::own_columns;
+
+    fn column(name: &str, from: &str, value_type: &str) -> Declaration {
+        let [name, from, value_type] = [name, from, value_type].map(str::to_owned);
+        Declaration { name, from, value_type, ..Declaration::default() }
+    }
+
+    fn refusal(declared: &[Declaration]) -> String {
+        own_columns(declared).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn what_is_declared_is_a_column_of_its_tables_and_no_other() {
+        let mut of_users = column("plan_tier", "first", "text");
+        of_users.users = Some("count_distinct".to_owned());
+        let mut of_model = column("depth", "max", "float");
+        of_model.source = Some("vertical_percentage_scrolled".to_owned());
+        let own = own_columns(&[of_users, of_model]).expect("valid");
+        let names = |columns: Vec<Column>| columns.iter().map(|column| column.name.to_string()).collect::<Vec<_>>();
+        let model = || vec![Column::new("vertical_percentage_scrolled", ColumnType::Float).unread()];
+        assert_eq!(names(own.of_page_views(model())), ["vertical_percentage_scrolled", "plan_tier"]);
+        assert_eq!(names(own.of_sessions(Vec::new())), ["plan_tier", "depth"]);
+        assert_eq!(names(own.of_users(Vec::new())), ["plan_tier"]);
+        assert_eq!(own.of_users(Vec::new())[0].column_type, ColumnType::BigInteger);
+        // A row is told from another by each column that something is computed of.
+        assert!(own.of_page_views(model()).iter().all(|column| !column.unread));
+        assert!(OwnColumns::default().of_page_views(model()).iter().all(|column| column.unread));
+    }
+
+    #[test]
+    fn injections_through_names_sources_and_words_are_refused() {
+        for name in [
+            "x; DROP TABLE sessions",
+            "x, (SELECT 1)",
+            "x -- ",
+            "x\"",
+            "x'",
+            "x`y",
+            "",
+            "1x",
+            "_x",
+            "x y",
+            "plan.tier",
+            "select",
+            "order",
+            "user",
+            "ctid",
+            "rowid",
+            "{{ columns }}",
+            "naïve",
+            "X",
+        ] {
+            assert!(refusal(&[column(name, "first", "text")]).contains("name: "), "{name}");
+            let mut by_source = column("fine", "first", "text");
+            by_source.source = Some(name.to_owned());
+            assert!(refusal(&[by_source]).contains("\"fine\": source: "), "{name}");
+        }
+        let mut by_sql = column("fine", "first", "text");
+        by_sql.sql = Some("1) AS fine, (SELECT 1".to_owned());
+        assert!(refusal(&[by_sql]).starts_with("[[column]] \"fine\": sql: must be one expression"));
+        for (from, value_type) in [("first); --", "text"), ("first", "text)")] {
+            assert!(refusal(&[column("fine", from, value_type)]).contains("unknown"), "{from} {value_type}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_what_can() {
+        let twice = || column("plan", "first", "text");
+        for (declared, words) in [
+            (vec![column("plan", "frist", "text")], "from: unknown word \"frist\"; did you mean \"first\""),
+            (vec![column("plan", "first", "txt")], "type: unknown type \"txt\"; did you mean \"text\""),
+            (vec![column("plan", "sum", "text")], "from: sum is of numbers"),
+            (vec![column("plan", "min", "boolean")], "any says whether one is true"),
+            (vec![column("plan", "any", "text")], "of boolean and not of text"),
+            (vec![column("engaged_time_in_s", "sum", "integer")], "name: the model has a column of this name"),
+            (vec![column("sessions", "first", "integer")], "name: \"sessions\" is a name that the model's SQL uses"),
+            (vec![column("Plan", "first", "text")], "as \"plan\": names are compared without case"),
+            (vec![twice(), twice()], "name: stands twice"),
+            (vec![column("doc_width", "first", "text")], "type: doc_width of page views is integer"),
+            (
+                vec![twice(), Declaration { source: Some("plan".into()), ..column("other", "sum", "integer") }],
+                "type: plan of page views is text",
+            ),
+            (
+                vec![Declaration { source: Some("x".into()), sql: Some("1".into()), ..twice() }],
+                "sql: stands instead of source",
+            ),
+            (vec![Declaration { users: Some("sum".into()), ..twice() }], "users: sum is of numbers"),
+            (vec![Declaration { sql: Some("engaged_time".into()), ..twice() }], "did you mean \"engaged_time_in_s\""),
+            (
+                vec![
+                    twice(),
+                    Declaration { source: Some("page_url".into()), ..column("plan2", "first", "text") },
+                    Declaration { sql: Some("1".into()), ..column("doc_width", "first", "integer") },
+                ],
+                "page views have a column of this name",
+            ),
+        ] {
+            let error = refusal(&declared);
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    /// A name that the SQL gives to something beside a table's columns would mean two things.
+    #[test]
+    fn no_column_has_a_name_that_the_models_sql_uses_for_something_else() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+        let none = crate::variables::Variables::default();
+        let modules = crate::model::modules();
+        let tables = crate::model::tables(&modules, &none);
+        let wide = |table: &&crate::table::Table| ["page_views", "sessions", "users"].contains(&table.name);
+        let of_wide: BTreeSet<&str> = tables.iter().filter(wide).flat_map(|table| table.column_names()).collect();
+        let lists = [
+            "{{ columns.",
+            "{{ columns_with(",
+            "{{ own_",
+            "{{ differences(",
+            "{{ sums(",
+            "{{ largest_first(",
+            "fingerprint(\"page_views_staged\")",
+        ];
+        let mut found = BTreeSet::new();
+        for module in ["page_views", "sessions", "users"] {
+            for file in std::fs::read_dir(folder.join(module)).expect("a folder").filter_map(Result::ok) {
+                let text = std::fs::read_to_string(file.path()).expect("a file");
+                if !lists.iter().any(|list| text.contains(list)) {
+                    continue;
+                }
+                let text = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ");
+                let words: Vec<&str> = text.split_whitespace().collect();
+                let name = |word: &str| word.trim_matches(|letter: char| "(),{}".contains(letter)).to_owned();
+                for pair in words.windows(2).filter(|pair| pair[0] == "AS") {
+                    found.insert(name(pair[1]));
+                }
+                for pair in words.windows(2).filter(|pair| pair[1] == "AS") {
+                    found.insert(name(pair[0]));
+                }
+            }
+        }
+        found.retain(|name| Identifier::new(name).is_ok() && !of_wide.contains(name.as_str()));
+        assert!(found.len() > 30, "{found:?}");
+        let of_scratch = ["number", "number_of_all", "copies", "repeated", "forms", "fingerprint", "row_count"];
+        found.extend(of_scratch.map(str::to_owned));
+        let free: Vec<String> = found.into_iter().filter(|name| check_name(name, &[]).is_ok()).collect();
+        assert_eq!(free, Vec::<String>::new());
+    }
+}

@@ -1,6 +1,7 @@
 //! The trials beyond the recorded scenarios: what this project promises on purpose. A file a subject.
 
 mod arrivals;
+mod columns;
 mod commit;
 mod complete;
 mod faults;
@@ -35,6 +36,7 @@ use trials;
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Trial)> {
     [
         arrivals::TRIALS,
+        columns::TRIALS,
         commit::TRIALS,
         complete::TRIALS,
         findings::TRIALS,

@@ -6,7 +6,7 @@ use crate::csv::Cell;
 use websessions_core::model::sessions::tables::*;
 use websessions_core::model::shared::DATAMODEL_METADATA;
 
-const COLUMNS: &[&str] = &[
+pub(super) const COLUMNS: &[&str] = &[
     "page_view_id",
     "domain_sessionid",
     "domain_userid",

@@ -277,7 +277,8 @@ pub fn own_columns(declared: &[Declaration]) -> Result<OwnColumns, Error> {
     let none = Variables::default();
     let page_views = page_views::production(&none).map(|table| table.columns).unwrap_or_default();
     let taken = [sessions::production(&none).columns, users::production(&none).columns].concat();
-    OwnColumns::new(declared, &page_views, &taken).map_err(Error::configuration)
+    let tables: Vec<&str> = tables(&modules(), &none).iter().map(|table| table.name).collect();
+    OwnColumns::new(declared, &page_views, &taken, &tables).map_err(Error::configuration)
 }
 
 /// The tests of the data of some modules, and of what all modules share.
