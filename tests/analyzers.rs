@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::plans::write_all;
+use support::plans::{columns, write_all, write_with_columns};
 use support::{Folder, fixtures};
 use websessions_bigquery::BigQueryDialect;
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
 use websessions_core::model::users::tables::{SESSIONS_USERID_MANIFEST_READ, USERS_MANIFEST};
+use websessions_core::own_columns::Declaration;
 use websessions_core::plan::{Statement, script};
 use websessions_core::table::{Column, ColumnType, Table, TableName};
 use websessions_core::variables::Variables;
@@ -39,9 +40,20 @@ fn rows(columns: &[&str], rows: &[Vec<&str>]) -> Json {
 }
 
 /// The tables that the modules read.
-fn inputs() -> Vec<Table> {
-    let variables = Variables::default();
-    model::modules().iter().filter_map(|module| module.table(module.input?, &variables)).collect()
+fn inputs(variables: &Variables) -> Vec<Table> {
+    model::modules().iter().filter_map(|module| module.table(module.input?, variables)).collect()
+}
+
+/// The variables of the plans with columns of one's own.
+fn with_columns() -> Variables {
+    #[derive(serde::Deserialize)]
+    struct File {
+        column: Vec<Declaration>,
+    }
+    let file: File = toml::from_str(&columns()).expect("declarations");
+    let mut variables = Variables::default();
+    variables.columns = model::own_columns(&file.column).expect("columns");
+    variables
 }
 
 /// What a statement is sent only with: the users module makes them.
@@ -99,7 +111,10 @@ impl LockRow {
 fn answer(sql: &str, row_of_lock: &LockRow) -> Json {
     if sql.contains("INFORMATION_SCHEMA.COLUMNS") {
         let lock = Some(lock::table()).filter(|_| row_of_lock.is_there);
-        let tables = inputs().into_iter().chain(lock).filter(|table| sql.contains(&format!("'{}'", table.name)));
+        let tables = inputs(&Variables::default())
+            .into_iter()
+            .chain(lock)
+            .filter(|table| sql.contains(&format!("'{}'", table.name)));
         let found: Vec<[String; 3]> = tables.flat_map(|table| columns_of(&table)).collect();
         let found: Vec<Vec<&str>> = found.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
         return rows(&["table_name", "column_name", "data_type"], &found);
@@ -191,8 +206,7 @@ fn sent() -> Vec<Json> {
 }
 
 /// The tables that are there before the first run of each plan.
-fn tables_before(dialect: &dyn Dialect) -> String {
-    let variables = Variables::default();
+fn tables_before(dialect: &dyn Dialect, variables: &Variables) -> String {
     let schemas = [&variables.scratch_schema, &variables.output_schema];
     let mut statements: Vec<Statement> = schemas.iter().map(|schema| dialect.create_schema(schema)).collect();
     // What one module keeps is looked at while another runs.
@@ -201,12 +215,12 @@ fn tables_before(dialect: &dyn Dialect) -> String {
         (model::users::module(), "users"),
         (model::users::module(), "users_tables_made"),
     ];
-    let kept = kept.into_iter().filter_map(|(module, table)| module.table(table, &variables));
-    for table in inputs().into_iter().chain(depended_on()).chain(kept) {
+    let kept = kept.into_iter().filter_map(|(module, table)| module.table(table, variables));
+    for table in inputs(variables).into_iter().chain(depended_on()).chain(kept) {
         statements.extend(dialect.create_table(&table, &variables.table_name(&table)));
     }
     // A table of the user's, which page views are read from.
-    let (schema, mut hits) = (Identifier::new("tracker").expect("a name"), inputs().remove(0));
+    let (schema, mut hits) = (Identifier::new("tracker").expect("a name"), inputs(variables).remove(0));
     hits.columns.push(Column::new("loaded", ColumnType::Timestamp));
     let name = TableName { schema: schema.clone(), name: "hits".to_owned() };
     statements.push(dialect.create_schema(&schema));
@@ -231,7 +245,7 @@ fn google_s_analyzer_refuses_no_statement_and_each_negative_control() {
         assert!(sent.iter().any(|one| one["sql"].as_str().is_some_and(|sql| sql.contains(words))), "no {words}");
     }
     let folder = Folder::new();
-    let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect));
+    let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect, &Variables::default()));
     let lines: Vec<String> = sent.iter().map(ToString::to_string).collect();
     let sent = folder.write("sent.jsonl", &lines.join("\n"));
     let plans = write_all();
@@ -246,7 +260,7 @@ fn sqlglot_s_optimizer_refuses_no_statement_and_each_negative_control() {
     let python = std::env::var_os("WEBSESSIONS_TEST_PYTHON").expect("./tests/run sets it");
     let folder = Folder::new();
     for dialect in [&RedshiftDialect as &dyn Dialect, &SnowflakeDialect] {
-        folder.write(&format!("{}.sql", dialect.name()), &tables_before(dialect));
+        folder.write(&format!("{}.sql", dialect.name()), &tables_before(dialect, &Variables::default()));
     }
     let plans = write_all();
     let check = fixtures().join("../tests/typecheck.py");
@@ -255,10 +269,27 @@ fn sqlglot_s_optimizer_refuses_no_statement_and_each_negative_control() {
     assert!(count("plans") > 600 && count("controls") > 60, "{counts}");
 }
 
+#[test]
+fn both_analyzers_know_columns_of_one_s_own() {
+    let (folder, variables) = (Folder::new(), with_columns());
+    let plans = write_with_columns();
+    let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect, &variables));
+    let check = fixtures().join("../tests/googlesql/check.mjs");
+    let of_google = counts(Command::new("node").arg(check).args([&tables, &plans.path().join("bigquery")]));
+    assert!(of_google["plans"].as_u64().is_some_and(|count| count > 80), "{of_google}");
+    let python = std::env::var_os("WEBSESSIONS_TEST_PYTHON").expect("./tests/run sets it");
+    for dialect in [&RedshiftDialect as &dyn Dialect, &SnowflakeDialect] {
+        folder.write(&format!("{}.sql", dialect.name()), &tables_before(dialect, &variables));
+    }
+    let check = fixtures().join("../tests/typecheck.py");
+    let of_sqlglot = counts(Command::new(python).arg(check).args([plans.path(), folder.path()]));
+    assert!(of_sqlglot["plans"].as_u64().is_some_and(|count| count > 160), "{of_sqlglot}");
+}
+
 /// What a run on BigQuery reads: the tables of `docs/cost.md`, gigabytes in all, and how often complete reads its input.
 fn bill(production: u32) -> (String, f64, f64) {
     let folder = Folder::new();
-    let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect));
+    let tables = folder.write("tables.sql", &tables_before(&BigQueryDialect, &Variables::default()));
     let script = fixtures().join("../tests/googlesql/cost.mjs");
     let arguments = [tables, fixtures().join("golden/bigquery"), fixtures().join("page_views.csv.gz")];
     let output = Command::new("node").arg(script).args(arguments).arg(production.to_string()).output();

@@ -5,7 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use support::plans::{PLANS, dialects, plan, write_all};
+use support::plans::{PLANS, dialects, plan, write_all, write_with_columns};
 use support::{Folder, fixtures};
 
 /// The steps of a plan: its heading, and its statements with their comments (and the words that open and close a block).
@@ -203,12 +203,13 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 #[test]
 fn every_statement_parses_and_has_nothing_that_its_warehouse_lacks() {
-    let plans = write_all();
+    let (plans, with_columns) = (write_all(), write_with_columns());
     for dialect in dialects() {
         let parser = sqlparser::dialect::dialect_from_str(dialect).expect("a dialect that sqlparser knows");
         let (_, forbidden) = FORBIDDEN.iter().find(|(name, _)| *name == dialect).expect("a list of forbidden tokens");
         let mut count = 0;
-        for entry in std::fs::read_dir(plans.path().join(dialect)).expect("plans").filter_map(Result::ok) {
+        let of = |folder: &Folder| std::fs::read_dir(folder.path().join(dialect)).expect("plans");
+        for entry in of(&plans).chain(of(&with_columns)).filter_map(Result::ok) {
             let text = std::fs::read_to_string(entry.path()).expect("a plan");
             // The parser doesn't know Redshift's encodings of columns, and none of PostgreSQL's DO.
             let parsed = without_do(&text).replace(" ENCODE ZSTD", "").replace(" ENCODE RAW", "");

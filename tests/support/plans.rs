@@ -1,6 +1,6 @@
 //! The plans that are reviewed as golden files, and that parsers and analyzers read whole.
 
-use super::Folder;
+use super::{Folder, fixtures};
 use std::collections::BTreeMap;
 use websessions_core::model;
 use websessions_core::preflight::Drift;
@@ -40,6 +40,8 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("users_complete-debug", "users_complete", &["cleanup_mode=debug"]),
     ("users_complete-trace", "users_complete", &["cleanup_mode=trace", "ends_run=true"]),
     ("users_destroy", "users_destroy", &[]),
+    ("main-columns", "main", &["--config=columns.toml"]),
+    ("users_main-columns", "users_main", &["--config=columns.toml"]),
     ("status", "status", &[]),
     ("history", "history", &[]),
     ("check", "check", &[]),
@@ -48,6 +50,48 @@ pub const PLANS: &[(&str, &str, &[&str])] = &[
     ("preview-lookback_guard-off", "preview", &["lookback_guard=off", "upsert_lookback_days=7"]),
     ("preview-skip_derived", "preview", &["skip_derived=true"]),
 ];
+
+/// The file of the plans with columns of one's own: one of each kind, and the examples of the documentation.
+const COLUMNS: &str = "columns.toml";
+
+/// The plans that differ with them.
+const WITH_COLUMNS: &[&str] =
+    &["main", "complete", "page_views_main", "rebuild", "users_main", "users_complete", "explain", "preview"];
+
+/// What stands in it.
+pub fn columns() -> String {
+    let page = std::fs::read_to_string(fixtures().join("../docs/columns.md")).expect("the page");
+    let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
+    let of = |name, from, value_type, source| {
+        format!(
+            "[[column]]\nname = {name:?}\nfrom = {from:?}\ntype = {value_type:?}\nsource = {source:?}\nusers = {from:?}\n"
+        )
+    };
+    let each = [
+        of("last_plan", "last", "text", "plan_tier"),
+        of("plans", "count_distinct", "text", "plan_tier"),
+        of("best_plan", "max", "text", "plan_tier"),
+        of("trial_first", "first", "boolean", "trial"),
+        of("trial_any", "any", "boolean", "trial"),
+        of("revenue", "sum", "float", "order_value"),
+        of("seen", "min", "timestamp", "loaded_at"),
+        of("deepest", "max", "float", "vertical_percentage_scrolled"),
+    ];
+    examples.map(str::to_owned).chain(each).collect()
+}
+
+/// A folder with each whole plan that has columns of one's own as `DIALECT/NAME.sql`.
+pub fn write_with_columns() -> Folder {
+    let folder = Folder::new();
+    for dialect in dialects() {
+        std::fs::create_dir(folder.path().join(dialect)).expect("a folder for a dialect");
+        for name in WITH_COLUMNS {
+            let text = plan(&folder, name, dialect, &["--config=columns.toml"]);
+            folder.write(&format!("{dialect}/{name}.sql"), &text);
+        }
+    }
+    folder
+}
 
 /// The dialects of the bundled backends.
 pub fn dialects() -> Vec<&'static str> {
@@ -94,6 +138,7 @@ pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> 
         return migration(dialect).0;
     }
     folder.write("day.csv", "page_view_id,domain_sessionid,start_tstamp\n");
+    folder.write(COLUMNS, &columns());
     let of = |(prefix, module)| usual.strip_prefix(prefix).map(|phase| (module, phase));
     let (module, phase) =
         [("page_views_", "page-views"), ("users_", "users")].into_iter().find_map(of).unwrap_or(("sessions", usual));
@@ -111,12 +156,12 @@ pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> 
     folder.run(&arguments).done("plan").expect("a plan").stdout
 }
 
-/// A folder with each whole plan as `DIALECT/NAME.sql`.
+/// A folder with each whole plan as `DIALECT/NAME.sql`, but for those with columns of one's own: the tables have these, or not.
 pub fn write_all() -> Folder {
     let folder = Folder::new();
     for dialect in dialects() {
         std::fs::create_dir(folder.path().join(dialect)).expect("a folder for a dialect");
-        for (name, phase, variables) in PLANS {
+        for (name, phase, variables) in PLANS.iter().filter(|(name, ..)| !name.ends_with("-columns")) {
             let mut text = plan(&folder, phase, dialect, variables);
             // What a report asks is about tables that a run has made.
             if *phase == "report" {

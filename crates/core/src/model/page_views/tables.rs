@@ -123,6 +123,5 @@ const NEEDED: [&str; 3] = ["page_view_id", "domain_sessionid", "start_tstamp"];
 
 /// A column of what comes: a row without a value that it needs is left out and counted, and not refused.
 fn arrived(column: &Column) -> Column {
-    let arrived = Column::named(column.name.clone(), column.column_type);
-    if NEEDED.contains(&&*column.name) { arrived.required() } else { arrived }
+    Column { not_null: false, required: NEEDED.contains(&&*column.name), ..column.clone() }
 }
