@@ -12,13 +12,18 @@ test *arguments:
 bench *arguments="duckdb":
     ./tests/bench {{arguments}}
 
+# Count the instructions of reading, planning and rendering beside the recorded ones; needs valgrind. ACCEPT=1 records them
+instructions:
+    ./tests/instructions
+
 # Accept what a change of the model gives now, and show what changed: golden SQL, snapshots, the scenarios' tables
 accept:
     bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test golden every_phase_and_option'
     bash -c 'source tests/duckdb && INSTA_UPDATE=always cargo test --locked --package websessions --features all --test command_line'
     bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test scenarios'
     bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test analyzers the_bill'
-    git diff --stat -- fixtures/golden tests/snapshots crates/conformance/scenarios docs
+    bash -c 'source tests/duckdb && ACCEPT=1 cargo test --locked --package websessions --features all --test profiles'
+    git diff --stat -- fixtures/golden fixtures/profiles tests/snapshots crates/conformance/scenarios docs
 
 # Format and lint as CI does
 lint:

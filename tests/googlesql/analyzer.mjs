@@ -132,7 +132,7 @@ function unwrapped(message) {
 }
 
 /** A field of a node, or of one of the classes that it extends. */
-function field(node, name) {
+export function field(node, name) {
   for (let at = node; at; at = at.parent) if (name in at) return at[name];
   return undefined;
 }

@@ -6,12 +6,12 @@
 //
 // TABLES: a script that creates what is there before the first run. PLANS: a folder with main.sql and complete.sql, of the
 // page views module too.
-// PRODUCTION: how large the sessions table is, in GB. The last line is JSON: all gigabytes, and how often complete reads
-// its input.
+// PRODUCTION: how large the sessions table is, in GB. The last line is JSON: all gigabytes, how often complete reads its input,
+// and the columns of tables of a run that no statement reads.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { Analyzer, Project } from './analyzer.mjs';
+import { Analyzer, Project, field } from './analyzer.mjs';
 
 const [tables, plans, sample, production] = process.argv.slice(2);
 const GB = 1e9;
@@ -85,6 +85,16 @@ const input = project.datasets.get('scratch').get('page_views_staged').column;
 const a_day = (STAGED / width(input)) * sessions_per_view; // sessions
 /** Of how many days production has sessions, and page views. */
 const production_days = () => PRODUCTION / (a_day * width(project.datasets.get('derived').get('sessions').column));
+/** How many rows a statement writes to a table, at most. */
+function written(table) {
+  const columns = project.datasets.get('scratch').get('page_views_staged').column;
+  const views = STAGED / width(columns);
+  if (table === 'page_views') return views;
+  if (table === 'sessions') return views * sessions_per_view;
+  return rowsOf(table, columns) * (removed && /staged$|kept$/.test(table) ? ARRIVED : 1);
+}
+const made = new Map(); // the columns of each table that is made of rows
+const used = new Set(); // what any statement reads
 let steps = new Map();
 let step = '';
 let removed = false; // Whether complete has removed what it could without looking at single rows.
@@ -116,9 +126,18 @@ project.seen = (kind, node, before) => {
     if (table === 'page_views_staged' && current === 'complete') input_read += all;
     bytes += all;
   }
+  let writes = 0;
+  if (into) writes = written(into) * width(node.insert_column_list.map(({ name, type }) => ({ name, type })));
+  if (/create_table_as_select/.test(kind)) {
+    const [, table] = field(node, 'name_path');
+    const columns = field(node, 'column_definition_list');
+    writes = written(table) * width(columns);
+    made.set(table, columns.map(({ name }) => name));
+  }
   removed ||= changed === 'page_views_staged';
-  const phase = steps.get(`${current}/${step}`) ?? { bytes: 0, statements: 0 };
-  steps.set(`${current}/${step}`, { bytes: phase.bytes + bytes, statements: phase.statements + 1 });
+  const phase = steps.get(`${current}/${step}`) ?? { bytes: 0, writes: 0, statements: 0, columns: new Set() };
+  for (const [table, names] of read) for (const name of names) for (const into of [phase.columns, used]) into.add(`${table}.${name}`);
+  steps.set(`${current}/${step}`, { ...phase, bytes: phase.bytes + bytes, writes: phase.writes + writes, statements: phase.statements + 1 });
 };
 let current;
 /** What the steps of some plans read. */
@@ -132,22 +151,26 @@ async function bill(phases) {
 }
 const sessions = await bill(['main', 'complete']);
 const page_views = await bill(['page_views_main', 'page_views_complete']);
+// What the next module reads.
+await bill(['users_main', 'users_complete']);
+const unread = [...made].flatMap(([table, columns]) => columns.map((column) => `${table}.${column}`)).filter((name) => !used.has(name));
 analyzer.stop();
 if (faults.length) {
   console.error(faults.join('\n'));
   process.exit(1);
 }
 const dollars = (bytes) => ((bytes / 2 ** 40) * US_DOLLARS_PER_TIB).toFixed(2);
-console.log('| step | statements | reads, GB | US$ |\n|---|---|---|---|');
+console.log('| step | statements | reads, columns | reads, GB | writes, GB | US$ |\n|---|---|---|---|---|---|');
 function print(steps, all) {
-  let total = 0;
-  for (const [name, { bytes, statements }] of steps) {
+  let [total, writes_of_all] = [0, 0];
+  for (const [name, { bytes, writes, statements, columns }] of steps) {
     total += bytes;
-    console.log(`| ${name} | ${statements} | ${(bytes / GB).toFixed(1)} | ${dollars(bytes)} |`);
+    writes_of_all += writes;
+    console.log(`| ${name} | ${statements} | ${columns.size} | ${(bytes / GB).toFixed(1)} | ${(writes / GB).toFixed(1)} | ${dollars(bytes)} |`);
   }
-  console.log(`| ${all} | | ${(total / GB).toFixed(1)} | ${dollars(total)} |`);
+  console.log(`| ${all} | | | ${(total / GB).toFixed(1)} | ${(writes_of_all / GB).toFixed(1)} | ${dollars(total)} |`);
   return total / GB;
 }
 const all = print(sessions, 'all');
 print(page_views, 'all of page_views');
-console.log(JSON.stringify({ all, input_reads_of_complete: input_read / STAGED }));
+console.log(JSON.stringify({ all, input_reads_of_complete: input_read / STAGED, unread }));
