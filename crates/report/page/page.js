@@ -23,6 +23,7 @@
   };
 
   // What lies between the ticks of a time, in seconds; and one of them, in the unit that fits all.
+  const wholes = [...Array(15).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
   const spans = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 864000];
   const timeOf = (tick, most) => (most > 7200 ? brief.format(tick / 3600) + " h" : most > 120 ? brief.format(tick / 60) + " min" : fine.format(tick) + " s");
 
@@ -132,6 +133,7 @@
       show(null);
       if (!rows[0].length) return;
       const single = rows[0].length === 1;
+      const around = bars ? 0.6 : single ? DAY : 0;
       const axis = { stroke: style("--soft"), grid: { stroke: style("--grid"), width: 1 }, ticks: { stroke: style("--grid"), width: 1 }, font: "12px system-ui, 'DejaVu Sans', sans-serif" };
       const line = (name, number) => ({
         label: name, stroke: style(number ? "--second" : "--first"), width: 2, spanGaps: false,
@@ -143,12 +145,12 @@
         width, height, legend: { show: false }, padding: [12, 28, 0, 0], tzDate: (time) => uPlot.tzDate(new Date(time * 1000), "UTC"),
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
         scales: {
-          x: { time: !bars, range: (_, low, high) => (bars ? [low - 0.6, high + 0.6] : low === high ? [low - DAY, high + DAY] : [low, high]) },
+          x: { time: !bars, range: () => [rows[0][0] - around, rows[0].at(-1) + around] },
           y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
         },
         axes: [
           { ...axis, space: 70, values: bars ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) && x()[tick] !== undefined ? at(tick, tick, true) : "")) : (_, ticks) => ticks.map((tick) => (tick % DAY ? "" : new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" }).format(tick * 1000))) },
-          { ...axis, size: 70, incrs: form === "time" ? spans : undefined, values: (_, ticks) => ticks.map((tick) => (form === "share" ? fine.format(tick * 100) + " %" : form === "time" ? timeOf(tick, Math.max(...ticks)) : short.format(tick))) },
+          { ...axis, size: 70, incrs: { time: spans, whole: wholes }[form], values: (_, ticks) => ticks.map((tick) => (form === "share" ? fine.format(tick * 100) + " %" : form === "time" ? timeOf(tick, Math.max(...ticks)) : short.format(tick))) },
         ],
         series: [{}, ...series().map(([name], number) => line(name, number))],
         hooks: { setCursor: [(self) => show(self.cursor.idx ?? null)] },
