@@ -186,7 +186,7 @@ fn examples() -> String {
 
 #[test]
 fn the_examples_of_the_documentation_do_what_they_say() {
-    let folder = folder(&format!("modules = [\"page_views\", \"sessions\", \"users\"]\n{}", examples()));
+    let folder = folder(&format!("modules = [\"page-views\", \"sessions\", \"users\"]\n{}", examples()));
     done(&folder, &["run", "--page-views", "visits.csv"]);
     let columns = ["domain_sessionid", "plan_tier", "channel", "bounced", "conversions"];
     assert_eq!(

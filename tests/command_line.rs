@@ -137,9 +137,12 @@ fn custom_modules_run_between_main_and_complete_and_stand_in_the_plan() {
     folder.write("daily.sql", "SELECT * FROM {{.scratch_schema}}.nothing_like_that");
     let said = folder.run(&["run", "--page-views", &sample()]);
     assert_eq!(said.code, 1);
-    for word in
-        ["nothing_like_that", "daily.sql", "production and metadata have this run's sessions", "with the same flags"]
-    {
+    for word in [
+        "nothing_like_that",
+        "daily.sql",
+        "production and metadata have this run's page views, sessions",
+        "with the same flags",
+    ] {
         assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
     }
     assert_eq!(folder.contents("page_views_staged", &[]).expect("staged").rows.len(), 1043);

@@ -191,6 +191,8 @@ fn history_tells_each_run_newest_first() {
         let said = place.run(&["history"]).done("history").expect("done");
         assert!(said.stdout.contains("-83.3 %"), "{}", said.stdout);
         support::refused(&place.run(&["history", "--module", "session"]), 2, &["sessions"]);
+        let spelled = |name: &str| place.json(&["history", "--module", name]);
+        assert_eq!(spelled("page_views"), spelled("page-views"));
         support::refused(&place.run(&["history", "--since", "yesterday"]), 2, &["2026-01-31"]);
     });
 }

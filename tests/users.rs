@@ -152,7 +152,7 @@ fn what_is_wrong_with_modules_is_said_before_anything_runs() {
         ("modules = [\"users\"]", "modules lacks sessions"),
         ("modules = [\"users\", \"sessions\"]", "modules has sessions after users"),
         ("modules = [\"sessions\", \"sessions\"]", "modules has sessions after sessions"),
-        ("modules = [\"sessions\", \"user\"]", "did you mean \"users\""),
+        ("modules = [\"sessions\", \"user\"]", "modules has an unknown module \"user\"; did you mean \"users\""),
         ("modules = \"users\"", "modules must be a list of names"),
         ("modules = [1]", "modules must be a list of names"),
         (

@@ -500,8 +500,11 @@ fn in_words(failure: &Failure<'_>, error: &Error, report: Option<&Report>) {
         }
     }
     if let Some(report) = report {
+        let committed: Vec<String> = report.committed_modules().map(|module| module.replace('-', " ")).collect();
         match (report.committed(), failure.done.last()) {
-            (true, _) => say("  done before: production and metadata have this run's sessions"),
+            (true, _) => {
+                say(&format!("  done before: production and metadata have this run's {}", committed.join(", ")))
+            }
             (false, Some(last)) if report.commit_is_unknown() => {
                 say(&format!("  done before: up to {last}; {UNKNOWN_COMMIT}"));
             }

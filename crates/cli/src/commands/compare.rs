@@ -108,9 +108,15 @@ pub(super) async fn compare(registry: &Registry, global: &Global, what: &Compare
     if differing.is_empty() {
         return Ok(());
     }
+    let rows_differ = answers.iter().any(|answer| !answer.is_same() && answer.rows.is_some());
     Err(Error::Check {
         message: format!("{} of {} tables differ: {}", differing.len(), answers.len(), differing.join(", ")),
-        hint: "the rows that differ are listed above; --samples N lists more".to_owned(),
+        hint: if rows_differ {
+            "the rows that differ are listed above; --samples N lists more"
+        } else {
+            "how the tables themselves differ stands above"
+        }
+        .to_owned(),
     })
 }
 

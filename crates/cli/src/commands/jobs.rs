@@ -93,11 +93,11 @@ impl Invocation<'_> {
     }
 }
 
-/// The module of that name.
+/// The module of that name, which the configuration spells with `_` and the metadata with `-`.
 pub(super) fn module(name: &str) -> Result<Module, Error> {
     let all = modules();
     let names = || all.iter().map(|known| known.name);
-    let found = all.iter().find(|known| known.name == name);
+    let found = all.iter().find(|known| known.name == name.replace('_', "-"));
     found.copied().ok_or_else(|| Error::configuration(unknown("module", name, names())))
 }
 

@@ -37,7 +37,9 @@ fn in_words(status: &Status) -> String {
         });
     }
     if let Some(step) = &status.failed_at {
-        text.push_str(&format!("the last run failed at {step}: mend it, then 'websessions resume' continues there\n"));
+        text.push_str(&format!(
+            "the last run failed at {step}: mend it, then 'websessions resume' with the same flags continues there\n"
+        ));
     }
     text.push_str(&match &status.lock {
         None => "lock: nobody holds it\n".to_owned(),

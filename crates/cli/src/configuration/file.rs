@@ -66,9 +66,10 @@ impl Modules {
         let known = [PAGE_VIEWS, SESSIONS, USERS];
         let mut names: Vec<String> = Vec::new();
         for value in list {
-            let name = value.as_str().ok_or("must be a list of names")?;
+            // The metadata spell it page-views.
+            let name = &value.as_str().ok_or("must be a list of names")?.replace('-', "_");
             let place = |name: &str| known.iter().position(|other| *other == name);
-            let at = place(name).ok_or_else(|| unknown("module", name, known))?;
+            let at = place(name).ok_or_else(|| format!("has an {}", unknown("module", name, known)))?;
             if names.last().and_then(|last| place(last)).is_some_and(|last| last >= at) {
                 return Err(format!(
                     "has {name} after {}: they run in the order {}",

@@ -269,6 +269,12 @@ impl Report {
         self.steps().filter(|step| step.commits && !step.units.is_empty()).count()
     }
 
+    /// The modules whose rows production has.
+    pub fn committed_modules(&self) -> impl Iterator<Item = &'static str> {
+        let commits = |plan: &&PlanReport| plan.steps.iter().any(|step| step.commits && !step.units.is_empty());
+        self.plans.iter().filter(commits).filter_map(|plan| plan.phase.map(|(module, _)| module))
+    }
+
     /// Whether it is not known if production has this run's rows: the answer of a commit was lost, and none came later.
     pub fn commit_is_unknown(&self) -> bool {
         self.steps().any(|step| step.commits && step.lost_answer && step.units.is_empty())
