@@ -224,7 +224,7 @@ fn destroying_the_module_says_how_many_page_views_go_and_leaves_sessions_alone()
     let before = folder.dump();
     let said = folder.run(&["destroy", "--module", "page-views"]);
     refused(&said, 2, &["derived.page_views has 3 rows", "--yes"]);
-    refused(&folder.run(&["destroy", "--module", "page_views"]), 2, &["did you mean \"page-views\""]);
+    refused(&folder.run(&["destroy", "--module", "page-view"]), 2, &["did you mean \"page-views\""]);
     assert_eq!(folder.dump(), before);
     let said = done(&folder, &["destroy", "--module", "page-views", "--yes"]);
     assert!(said.contains("page views dropped with their table: 3"), "{said}");
