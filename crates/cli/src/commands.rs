@@ -118,7 +118,8 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Report { html, days, checks } => Ok(invoke(none, Purpose::Run)?.report(html, *days, *checks).await?),
         Command::Status => Ok(invoke(none, Purpose::Run)?.status().await?),
         Command::History { module, since, limit } => {
-            let runs = Runs { module: module.clone(), since: since.clone(), limit: *limit };
+            let module = module.as_deref().map(jobs::module).transpose()?.map(|module| module.name.to_owned());
+            let runs = Runs { module, since: since.clone(), limit: *limit };
             Ok(invoke(none, Purpose::Run)?.history(&runs).await?)
         }
         Command::Show { table, condition, columns, limit } => {

@@ -1,7 +1,6 @@
 //! What runs have done.
 
 use super::Invocation;
-use super::jobs::module;
 use crate::arguments::OutputFormat;
 use crate::output;
 use serde_json::json;
@@ -13,9 +12,6 @@ use websessions_core::rows::Rows;
 
 impl Invocation<'_> {
     pub(super) async fn history(&self, asked: &Runs) -> Result<(), Error> {
-        if let Some(name) = &asked.module {
-            module(name)?;
-        }
         let modules = model::modules();
         let warehouse = self.connect().await?;
         let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
