@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Folder, fixtures, refused};
+use support::{Folder, done, fixtures, refused};
 
 const VISITS: &str =
     "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,engaged_time_in_s,page_urlpath,mkt_medium,refr_medium,plan_tier,cents
@@ -35,10 +35,6 @@ fn folder(configuration: &str) -> Folder {
     folder.write("websessions.toml", configuration);
     folder.write("visits.csv", VISITS);
     folder
-}
-
-fn done(folder: &Folder, arguments: &[&str]) -> String {
-    folder.run(arguments).done(&arguments.join(" ")).expect("done").stdout
 }
 
 /// Some columns of each row, through `export`.

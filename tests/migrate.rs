@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Folder, refused};
+use support::{Folder, done, json, refused};
 
 const FIRST: &str = "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,app_id,page_title
 a1,a,ann,2024-03-10 12:00:00,2024-03-10 12:00:30,web,one
@@ -25,17 +25,9 @@ fn folder(configuration: &str) -> Folder {
     folder
 }
 
-fn done(folder: &Folder, arguments: &[&str]) -> String {
-    folder.run(arguments).done(&arguments.join(" ")).expect("done").stdout
-}
-
 fn alter(folder: &Folder, database: &str, statements: &str) {
     let connection = duckdb::Connection::open(folder.path().join(database)).expect("the database opens");
     connection.execute_batch(statements).expect("altered");
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).expect("JSON")
 }
 
 /// The SQL of a document's statements.

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::Write;
 use std::process::Stdio;
-use support::{Folder, Said, refused};
+use support::{Folder, Said, done, json, refused};
 use websessions_conformance::Contents;
 
 const FIRST: &str = "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,engaged_time_in_s,page_title
@@ -27,16 +27,8 @@ fn folder() -> Folder {
     folder
 }
 
-fn done(folder: &Folder, arguments: &[&str]) -> String {
-    folder.run(arguments).done(&arguments.join(" ")).expect("done").stdout
-}
-
 fn tables(folder: &Folder) -> Vec<Contents> {
     ["page_views", "sessions"].map(|table| folder.contents(table, &[]).expect("exported")).to_vec()
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).expect("JSON")
 }
 
 /// `session: page views` of each session.

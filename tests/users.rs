@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Folder, refused};
+use support::{Folder, done, json, refused};
 
 const FIRST: &str = "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,page_title
 a1,a,ann,2024-03-10 12:00:00,2024-03-10 12:00:30,one
@@ -22,14 +22,6 @@ fn folder(configuration: &str) -> Folder {
     folder.write("first.csv", FIRST);
     folder.write("second.csv", SECOND);
     folder
-}
-
-fn done(folder: &Folder, arguments: &[&str]) -> String {
-    folder.run(arguments).done(&arguments.join(" ")).expect("done").stdout
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).expect("JSON")
 }
 
 /// The names of what a run plans, in order.
@@ -143,6 +135,10 @@ fn the_modules_and_the_users_own_sql_run_in_the_order_of_the_configuration() {
     assert_eq!(users(&folder), ["ann: 2, back", "bob: 1, alone"]);
     assert!(done(&folder, &["config", "show"]).contains("page_views, sessions, users"));
     assert!(done(&folder, &["columns", "users"]).contains("domain_userid"));
+    for spelled in ["page_views", "page-views"] {
+        let runs = json(&done(&folder, &["--output", "json", "history", "--module", spelled]))["runs"].clone();
+        assert!(runs.as_array().is_some_and(|runs| !runs.is_empty()), "{spelled}: {runs}");
+    }
     done(&folder, &["doctor"]);
 }
 

@@ -47,6 +47,15 @@ pub fn refused(said: &Said, code: i32, words: &[&str]) {
     }
 }
 
+/// What a command says that ends well.
+pub fn done(folder: &Folder, arguments: &[&str]) -> String {
+    folder.run(arguments).done(&arguments.join(" ")).expect("done").stdout
+}
+
+pub fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }

@@ -175,6 +175,11 @@ impl OwnColumn {
         }
     }
 
+    /// It as a column of `sessions`.
+    fn in_sessions(&self) -> Column {
+        Column::named(Cow::Owned(self.name.clone()), self.of_session).own()
+    }
+
     /// Whether one page view has its value.
     fn is_of_one(&self) -> bool {
         matches!(self.from, Aggregate::First | Aggregate::Last)
@@ -320,15 +325,19 @@ impl OwnColumns {
 
     /// The columns of sessions: the model's and those that are declared.
     pub(crate) fn of_sessions(&self, mut model: Vec<Column>) -> Vec<Column> {
-        let named = |column: &OwnColumn| Column::named(Cow::Owned(column.name.clone()), column.of_session).own();
-        model.extend(self.columns.iter().map(named));
+        model.extend(self.columns.iter().map(OwnColumn::in_sessions));
         model
     }
 
     /// The columns of what is computed of all page views of a session: the model's and those that are declared.
-    pub(crate) fn aggregated(&self, model: Vec<Column>) -> Vec<Column> {
-        let columns = self.columns.iter().filter(|column| !column.is_of_one()).cloned().collect();
-        Self { columns, of_page_views: Vec::new() }.of_sessions(model)
+    pub(crate) fn aggregated(&self, mut model: Vec<Column>) -> Vec<Column> {
+        model.extend(self.of_many().map(OwnColumn::in_sessions));
+        model
+    }
+
+    /// Those that are computed of all page views of a session.
+    fn of_many(&self) -> impl Iterator<Item = &OwnColumn> {
+        self.columns.iter().filter(|column| !column.is_of_one())
     }
 
     /// The columns of users: the model's and those that are declared for it.
@@ -343,7 +352,7 @@ impl OwnColumns {
 
     /// What a SELECT of the rows of page views computes of all those of a session: further columns of its list.
     pub(crate) fn aggregates(&self, dialect: &dyn Dialect) -> String {
-        further(self.columns.iter().filter(|column| !column.is_of_one()).map(|column| {
+        further(self.of_many().map(|column| {
             let value = column.value(dialect, None);
             format!("{} AS {}", column.from.sql(dialect, &column.compared(dialect, value), column.values), column.name)
         }))

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use websessions_core::dialect::Dialect;
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::model::{Module, modules, sessions, users};
+use websessions_core::model::{Module, modules, page_views, sessions, users};
 use websessions_core::plan::Phase;
 use websessions_core::run::Job;
 use websessions_core::variables::Variables;
@@ -24,6 +24,15 @@ impl Invocation<'_> {
     pub(super) fn modules(&self) -> Vec<Module> {
         let users = self.configuration.modules.has_users().then(users::module);
         [sessions::module()].into_iter().chain(users).collect()
+    }
+
+    /// The modules that a run may be made of, as it is configured; or the one that is asked for.
+    pub(super) fn modules_or(&self, named: Option<&str>) -> Result<Vec<Module>, Error> {
+        if let Some(named) = named {
+            return Ok(vec![module(named)?]);
+        }
+        let page_views = self.configuration.modules.has_page_views().then(page_views::module);
+        Ok(page_views.into_iter().chain(self.modules()).collect())
     }
 
     /// The variables of a module: sessions stages what users reads, if users is to follow.

@@ -1,27 +1,17 @@
 //! Columns that the tables lack, added.
 
 use super::waiting::patiently;
-use super::{Failed, Invocation, confirm, jobs};
+use super::{Failed, Invocation, confirm};
 use crate::arguments::{OutputFormat, Waiting};
 use crate::{output, progress};
 use serde_json::json;
 use websessions_core::error::Error;
-use websessions_core::model::{Module, page_views};
 use websessions_core::plan::script;
 use websessions_core::preflight::{self, Drift};
 use websessions_core::run::Job;
 use websessions_core::warehouse::Warehouse;
 
 impl Invocation<'_> {
-    /// The modules that a run may be made of, as it is configured; or the one that is asked for.
-    pub(super) fn modules_or(&self, named: Option<&str>) -> Result<Vec<Module>, Error> {
-        if let Some(named) = named {
-            return Ok(vec![jobs::module(named)?]);
-        }
-        let page_views = self.configuration.modules.has_page_views().then(page_views::module);
-        Ok(page_views.into_iter().chain(self.modules()).collect())
-    }
-
     /// How the tables differ from the model's.
     pub(super) async fn drift(&self, warehouse: &dyn Warehouse, module: Option<&str>) -> Result<Drift, Error> {
         let (drift, _) = preflight::drift(warehouse, &self.modules_or(module)?, self.variables()).await?;

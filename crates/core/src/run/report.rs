@@ -39,6 +39,13 @@ pub struct StepReport {
     lost_answer: bool,
 }
 
+impl StepReport {
+    /// Whether production has this run's rows by it.
+    fn has_committed(&self) -> bool {
+        self.commits && !self.units.is_empty()
+    }
+}
+
 /// What one plan did.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -266,13 +273,13 @@ impl Report {
 
     /// How many modules it has committed.
     pub fn commits(&self) -> usize {
-        self.steps().filter(|step| step.commits && !step.units.is_empty()).count()
+        self.steps().filter(|step| step.has_committed()).count()
     }
 
     /// The modules whose rows production has.
     pub fn committed_modules(&self) -> impl Iterator<Item = &'static str> {
-        let commits = |plan: &&PlanReport| plan.steps.iter().any(|step| step.commits && !step.units.is_empty());
-        self.plans.iter().filter(commits).filter_map(|plan| plan.phase.map(|(module, _)| module))
+        let committed = |plan: &&PlanReport| plan.steps.iter().any(StepReport::has_committed);
+        self.plans.iter().filter(committed).filter_map(|plan| plan.phase.map(|(module, _)| module))
     }
 
     /// Whether it is not known if production has this run's rows: the answer of a commit was lost, and none came later.

@@ -22,8 +22,9 @@ pub(super) const CHECKS: &[Check] = &[
         "staged_times",
         "no staged page view ends before it starts",
         PAGE_VIEWS_STAGED,
-        sql!("checks/page_view_times"),
-    ),
+        sql!("checks/row_times"),
+    )
+    .with(&[("key", "page_view_id,\n  domain_sessionid")]),
     Check::new(
         "staged_indexes",
         "the staged page views of a session are numbered 1, 2, 3 and so on",

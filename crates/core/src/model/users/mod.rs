@@ -26,7 +26,6 @@ pub fn module() -> Module {
             tables::USERS_LIMITS,
         ])
         .checks(checks::CHECKS)
-        .keys(&[(tables::USERS, &["domain_userid"]), (tables::USERS_MANIFEST, &["domain_userid"])])
         .counts(ROWS_READ, ROWS_WRITTEN)
         .derived(lineage::derived)
 }

@@ -1,7 +1,6 @@
--- Page views that end before they start, or that have been looked at for less than no time.
+-- Rows that end before they start, or were engaged for less than no time.
 SELECT
-  page_view_id,
-  domain_sessionid,
+  {{ key }},
   start_tstamp,
   end_tstamp,
   engaged_time_in_s
