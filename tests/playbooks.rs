@@ -442,10 +442,11 @@ fn plan_names(said: &Said) -> Vec<String> {
     first_words.filter(|(_, rest)| warehouses.contains(rest)).map(|(name, _)| name.to_owned()).collect()
 }
 
-const TREE_MAINS: [&str; 5] = ["00-setup-metadata", "01-base-main", "01-page-views-main", "main", "01-users-main"];
-const TREE_DESTROYS: [&str; 6] = [
+const TREE_MAINS: [&str; 5] = ["00-setup-metadata", "01-base-main", "01-page-views-main", "main", "users_main"];
+const TREE_DESTROYS: [&str; 7] = [
+    "XX-destroy-loyalty",
     "XX-destroy-engagement",
-    "XX-destroy-users",
+    "users_destroy",
     "destroy",
     "XX-destroy-page-views",
     "XX-destroy-base",
@@ -463,14 +464,25 @@ fn a_whole_tree_is_planned_each_module_once_and_in_order() {
             "99-base-complete",
             "99-page-views-complete",
             "complete",
-            "99-users-complete",
+            "users_complete",
         ];
-        let expected = [&TREE_MAINS[..], &["01-engagement-main"], &completes].concat();
+        let expected = [&TREE_MAINS[..], &["01-engagement-main", "01-loyalty-main"], &completes].concat();
         assert_eq!(plan_names(&planned), expected, "{warehouse}");
         assert!(planned.stderr.contains("99-migrations is left out"), "{}", planned.stderr);
         // Statements of the scripts stand there once, those that make procedures too.
-        for words in ["INSERT INTO derived.base_event_id_manifest", "long_views\nFROM", "EXISTS derived.users ("] {
+        for words in ["INSERT INTO derived.base_event_id_manifest", "long_views\nFROM", "EXISTS derived.loyalty ("] {
             assert_eq!(planned.stdout.matches(words).count(), 1, "{words} of {warehouse}");
+        }
+        // A module's own phase, with the variables of its playbook, which ends the run.
+        let main = planned_steps(&planned.stdout, "users_main");
+        assert!(main.contains(&format!("'{warehouse}/web/0.1.0'")), "{warehouse}: {main}");
+        assert!(planned_steps(&planned.stdout, "users_complete").contains("metadata_run_id"), "{}", planned.stdout);
+        assert!(!planned_steps(&planned.stdout, "complete").contains("metadata_run_id"), "{}", planned.stdout);
+        let without_effect = planned.stderr.matches("has no effect on users").count();
+        assert_eq!(without_effect, 2 * usize::from(warehouse == "bigquery"), "{}", planned.stderr);
+        for (flags, plans) in [(&[][..], ["main"]), (&["--module", "users"], ["users_main"])] {
+            let arguments = [&["plan", "main", "--playbooks", "playbooks"], flags].concat();
+            assert_eq!(plan_names(&folder.run(&arguments).done("plan").expect("a plan")), plans, "{warehouse}");
         }
         let procedures = planned.stdout.matches("PROCEDURE derived.commit_table").count();
         assert_eq!(procedures, usize::from(["snowflake", "bigquery"].contains(&warehouse)), "{warehouse}");
@@ -481,7 +493,8 @@ fn a_whole_tree_is_planned_each_module_once_and_in_order() {
             ("", "playbooks/standard/03-sessions", &["main", "complete"][..]),
             ("playbooks/standard", "03-sessions", &["main", "complete"]),
             ("playbooks/standard/03-sessions", ".", &["main", "complete"]),
-            ("playbooks", "custom", &["01-engagement-main", "99-engagement-complete"]),
+            ("playbooks/standard", "04-users", &["users_main", "users_complete"]),
+            ("playbooks", "custom", &["01-engagement-main", "01-loyalty-main", "99-engagement-complete"]),
             ("playbooks/standard", "99-migrations", &["0.1.0-migration"]),
         ] {
             let mut command = folder.command(&["plan", "--playbooks", playbooks]);
@@ -506,9 +519,10 @@ fn a_whole_tree_is_planned_each_module_once_and_in_order() {
             "99-engagement-complete",
             "main",
             "99-page-views-complete",
-            "01-users-main",
+            "users_main",
             "complete",
-            "99-users-complete",
+            "01-loyalty-main",
+            "users_complete",
         ];
         assert_eq!(plan_names(&listed), expected, "{warehouse}");
 
@@ -528,9 +542,11 @@ fn a_whole_tree_is_planned_each_module_once_and_in_order() {
             ["--config-json", "configs/teardown.json"],
         ] {
             let said = folder.run(&[&["lint"], &source[..]].concat()).done("lint").expect("nothing found");
-            let migrations = if source[0] == "--playbooks" { 1 } else { 0 };
+            // The migrations are left out, and two variables of BigQuery's users have no effect.
+            let warnings = usize::from(source[0] == "--playbooks")
+                + 2 * usize::from(warehouse == "bigquery" && !source[1].contains("teardown"));
             assert!(
-                said.stdout.ends_with(&format!("0 errors, {migrations} warnings\n")),
+                said.stdout.ends_with(&format!("0 errors, {warnings} warnings\n")),
                 "{warehouse}: {}",
                 said.stdout
             );
@@ -544,10 +560,32 @@ fn the_tree_is_right(folder: &Folder) {
     assert_eq!(rows(folder, "derived.base_event_id_manifest", &own), ["p1", "p2", "p3", "p4"]);
     assert_eq!(count(folder, "derived.page_views", &own), 4);
     assert_eq!(count(folder, "sessions", &own), 2);
-    assert_eq!(rows(folder, "derived.users", &own), ["u1|1", "u2|1"]);
+    assert_eq!(columns(folder, "users", ["domain_userid", "sessions", "page_views"]), ["u1|1|3", "u2|1|1"]);
+    assert_eq!(rows(folder, "derived.loyalty", &own), ["u1|1|1", "u2|1|1"], "between users' main and complete");
     assert_eq!(rows(folder, "derived.engagement", &own), ["s1|2", "s2|0"]);
     assert_eq!(count(folder, "page_views_staged", &own), 0, "sessions' complete ran");
     assert_eq!(count(folder, "sessions_userid_manifest_staged", &own), 0, "users' complete ran");
+}
+
+/// Some columns of a table, without entropy: its rows, sorted, as `a|b`.
+fn columns<const N: usize>(folder: &Folder, table: &str, names: [&str; N]) -> Vec<String> {
+    let contents = folder.contents(table, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let position = |name: &str| contents.columns.iter().position(|column| column == name).expect("a column");
+    let positions = names.map(position);
+    let text = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "NULL".to_owned());
+    let rows = contents.rows.iter().map(|row| positions.map(|at| text(&row[at])).join("|"));
+    let mut rows: Vec<String> = rows.collect();
+    rows.sort();
+    rows
+}
+
+/// What a command that plans prints of a plan.
+fn planned_steps(planned: &str, plan: &str) -> String {
+    let begins = |line: &str, plan: &str| line.starts_with("-- ") && line[3..].starts_with(&format!("{plan} ("));
+    let is_header = |line: &str| WAREHOUSES.iter().any(|warehouse| line.ends_with(&format!(" ({warehouse})")));
+    let lines = planned.lines().skip_while(|line| !(is_header(line) && begins(line, plan)));
+    let rest: Vec<&str> = lines.skip(1).take_while(|line| !is_header(line)).collect();
+    rest.join("\n")
 }
 
 /// How often each module has run, by the metadata that all of them write.
@@ -612,10 +650,225 @@ fn a_whole_tree_runs_on_postgres_unmodified() {
             the_tree_is_right(&folder);
         }
         folder.run(&["destroy", "--yes", "--config-json", "configs/teardown.json"]).done("destroy").expect("destroyed");
-        for table in ["derived.sessions", "derived.users", "derived.engagement", "derived.page_views"] {
+        let gone =
+            ["derived.sessions", "derived.users", "derived.users_manifest", "derived.engagement", "derived.page_views"];
+        for table in gone {
             refused(&folder.run(&["export", table, "--to", "-"]), 1, &["does not exist"]);
         }
     }
+}
+
+/// A tree with a job list of sessions and users, and a module of one's own between users' main and complete; page views
+/// are staged. Of each playbook, some text is another.
+fn sessions_and_users(order: [&str; 5], edits: &[(&str, &str, &str)]) -> Folder {
+    let folder = tree("postgres");
+    folder.write("websessions.toml", "[target.laptop]\ntype = \"duckdb\"\n");
+    folder.write("views.csv", PAGE_VIEWS);
+    for (playbook, old, new) in edits {
+        let path = format!("playbooks/{playbook}.yml.tmpl");
+        let text = std::fs::read_to_string(folder.path().join(&path)).expect("a playbook");
+        assert!(text.contains(old), "{path}: {text}");
+        folder.write(&path, &text.replace(old, new));
+    }
+    let mut before = String::new();
+    let listed = order.map(|playbook| {
+        let listed = format!("{{\"playbook\": \"{playbook}\", \"dependsOn\": [{before}]}}");
+        before = format!("\"{playbook}\"");
+        listed
+    });
+    folder.write("configs/jobs.json", &format!("{{\"data\": {{\"playbooks\": [{}]}}}}", listed.join(", ")));
+    folder.run(&["load", "views.csv"]).done("load").expect("loaded");
+    folder
+}
+
+const SESSIONS_MAIN: &str = "standard/03-sessions/01-sessions-main";
+const SESSIONS_COMPLETE: &str = "standard/03-sessions/99-sessions-complete";
+const USERS_MAIN: &str = "standard/04-users/01-users-main";
+const USERS_COMPLETE: &str = "standard/04-users/99-users-complete";
+const LOYALTY: &str = "custom/02-loyalty/01-loyalty-main";
+const ALL_MAINS_FIRST: [&str; 5] = [SESSIONS_MAIN, USERS_MAIN, LOYALTY, SESSIONS_COMPLETE, USERS_COMPLETE];
+const MODULE_BY_MODULE: [&str; 5] = [SESSIONS_MAIN, SESSIONS_COMPLETE, USERS_MAIN, LOYALTY, USERS_COMPLETE];
+const RUN_JOBS: [&str; 5] = ["--target", "laptop", "run", "--config-json", "configs/jobs.json"];
+
+#[test]
+fn sessions_and_users_run_in_either_order_and_give_the_same() {
+    let mut found = Vec::new();
+    for order in [ALL_MAINS_FIRST, MODULE_BY_MODULE] {
+        let folder = sessions_and_users(order, &[]);
+        let events = folder.path().join("events.jsonl");
+        let lineage = ["--lineage", events.to_str().expect("a path")];
+        folder.run(&[&RUN_JOBS[..], &lineage].concat()).done("run").expect("a run");
+        let ids = columns(&folder, "datamodel_metadata", ["module", "run_id", "model_version"]);
+        let of = |module: &str| -> Vec<Vec<&str>> {
+            ids.iter().filter(|row| row.starts_with(module)).map(|row| row.split('|').skip(1).collect()).collect()
+        };
+        assert_eq!((of("sessions").len(), of("users").len()), (1, 1), "{ids:?}");
+        assert_eq!(of("sessions"), of("users"), "one run id, and each playbook's version");
+        let left = folder.dump();
+        assert!(!left.contains("metadata_run_id") && !left.contains("users_this_run"), "{left}");
+        let events = std::fs::read_to_string(&events).expect("lineage");
+        let told = events.lines().last().unwrap_or_default();
+        for table in ["derived.sessions", "derived.users"] {
+            assert!(told.contains(&format!("{table}\"")), "{table}: {told}");
+        }
+        assert_eq!(columns(&folder, "derived.loyalty", ["domain_userid", "visits", "all_visits"]), ["u1|1|1", "u2|1|1"]);
+        // Again, with nothing new.
+        folder.run(&RUN_JOBS).done("run").expect("a run");
+        assert_eq!(runs(&folder).iter().filter(|module| *module == "users").count(), 2);
+        found.push((folder.contents("users", &[]).expect("users"), folder.contents("users_manifest", &[]).expect("one")));
+    }
+    assert_eq!(found[0], found[1]);
+    assert_eq!(found[0].0.rows.len(), 2);
+}
+
+#[test]
+fn a_users_playbook_s_variables_are_those_of_its_phase() {
+    let edit = |main: (&'static str, &'static str), complete: (&'static str, &'static str)| {
+        [(USERS_MAIN, main.0, main.1), (USERS_COMPLETE, complete.0, complete.1)]
+    };
+    let version = ("postgres/web/0.1.0", "mine/2");
+    for (edits, users, kept, ended) in [
+        (edit((":skip_derived: false", ":skip_derived: true"), (":cleanup_mode: all", ":cleanup_mode: debug")), 0, true, true),
+        (edit(version, (":ends_run: true", ":ends_run:")), 2, false, true),
+        (edit(version, ("  :ends_run: true\n", "")), 2, false, true),
+        (edit(version, (":ends_run: true", ":ends_run: false")), 2, false, false),
+    ] {
+        let folder = sessions_and_users(ALL_MAINS_FIRST, &edits);
+        folder.run(&RUN_JOBS).done("run").expect("a run");
+        let left = folder.dump();
+        assert_eq!(count(&folder, "users", &["--var", "entropy="]), users, "{edits:?}");
+        assert_eq!(count(&folder, "sessions", &["--var", "entropy="]), 2, "{edits:?}");
+        assert_eq!(left.contains("scratch.users_this_run"), kept, "{edits:?}: {left}");
+        assert!(!left.contains("scratch.sessions_this_run"), "{edits:?}: {left}");
+        assert_eq!(!left.contains("metadata_run_id"), ended, "{edits:?}: {left}");
+        let versions = columns(&folder, "datamodel_metadata", ["module", "model_version"]);
+        let expected = if edits[0].1 == version.0 { "users|mine/2" } else { "users|postgres/web/0.1.0" };
+        assert!(versions.contains(&expected.to_owned()), "{versions:?}");
+        assert!(versions.contains(&"sessions|postgres/web/0.1.0".to_owned()), "{versions:?}");
+    }
+    // What keeps sessions from users is said, by a run and by lint.
+    let folder = sessions_and_users(MODULE_BY_MODULE, &[]);
+    for (variable, words) in [
+        ("stage_next=false", "01-sessions-main.yml.tmpl: stage_next is not true, so it stages nothing for users"),
+        ("ends_run=true", "99-sessions-complete.yml.tmpl: ends_run is true, and users' main comes after it"),
+    ] {
+        let said = folder.run(&[&RUN_JOBS[..], &["--var", variable]].concat()).done("run").expect("a run");
+        assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
+        let linted = folder.run(&["--target", "laptop", "--var", variable, "lint", "--config-json", "configs/jobs.json"]);
+        let linted = linted.done("lint").expect("a warning alone").stdout;
+        let (file, problem) = words.split_once(": ").expect("a file and a problem");
+        assert!(linted.contains(&format!("{file}: warning: {problem}")), "{words}: {linted}");
+    }
+}
+
+#[test]
+fn what_fails_between_users_main_and_complete_is_resumed_there() {
+    for again in ["run", "resume"] {
+        let folder = sessions_and_users(ALL_MAINS_FIRST, &[]);
+        let own = folder.path().join("sql/custom/02-loyalty/01-loyalty.sql");
+        let good = std::fs::read_to_string(&own).expect("a file");
+        std::fs::write(&own, good.replace("AS visits", "AS vists")).expect("written");
+        refused(&folder.run(&RUN_JOBS), 1, &["01-loyalty of 01-loyalty-main", "custom/02-loyalty/01-loyalty.sql"]);
+        assert_eq!(count(&folder, "users", &["--var", "entropy="]), 2, "main of users has committed");
+        assert_eq!(count(&folder, "sessions_userid_manifest_staged", &["--var", "entropy="]), 2, "and is not complete");
+        std::fs::write(&own, good).expect("written");
+        let said = folder.run(&["--target", "laptop", again, "--config-json", "configs/jobs.json"]);
+        let said = said.done(again).expect("it finishes");
+        assert_eq!(said.stderr.contains("users_main/"), again == "run", "{}", said.stderr);
+        assert_eq!(columns(&folder, "derived.loyalty", ["domain_userid", "visits", "all_visits"]), ["u1|1|1", "u2|1|1"]);
+        assert_eq!(count(&folder, "sessions_userid_manifest_staged", &["--var", "entropy="]), 0);
+    }
+}
+
+#[test]
+fn sql_that_would_harm_users_is_found_where_users_is_run() {
+    let folder = sessions_and_users(ALL_MAINS_FIRST, &[]);
+    let own = "sql/custom/02-loyalty/01-loyalty.sql";
+    for (sql, words) in [
+        ("DELETE FROM derived.users", "01-loyalty.sql:1: error: writes to users, which the model owns"),
+        ("TRUNCATE derived.users_manifest", "01-loyalty.sql:1: error: writes to users_manifest"),
+        ("CREATE TABLE scratch.users_limits (x INT)", "01-loyalty.sql:1: error: makes users_limits"),
+    ] {
+        folder.write(own, sql);
+        let said = folder.run(&["--target", "laptop", "lint", "--config-json", "configs/jobs.json"]);
+        assert!(said.code == 4 && said.stdout.contains(words), "{words}: {}", said.stdout);
+        refused(&folder.run(&RUN_JOBS), 2, &["nothing was changed"]);
+    }
+    // After users' complete its tables are gone, and those of sessions after sessions'.
+    let gone = "SELECT * FROM scratch.users_this_run";
+    for (order, sql, names) in [
+        (ALL_MAINS_FIRST, gone, None),
+        (MODULE_BY_MODULE, "SELECT * FROM scratch.sessions_this_run", Some("sessions_this_run after complete (99-sessions-complete)")),
+        (
+            [SESSIONS_MAIN, USERS_MAIN, SESSIONS_COMPLETE, USERS_COMPLETE, LOYALTY],
+            gone,
+            Some("users_this_run after complete (99-users-complete)"),
+        ),
+    ] {
+        let folder = sessions_and_users(order, &[]);
+        folder.write(own, sql);
+        let said = folder.run(&["--target", "laptop", "lint", "--config-json", "configs/jobs.json"]);
+        match names {
+            None => assert!(said.stdout.ends_with("0 errors, 0 warnings\n"), "{}", said.stdout),
+            Some(names) => assert!(said.stdout.contains(&format!("error: names {names}")), "{names}: {}", said.stdout),
+        }
+    }
+    // Two playbooks with one phase of a module are refused by its name.
+    let text = std::fs::read_to_string(folder.path().join(format!("playbooks/{USERS_MAIN}.yml.tmpl"))).expect("read");
+    folder.write("playbooks/custom/again.yml", &text);
+    refused(&folder.run(&["--target", "laptop", "plan", "--playbooks", "playbooks"]), 2, &["the users module's main stands in"]);
+    // Without users among what runs, a table of that name is one's own.
+    folder.write(own, "CREATE SCHEMA IF NOT EXISTS derived; CREATE OR REPLACE TABLE derived.users AS SELECT 1 AS one");
+    let alone = ["--target", "laptop", "run", "--playbook", "playbooks/custom/02-loyalty/01-loyalty-main.yml.tmpl"];
+    folder.run(&alone).done("run").expect("a run");
+}
+
+#[test]
+fn an_imported_configuration_has_users_too() {
+    let folder = tree("postgres");
+    let said = folder.run(&["import", "playbooks"]).done("import").expect("imported").stdout;
+    let written = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("written");
+    let table: toml::Table = written.parse().expect("a file");
+    assert_eq!(table["modules"].as_array().map(Vec::len), Some(3), "{written}");
+    let custom: Vec<(Option<&str>, Option<&str>)> = table["custom"]
+        .as_array()
+        .expect("modules")
+        .iter()
+        .map(|module| (module["name"].as_str(), module.get("after").and_then(toml::Value::as_str)))
+        .collect();
+    let expected = [
+        (Some("01-engagement-main"), None),
+        (Some("01-loyalty-main"), Some("users")),
+        (Some("99-engagement-complete"), None),
+    ];
+    assert_eq!(custom, expected, "{written}");
+    assert!(!written.contains("ends_run") && !written.contains("stage_next"), "{written}");
+    assert!(!said.contains("01-users-main.yml"), "nothing of it is left out: {said}");
+    let planned = folder.run(&["plan", "--dialect", "postgres"]).done("plan").expect("a plan");
+    let names = [
+        "main",
+        "01-engagement-main",
+        "99-engagement-complete",
+        "complete",
+        "users_main",
+        "01-loyalty-main",
+        "users_complete",
+    ];
+    assert_eq!(plan_names(&planned), names);
+    // What users' playbooks have otherwise than sessions' is said; what the file has stays.
+    let path = format!("playbooks/{USERS_MAIN}.yml.tmpl");
+    let text = std::fs::read_to_string(folder.path().join(&path)).expect("read");
+    folder.write(&path, &text.replace(":model_version: postgres/web/0.1.0", ":model_version: mine/2\n  :start_date: 2020-01-01"));
+    folder.write("websessions.toml", "modules = [\"sessions\"]\n");
+    let said = folder.run(&["import", "playbooks"]).done("import").expect("imported").stdout;
+    for words in [
+        "model_version = \"mine/2\" of users: here it is of all modules",
+        "start_date has no effect on users",
+        "kept as the file has it: modules",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("the variable start_date"), "{said}");
 }
 
 #[test]

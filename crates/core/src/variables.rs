@@ -64,7 +64,7 @@ pub const VARIABLES: &[VariableInfo] = &[
     VariableInfo {
         name: "ends_run",
         default: "false",
-        meaning: "for phases that are called one by one: no module follows in this run, so complete drops the shared run id; run, load and rebuild do that by themselves",
+        meaning: "for phases that are called one by one: no module follows in this run, so complete drops the shared run id (that of users does unless this is set); run, load and rebuild do that by themselves",
     },
     VariableInfo {
         name: "model_version",

@@ -4,6 +4,7 @@ use crate::playbook::{ENDINGS, Playbook};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use websessions_core::error::{Error, Remedy};
+use websessions_core::model::Module;
 use websessions_core::plan::Phase;
 
 /// Folders of playbooks that change an older release's tables, once.
@@ -30,7 +31,7 @@ impl Purpose {
             (Self::Run, true) => Err(playbook.wrong_use("this playbook destroys", Remedy::DestroyByPlaybook)),
             (Self::Destroy, false) => Err(playbook.wrong(
                 "this playbook destroys nothing",
-                "a playbook that destroys is named XX-destroy-…, or has the steps of standard/03-sessions/XX-destroy",
+                "a playbook that destroys is named XX-destroy-…, or has the steps of a module's XX-destroy",
             )),
             _ => Ok(()),
         }
@@ -134,15 +135,19 @@ fn paths_below(
 
 /// Refuses a phase of the model that stands in two playbooks.
 pub(crate) fn check_phases(playbooks: &[Playbook]) -> Result<(), Error> {
-    for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
-        let of_phase: Vec<&Playbook> = playbooks.iter().filter(|playbook| playbook.phases().contains(&phase)).collect();
-        if let [first, second, ..] = of_phase.as_slice() {
-            let other = first.path.display();
-            return Err(second.wrong_use(
-                format!("the sessions module's {} stands in {other} too", phase.name()),
-                Remedy::NameOnePlaybook,
-            ));
+    let mut before: Vec<(&Playbook, (Module, Phase))> = Vec::new();
+    for playbook in playbooks {
+        let phases = playbook.phases();
+        for (module, phase) in &phases {
+            if let Some((first, _)) = before.iter().find(|(_, other)| *other == (*module, *phase)) {
+                let other = first.path.display();
+                return Err(playbook.wrong_use(
+                    format!("the {} module's {} stands in {other} too", module.name, phase.name()),
+                    Remedy::NameOnePlaybook,
+                ));
+            }
         }
+        before.extend(phases.into_iter().map(|phase| (playbook, phase)));
     }
     Ok(())
 }

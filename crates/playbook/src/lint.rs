@@ -18,7 +18,7 @@ use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
 use websessions_core::model::Module;
 use websessions_core::plan::Phase;
-use websessions_core::table::{Lifetime, Table};
+use websessions_core::table::Lifetime;
 use websessions_core::variables::{Variables, check_name};
 
 /// Something that lint found.
@@ -78,13 +78,11 @@ pub fn lint_module(
 
 struct Lint<'a> {
     dialect: &'a str,
-    /// The modules that are native here, and their tables.
-    modules: &'a [Module],
     own: OwnTables<'a>,
     variables: &'a Variables,
     problems: Vec<LintProblem>,
-    /// The playbook whose complete has run.
-    completed: Option<String>,
+    /// The modules whose complete has run, each with the playbook of that.
+    completed: Vec<(Module, String)>,
     /// The procedures and functions that scripts make, by their last names.
     made: BTreeSet<String>,
     /// The procedures that custom scripts call, each with its place.
@@ -97,15 +95,21 @@ struct Lint<'a> {
     set_up: BTreeSet<PathBuf>,
 }
 
+impl LintProblem {
+    /// A warning about a whole file.
+    pub fn warning(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None, severity: Severity::Warning, message: message.into() }
+    }
+}
+
 impl<'a> Lint<'a> {
     fn new(dialect: &'a str, modules: &'a [Module], variables: &'a Variables) -> Self {
         Self {
             dialect,
-            modules,
             own: OwnTables::new(modules, variables),
             variables,
             problems: Vec::new(),
-            completed: None,
+            completed: Vec::new(),
             made: BTreeSet::new(),
             called: Vec::new(),
             missing: BTreeSet::new(),
@@ -172,13 +176,13 @@ impl<'a> Lint<'a> {
             Err(error) => return self.error(&file, &error),
         };
         if playbook.destroys() {
-            self.completed = None;
+            self.completed.clear();
         }
         let mut used = BTreeSet::new();
         for part in &parts {
             match part {
-                Part::Phase(Phase::Complete) => self.completed = Some(playbook.name.clone()),
-                Part::Phase(_) => {}
+                Part::Phase(module, Phase::Complete) => self.completed.push((*module, playbook.name.clone())),
+                Part::Phase(..) => {}
                 Part::SetUp(steps) | Part::Scripts(steps) => {
                     for query in steps.iter().flat_map(|step| &step.queries) {
                         used.extend(self.query(playbook, query, sql_root));
@@ -186,13 +190,13 @@ impl<'a> Lint<'a> {
                 }
             }
         }
-        let has_model = parts.iter().any(|part| matches!(part, Part::Phase(_)));
+        let has_model = parts.iter().any(|part| matches!(part, Part::Phase(..)));
         // The variables of the standard modules are not the user's choice.
         for name in playbook.variables.keys().filter(|_| has_model || !playbook.is_standard()) {
             let known = check_name(name).is_ok();
             // Schemas and entropy say which run a playbook belongs to.
             let placed = playbook.place().iter().any(|(placed, _)| placed == name);
-            if !known && !placed && !used.contains(name) {
+            if !known && !placed && !used.contains(name) && playbook.without_effect(name).is_none() {
                 let meant = if has_model { check_name(name).err().map(|error| format!(": {error}")) } else { None };
                 let message = format!("the variable {name} is not used{}", meant.unwrap_or_default());
                 self.note(&file, None, Severity::Warning, message);
@@ -293,12 +297,12 @@ impl<'a> Lint<'a> {
 
     /// What a custom script does with the model's tables.
     fn tables(&mut self, file: &str, script: &Script, words: &Words) {
-        if let Some(completed) = self.completed.clone() {
-            let gone = self.own.tables.iter().filter(|table| self.is_gone_after_complete(table));
-            let names: Vec<String> = gone.map(|table| self.variables.table_name(table).name).collect();
-            for name in names.iter().filter(|name| words.mentions(name)) {
+        for (module, completed) in self.completed.clone() {
+            let tables = module.tables(self.variables).into_iter();
+            let gone = tables.filter(|table| table.lifetime == Lifetime::Module || module.input == Some(table.name));
+            for name in gone.map(|table| self.variables.table_name(&table).name).filter(|name| words.mentions(name)) {
                 let message = format!("names {name} after complete ({completed}), which empties or drops it");
-                self.note(file, line_of(script, name), Severity::Error, message);
+                self.note(file, line_of(script, &name), Severity::Error, message);
             }
         }
         match self.own.collisions(script, self.dialect) {
@@ -311,10 +315,5 @@ impl<'a> Lint<'a> {
                 self.note(file, line, Severity::Warning, format!("not understood, so not checked: {problem}"));
             }
         }
-    }
-
-    /// Whether complete empties or drops a table.
-    fn is_gone_after_complete(&self, table: &Table) -> bool {
-        table.lifetime == Lifetime::Module || self.modules.iter().any(|module| module.input == Some(table.name))
     }
 }

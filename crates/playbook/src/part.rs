@@ -1,12 +1,14 @@
-//! One rule: what reads `standard/03-sessions/` is the model here. Every other step is the user's own SQL, a script in its
-//! place.
+//! One rule: what reads a folder of a module that is native here is the model. Every other step is the user's own SQL, a
+//! script in its place.
 
 use crate::playbook::{Playbook, PlaybookStep, Query};
 use websessions_core::error::Error;
+use websessions_core::model::{Module, sessions, users};
 use websessions_core::plan::Phase;
 
-/// The files that are the model itself.
-const SESSIONS: &str = "standard/03-sessions/";
+/// The folders of files that are the model itself, each with its module.
+const MODEL: &[(&str, fn() -> Module)] =
+    &[("standard/03-sessions/", sessions::module), ("standard/04-users/", users::module)];
 
 /// The files that make what all modules need, procedures among them. They may be missing: the model makes its own.
 const SET_UP: &str = "standard/00-setup/01-main/";
@@ -15,8 +17,8 @@ const SET_UP: &str = "standard/00-setup/01-main/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// A phase of the model.
-    Phase(Phase),
+    /// A phase of a module of the model.
+    Phase(Module, Phase),
     /// Set-up steps beside those of the model. They run where other SQL calls what they make.
     SetUp(Vec<PlaybookStep>),
     /// Steps of the user's own.
@@ -34,9 +36,10 @@ impl Query {
         plain_path(&self.file).starts_with(SET_UP)
     }
 
-    /// Whether it is a part of the model itself.
-    fn is_model(&self) -> bool {
-        plain_path(&self.file).starts_with(SESSIONS)
+    /// The module of the model that it is a part of, and its path within that.
+    fn of_model(&self) -> Option<(Module, String)> {
+        let path = plain_path(&self.file);
+        MODEL.iter().find_map(|(folder, module)| Some((module(), path.strip_prefix(folder)?.to_owned())))
     }
 }
 
@@ -59,42 +62,45 @@ impl Playbook {
         let has_model = !self.phases().is_empty();
         let mut parts: Vec<Part> = Vec::new();
         for step in &self.steps {
-            let phases: Vec<Option<Phase>> = step.queries.iter().map(|query| self.phase(query)).collect();
+            let phases: Vec<Option<(Module, Phase)>> = step.queries.iter().map(|query| self.phase(query)).collect();
             let phase = phases.first().copied().flatten();
             if phases.iter().any(|other| *other != phase) {
                 return Err(self.wrong(
-                    format!("step {}: queries of the sessions module and others in one step", step.name),
+                    format!("step {}: queries of a phase of the model and others in one step", step.name),
                     "move the others into a step, or a playbook, of their own",
                 ));
             }
             let is_set_up = has_model && !step.queries.is_empty() && step.queries.iter().all(Query::is_set_up);
-            let stands_before = phase.is_some_and(|phase| parts.contains(&Part::Phase(phase)));
+            let stands_before = phase.is_some_and(|(module, phase)| parts.contains(&Part::Phase(module, phase)));
             let between = parts.iter().rev().find_map(|part| match part {
                 Part::Scripts(steps) => steps.last().map(|step| step.name.clone()),
                 _ => None,
             });
             match (phase, parts.last_mut()) {
-                (Some(phase), Some(Part::Phase(last))) if *last == phase => {}
+                (Some(phase), Some(Part::Phase(module, last))) if (*module, *last) == phase => {}
                 // What a phase drops at its end, the destroying one drops too.
-                (Some(Phase::Destroy), Some(Part::Phase(last @ Phase::Complete))) => *last = Phase::Destroy,
-                (Some(Phase::Complete), Some(Part::Phase(Phase::Destroy))) => {}
-                (Some(phase), _) if stands_before => match between {
+                (Some((of, Phase::Destroy)), Some(Part::Phase(module, last @ Phase::Complete))) if of == *module => {
+                    *last = Phase::Destroy;
+                }
+                (Some((of, Phase::Complete)), Some(Part::Phase(module, Phase::Destroy))) if of == *module => {}
+                (Some((module, phase)), _) if stands_before => match between {
                     None => {}
                     Some(between) => {
                         return Err(self.wrong(
                             format!(
-                                "the step {between} stands among the steps of the sessions module's {}",
+                                "the step {between} stands among the steps of the {} module's {}",
+                                module.name,
                                 phase.name()
                             ),
                             "these are one phase of the model here: move the step after them, or before",
                         ));
                     }
                 },
-                (Some(phase), _) => parts.push(Part::Phase(phase)),
+                (Some((module, phase)), _) => parts.push(Part::Phase(module, phase)),
                 // It makes what others need, so it runs before the phase, wherever it stands among its steps.
                 (None, last) if is_set_up => match last {
                     Some(Part::SetUp(steps)) => steps.push(step.clone()),
-                    Some(Part::Phase(_)) => parts.insert(parts.len() - 1, Part::SetUp(vec![step.clone()])),
+                    Some(Part::Phase(..)) => parts.insert(parts.len() - 1, Part::SetUp(vec![step.clone()])),
                     _ => parts.push(Part::SetUp(vec![step.clone()])),
                 },
                 (None, Some(Part::Scripts(steps))) => steps.push(step.clone()),
@@ -104,29 +110,33 @@ impl Playbook {
         Ok(parts)
     }
 
-    /// The phases of the model that it has.
-    pub fn phases(&self) -> Vec<Phase> {
-        let mut phases: Vec<Phase> = self.queries().filter_map(|query| self.phase(query)).collect();
+    /// The phases of the model that it has, each with its module.
+    pub fn phases(&self) -> Vec<(Module, Phase)> {
+        let mut phases: Vec<(Module, Phase)> = self.queries().filter_map(|query| self.phase(query)).collect();
         phases.dedup();
         // What a phase drops at its end, the destroying one drops too.
-        if phases.contains(&Phase::Destroy) {
-            phases.retain(|phase| *phase != Phase::Complete);
-        }
+        let destroyed: Vec<Module> =
+            phases.iter().filter(|(_, phase)| *phase == Phase::Destroy).map(|(module, _)| *module).collect();
+        phases.retain(|(module, phase)| *phase != Phase::Complete || !destroyed.contains(module));
         phases
+    }
+
+    /// Whether it has that phase, of whichever module.
+    pub fn has(&self, wanted: Phase) -> bool {
+        self.phases().iter().any(|(_, phase)| *phase == wanted)
     }
 
     /// Whether it destroys: only `destroy` runs it.
     pub fn destroys(&self) -> bool {
         let destroying = |name: &str| name.to_lowercase().starts_with("xx-destroy");
         destroying(&self.name)
-            || self.phases().contains(&Phase::Destroy)
+            || self.has(Phase::Destroy)
             || self.queries().any(|query| query.is_standard() && plain_path(&query.file).split('/').any(destroying))
     }
 
     /// Whether it clears up at the end of a run: after the others.
     pub(crate) fn completes(&self) -> bool {
-        let phases = self.phases();
-        self.name.starts_with("99-") || (phases.contains(&Phase::Complete) && !phases.contains(&Phase::Main))
+        self.name.starts_with("99-") || (self.has(Phase::Complete) && !self.has(Phase::Main))
     }
 
     /// Whether it is a standard module's rather than a custom one's.
@@ -144,14 +154,11 @@ impl Playbook {
         self.steps.iter().flat_map(|step| &step.queries)
     }
 
-    /// The phase that a query is a part of.
-    fn phase(&self, query: &Query) -> Option<Phase> {
-        if !query.is_model() {
-            return None;
-        }
-        let path = plain_path(&query.file);
-        let folder = path.trim_start_matches(SESSIONS).split('/').next().unwrap_or_default();
-        phase_named(folder).or_else(|| phase_named(&self.name)).or(Some(Phase::Main))
+    /// The phase that a query is a part of, and its module.
+    fn phase(&self, query: &Query) -> Option<(Module, Phase)> {
+        let (module, path) = query.of_model()?;
+        let folder = path.split('/').next().unwrap_or_default();
+        Some((module, phase_named(folder).or_else(|| phase_named(&self.name)).unwrap_or(Phase::Main)))
     }
 }
 
@@ -164,6 +171,9 @@ mod tests {
     const MAIN: &str = "standard/03-sessions/01-main/01-a.sql";
     const COMPLETE: &str = "standard/03-sessions/99-complete/01-truncate.sql";
     const DESTROY: &str = "standard/03-sessions/XX-destroy/01-destroy.sql";
+    const USERS_MAIN: &str = "standard/04-users/01-main/01-a.sql";
+    const USERS_COMPLETE: &str = "standard/04-users/99-complete/98-manifest-and-truncate.sql";
+    const USERS_DESTROY: &str = "standard/04-users/XX-destroy/XX-destroy-users.sql";
     const PROCEDURES: &str = "standard/00-setup/01-main/01-procedures.sql";
 
     /// A playbook with a step a file.
@@ -178,7 +188,7 @@ mod tests {
         let names = |steps: &[PlaybookStep]| steps.iter().map(|step| step.name.clone()).collect::<Vec<_>>().join(" ");
         let parts = playbook(name, files).parts().map_err(|error| error.to_string())?;
         let in_words = parts.iter().map(|part| match part {
-            Part::Phase(phase) => phase.name().to_owned(),
+            Part::Phase(module, phase) => format!("{}{}", module.prefix, phase.name()),
             Part::SetUp(steps) => format!("set up {}", names(steps)),
             Part::Scripts(steps) => names(steps),
         });
@@ -186,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_the_sessions_module_is_the_model_and_all_else_a_script() {
+    fn what_reads_a_module_that_is_native_is_the_model_and_all_else_a_script() {
         for (name, files, expected) in [
             ("99-sessions-complete.yml.tmpl", vec![COMPLETE, COMPLETE], vec!["complete"]),
             ("XX-destroy-sessions.yml.tmpl", vec![COMPLETE, DESTROY], vec!["destroy"]),
@@ -204,13 +214,25 @@ mod tests {
                 vec![PROCEDURES, "own.sql"],
                 vec!["standard/00-setup/01-main/01-procedures.sql own.sql"],
             ),
-            ("01-users-main.yml", vec!["standard/04-users/01-main/1.sql"], vec!["standard/04-users/01-main/1.sql"]),
-            // The mobile model's sessions are not ours.
+            ("01-users-main.yml", vec![USERS_MAIN, USERS_MAIN], vec!["users_main"]),
+            ("99-users-complete.yml", vec![USERS_COMPLETE], vec!["users_complete"]),
+            ("XX-destroy-users.yml", vec![USERS_COMPLETE, USERS_DESTROY], vec!["users_destroy"]),
+            ("all.yml", vec![MAIN, USERS_MAIN, COMPLETE, USERS_COMPLETE], vec!["main", "users_main", "complete", "users_complete"]),
+            // What one module destroys, another one only completes.
+            ("some.yml", vec![DESTROY, USERS_COMPLETE], vec!["destroy", "users_complete"]),
+            ("some.yml", vec![USERS_DESTROY, COMPLETE], vec!["users_destroy", "complete"]),
+            (
+                "01-users-main.yml",
+                vec![PROCEDURES, USERS_MAIN],
+                vec!["set up standard/00-setup/01-main/01-procedures.sql", "users_main"],
+            ),
+            // The mobile model's sessions are not ours, nor its users.
             (
                 "01-sessions-main.yml",
                 vec!["standard/04-sessions/01-main/1.sql"],
                 vec!["standard/04-sessions/01-main/1.sql"],
             ),
+            ("01-users-main.yml", vec!["standard/05-users/01-main/1.sql"], vec!["standard/05-users/01-main/1.sql"]),
         ] {
             let found = parts(name, &files).expect(name);
             assert_eq!(found, expected, "{name} {files:?}");

@@ -12,13 +12,14 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use websessions_core::error::Error;
+use websessions_core::model::Module;
 use websessions_core::plan::{Phase, Plan, Step, Unit};
 
 /// One thing that playbooks do.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// A phase of the model, with the variables of its playbook.
-    Phase(Phase),
+    /// A phase of a module of the model, with the variables of its playbook.
+    Phase(Module, Phase),
     /// The user's own SQL.
     Scripts(Plan),
 }
@@ -57,7 +58,7 @@ pub fn run_of<'a>(
     for playbook in playbooks {
         for part in playbook.parts()? {
             match part {
-                Part::Phase(phase) => work.push((playbook, Work::Phase(phase))),
+                Part::Phase(module, phase) => work.push((playbook, Work::Phase(module, phase))),
                 Part::SetUp(steps) => beside_model.push((work.len(), playbook, steps, planner.set_up.clone())),
                 Part::Scripts(steps) => work.push((playbook, Work::Scripts(planner.plan(playbook, &steps)?))),
             }
@@ -210,7 +211,7 @@ fn scripts<'a>(work: &'a [(&Playbook, Work)], but: &Path) -> impl Iterator<Item 
     let but = but.display().to_string();
     let plans = work.iter().filter_map(|(_, work)| match work {
         Work::Scripts(plan) => Some(plan),
-        Work::Phase(_) => None,
+        Work::Phase(..) => None,
     });
     plans
         .flat_map(|plan| &plan.steps)

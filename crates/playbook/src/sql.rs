@@ -145,6 +145,12 @@ pub(crate) fn query(sql: &str, dialect: &str) -> Result<String, String> {
     Ok(kept.collect::<Vec<String>>().join("\n"))
 }
 
+/// Whether a script names one of some tables, in whatever schema.
+pub fn names_any(sql: &str, dialect: &str, tables: &[String]) -> bool {
+    let words = Words::of(sql, dialect);
+    tables.iter().any(|table| words.mentions(table))
+}
+
 /// Refuses what is not one condition: it stands within a statement of ours, and must end there.
 pub fn check_condition(text: &str, dialect: &str) -> Result<(), String> {
     let dialect = parser_dialect(dialect);

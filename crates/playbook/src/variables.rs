@@ -3,15 +3,43 @@
 use crate::playbook::Playbook;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use websessions_core::model::users;
 use websessions_core::variables::{VARIABLES, check_name};
 
+/// What playbooks of users set on some warehouses, and why it has no effect here.
+const WITHOUT_EFFECT_ON_USERS: &[(&str, &str)] = &[
+    ("start_date", "users_manifest begins with 1970-01-01"),
+    ("upsert_lookback", OF_THE_KEY_ALONE),
+    ("upsert_lookback_days", OF_THE_KEY_ALONE),
+];
+const OF_THE_KEY_ALONE: &str = "the old row of a user is found wherever it is";
+
 impl Playbook {
+    /// Why a variable of its own has no effect, if it has none on the only module that it is for.
+    pub fn without_effect(&self, name: &str) -> Option<&'static str> {
+        let phases = self.phases();
+        let is_of_users = !phases.is_empty() && phases.iter().all(|(module, _)| *module == users::module());
+        let found = WITHOUT_EFFECT_ON_USERS.iter().find(|(other, _)| *other == name).filter(|_| is_of_users);
+        found.map(|(_, why)| *why)
+    }
+
     /// The model's variables among its own, as the original reads them, and what is odd about them: a lookback of 0 or
-    /// nothing means 30, a flag of nothing is false, names may be numbers.
+    /// nothing means 30, a flag of nothing is false, or for the end of a run what the module does by itself, names may be
+    /// numbers.
     pub fn model_variables(&self) -> (BTreeMap<String, Value>, Vec<String>) {
         let mut values = BTreeMap::new();
         let mut warnings = Vec::new();
-        for (name, value) in self.variables.iter().filter(|(name, _)| check_name(name).is_ok()) {
+        for (name, value) in &self.variables {
+            let is_blank = value.is_null() || value.as_str() == Some("");
+            if let Some(why) = self.without_effect(name) {
+                if !is_blank {
+                    warnings.push(format!("{name} has no effect on users: {why}"));
+                }
+                continue;
+            }
+            if check_name(name).is_err() || (name == "ends_run" && is_blank) {
+                continue;
+            }
             let nothing = match value {
                 Value::Null => true,
                 Value::String(text) => text.is_empty(),
@@ -22,7 +50,7 @@ impl Playbook {
             let value = match name.as_str() {
                 // A blank is the common way to say that the default is meant.
                 "upsert_lookback" | "upsert_lookback_days" if nothing => {
-                    if !value.is_null() && value.as_str().is_none() {
+                    if !is_blank {
                         warnings.push(format!("{name} of {value} means 30 days, as in the original model"));
                     }
                     continue;

@@ -1,15 +1,18 @@
 //! The configuration that does what a folder of playbooks does.
 
 use crate::arguments::{Global, OutputFormat};
-use crate::configuration::{FILE_NAME, assignments, write};
+use crate::configuration::{FILE_NAME, Modules, assignments, write};
 use crate::output;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item};
 use websessions_core::error::Error;
+use websessions_core::model::{Module, sessions, users};
 use websessions_core::plan::Phase;
-use websessions_playbook::{Part, Playbook, find_file, from_directory_unsettled};
+use websessions_core::table::Lifetime;
+use websessions_core::variables::{Variables, check_name};
+use websessions_playbook::{Part, Playbook, find_file, from_directory_unsettled, names_any};
 
 /// Settings that must not stand in a file: their environment variables.
 const SECRETS: &[(&str, &str)] =
@@ -28,6 +31,10 @@ pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
     }
     let mut table = toml::Table::new();
     let variables = variables(&playbooks, &mut left)?;
+    if has(&playbooks, &users::module()) {
+        let names = Modules::all().names().iter().cloned().map(toml::Value::String).collect();
+        table.insert("modules".to_owned(), toml::Value::Array(names));
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     let custom = custom(&playbooks, &variables, sql_root, folder, &mut left)?;
     if !variables.is_empty() {
@@ -96,7 +103,8 @@ fn merged(path: &Path, imported: &toml::Table, force: bool, kept: &mut Vec<Strin
                     document.insert("default_target", toml_edit::value(only));
                 }
             }
-            ("custom", Some(own)) => merge.modules(own, item).map_err(wrong)?,
+            ("custom", Some(own)) => merge.custom(own, item).map_err(wrong)?,
+            ("modules", Some(own)) => merge.value(key, own, item),
             (key, Some(own)) => merge.tables(key, own, item).map_err(wrong)?,
         }
     }
@@ -120,15 +128,21 @@ impl Merge<'_> {
             } else {
                 key
             };
-            let is_same = |own: &Item| own.to_string().trim() == item.to_string().trim();
             match own.get_mut(key) {
                 None => drop(own.insert(key, item.clone())),
-                Some(own) if is_same(own) => {}
-                Some(own) if self.force => *own = item.clone(),
-                Some(_) => self.kept.push(format!("{place}.{key}")),
+                Some(own) => self.value(&format!("{place}.{key}"), own, item),
             }
         }
         Ok(())
+    }
+
+    fn value(&mut self, place: &str, own: &mut Item, imported: &Item) {
+        if own.to_string().trim() == imported.to_string().trim() {
+        } else if self.force {
+            *own = imported.clone();
+        } else {
+            self.kept.push(place.to_owned());
+        }
     }
 
     /// A target goes into the one of its name, or the only one of its type. Gives the name of the one that was alone.
@@ -159,7 +173,7 @@ impl Merge<'_> {
         Ok(alone)
     }
 
-    fn modules(&mut self, own: &mut Item, imported: &Item) -> Result<(), String> {
+    fn custom(&mut self, own: &mut Item, imported: &Item) -> Result<(), String> {
         let own = own.as_array_of_tables_mut().ok_or("custom must be an array of tables, [[custom]]")?;
         for module in imported.as_array_of_tables().into_iter().flatten() {
             let name = module.get("name").and_then(Item::as_str).unwrap_or_default();
@@ -175,25 +189,42 @@ impl Merge<'_> {
     }
 }
 
-/// The variables of main and complete. Where they differ in one, the phase that it is for counts.
+/// Whether playbooks have a phase of a module.
+fn has(playbooks: &[Playbook], module: &Module) -> bool {
+    playbooks.iter().any(|playbook| playbook.phases().iter().any(|(other, _)| other == module))
+}
+
+/// The variables of main and complete. Where they differ in one, the phase that it is for counts; between modules, sessions
+/// does. What a run of several modules sets by itself is left out.
 fn variables(playbooks: &[Playbook], left: &mut Vec<String>) -> Result<toml::Table, Error> {
     if let Some((playbook, problem)) = websessions_playbook::stray(playbooks) {
         return Err(Error::configuration(format!("{}: {problem}", playbook.path.display())));
     }
     let mut table = toml::Table::new();
+    let has_users = has(playbooks, &users::module());
     for playbook in playbooks.iter().filter(|playbook| !playbook.phases().is_empty()) {
-        let is_complete = playbook.phases() == [Phase::Complete];
+        let is_complete = playbook.phases().iter().all(|(_, phase)| *phase == Phase::Complete);
+        let is_of_users = playbook.phases().iter().all(|(module, _)| *module == users::module());
         let (values, warnings) = playbook.model_variables();
         left.extend(warnings.iter().map(|warning| format!("{}: {warning}", playbook.path.display())));
         for (name, value) in values {
             let of_complete = ["cleanup_mode", "ends_run"].contains(&name.as_str());
-            if let Some(value) = toml_value(&value).filter(|_| of_complete == is_complete || !table.contains_key(&name))
-            {
-                let name = if name == "upsert_lookback" { "upsert_lookback_days".to_owned() } else { name };
-                table.insert(name, value);
+            let name = if name == "upsert_lookback" { "upsert_lookback_days".to_owned() } else { name };
+            let Some(value) = toml_value(&value) else { continue };
+            if has_users && ["ends_run", "stage_next"].contains(&name.as_str()) {
+                continue;
+            }
+            match table.get(&name).filter(|_| is_of_users || of_complete != is_complete) {
+                None => drop(table.insert(name, value)),
+                Some(other) if is_of_users && of_complete == is_complete && *other != value => left.push(format!(
+                    "{}: {name} = {value} of users: here it is of all modules, and sessions has {other}",
+                    playbook.path.display()
+                )),
+                Some(_) => {}
             }
         }
-        let unknown = playbook.variables.keys().filter(|name| websessions_core::variables::check_name(name).is_err());
+        let unknown =
+            playbook.variables.keys().filter(|name| check_name(name).is_err() && playbook.without_effect(name).is_none());
         left.extend(
             unknown
                 .map(|name| format!("{}: the variable {name}, which the model doesn't have", playbook.path.display())),
@@ -245,10 +276,11 @@ fn custom(
     left: &mut Vec<String>,
 ) -> Result<Vec<toml::Value>, Error> {
     let mut modules = Vec::new();
-    let has_main = playbooks.iter().any(|playbook| playbook.phases().contains(&Phase::Main));
-    let mut main_has_run = !has_main;
+    let (of_sessions, of_users) = scratch_tables(model);
+    let has_users = has(playbooks, &users::module());
+    let mut main_has_run = !playbooks.iter().any(|playbook| playbook.has(Phase::Main));
     for playbook in playbooks {
-        main_has_run |= playbook.phases().contains(&Phase::Main);
+        main_has_run |= playbook.has(Phase::Main);
         let runs_elsewhere = match (playbook.phases().is_empty() && playbook.is_standard(), main_has_run) {
             (true, _) => Some("it belongs to another standard module, which runs as playbooks do"),
             (false, false) => Some("it runs before main, and custom modules run after it"),
@@ -261,14 +293,18 @@ fn custom(
         for part in playbook.parts()? {
             let Part::Scripts(steps) = part else { continue };
             let mut files = Vec::new();
+            let (mut reads_sessions, mut reads_users) = (false, false);
             for query in steps.iter().flat_map(|step| &step.queries) {
                 if query.is_set_up() && find_file(&playbook.path, &query.file, sql_root).is_err() {
                     left.push(format!("{}: {}, which is not there", playbook.path.display(), query.file));
                     continue;
                 }
                 let file = find_file(&playbook.path, &query.file, sql_root)?;
-                let holds_braces = std::fs::read_to_string(&file).is_ok_and(|text| text.contains("{{"));
-                if !query.template && holds_braces {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                let dialect = playbook.targets.iter().find_map(|target| target.backend).unwrap_or_default();
+                reads_sessions |= names_any(&text, dialect, &of_sessions);
+                reads_users |= names_any(&text, dialect, &of_users);
+                if !query.template && text.contains("{{") {
                     left.push(format!(
                         "{}: it holds {{{{ and is no template there; here every file is one",
                         file.display()
@@ -290,10 +326,30 @@ fn custom(
             if !variables.is_empty() {
                 module.insert("variables".to_owned(), toml::Value::Table(variables));
             }
+            if has_users && reads_users {
+                module.insert("after".to_owned(), "users".into());
+                if reads_sessions {
+                    left.push(format!(
+                        "{}: it reads tables of users' run and of sessions': here sessions is complete before users begins",
+                        playbook.path.display()
+                    ));
+                }
+            }
             modules.push(toml::Value::Table(module));
         }
     }
     Ok(modules)
+}
+
+/// The tables that the run of sessions makes, and that of users with what it commits to, as custom SQL may name them.
+fn scratch_tables(model: &toml::Table) -> (Vec<String>, Vec<String>) {
+    let variables = Variables::default();
+    let entropy = model.get("entropy").and_then(toml::Value::as_str).unwrap_or_default();
+    let [of_sessions, of_users] = [sessions::module(), users::module()].map(|module| module.tables(&variables));
+    let with_entropy = |name: &str| [name.to_owned(), format!("{name}{entropy}")];
+    let made = of_sessions.iter().filter(|table| table.lifetime == Lifetime::Module);
+    let own = of_users.iter().filter(|table| of_sessions.iter().all(|other| other.name != table.name));
+    (made.flat_map(|table| with_entropy(table.name)).collect(), own.flat_map(|table| with_entropy(table.name)).collect())
 }
 
 /// A file's path as it is written in a configuration in that folder.

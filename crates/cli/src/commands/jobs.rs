@@ -22,7 +22,7 @@ impl Invocation<'_> {
 
     /// The modules that compute: sessions, and users if it is to follow.
     pub(super) fn modules(&self) -> Vec<Module> {
-        let users = self.configuration.modules.has_users().then(users::module);
+        let users = self.configuration.has_users().then(users::module);
         [sessions::module()].into_iter().chain(users).collect()
     }
 
@@ -35,9 +35,11 @@ impl Invocation<'_> {
         Ok(page_views.into_iter().chain(self.modules()).collect())
     }
 
-    /// The variables of a module: sessions stages what users reads, if users is to follow.
+    /// The variables of a module: sessions stages what users reads, if users is to follow, and the last one ends the run,
+    /// unless it is said otherwise.
     pub(super) fn variables_of(&self, module: &Module) -> Variables {
         let mut variables = self.variables().clone();
+        variables.ends_run = self.configuration.ends_run(&variables, None, module);
         variables.stage_next |= self.configuration.modules.has_users() && module.name == sessions::module().name;
         variables
     }
@@ -86,19 +88,45 @@ impl Invocation<'_> {
 
     /// What the playbooks do, in order, and what they leave out.
     pub(super) fn jobs_of_playbooks(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        let own = OwnTables::new(&[sessions::module()], self.variables());
+        let own = OwnTables::new(&self.modules(), self.variables());
         let run = websessions_playbook::run_of(&self.configuration.playbooks, self.sql_root, dialect.name(), &own)?;
-        for warning in &run.warnings {
-            output::warn(warning);
+        let apart = self.modules_apart()?.into_iter().map(|(playbook, problem)| format!("{playbook}: {problem}"));
+        for warning in run.warnings.iter().cloned().chain(apart) {
+            output::warn(&warning);
         }
         let jobs = run.work.into_iter().map(|(playbook, work)| match work {
-            Work::Phase(phase) => {
-                let variables = self.configuration.variables_of(playbook)?;
-                Ok(Job::phase(&sessions::module(), phase, &variables, dialect))
+            Work::Phase(module, phase) => {
+                let variables = self.configuration.variables_of(playbook, &module)?;
+                Ok(Job::phase(&module, phase, &variables, dialect))
             }
             Work::Scripts(plan) => Ok(Job::custom(plan)),
         });
         jobs.collect()
+    }
+
+    /// Where the playbooks keep one module's work from the next, each with the playbook that does.
+    pub(super) fn modules_apart(&self) -> Result<Vec<(String, &'static str)>, Error> {
+        let mut apart = Vec::new();
+        let mut before: Vec<(&Playbook, Phase, Variables)> = Vec::new();
+        for playbook in &self.configuration.playbooks {
+            for (module, phase) in playbook.phases() {
+                let variables = self.configuration.variables_of(playbook, &module)?;
+                if (&module, phase) == (&users::module(), Phase::Main) {
+                    apart.extend(before.iter().filter_map(|(earlier, phase, variables)| {
+                        let problem = match phase {
+                            Phase::Main if !variables.stage_next => "stage_next is not true, so it stages nothing for users",
+                            Phase::Complete if variables.ends_run => {
+                                "ends_run is true, and users' main comes after it: the metadata have another run id for users"
+                            }
+                            _ => return None,
+                        };
+                        Some((earlier.path.display().to_string(), problem))
+                    }));
+                }
+                before.push((playbook, phase, variables));
+            }
+        }
+        Ok(apart)
     }
 }
 

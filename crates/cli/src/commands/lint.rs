@@ -4,7 +4,7 @@ use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
-use websessions_playbook::Severity;
+use websessions_playbook::{LintProblem, Severity};
 
 impl Invocation<'_> {
     pub(super) fn lint(&self) -> Result<(), Error> {
@@ -12,6 +12,8 @@ impl Invocation<'_> {
         let modules = self.modules();
         let playbooks = &self.configuration.playbooks;
         let mut problems = websessions_playbook::lint(playbooks, self.sql_root, dialect, &modules, self.variables());
+        let apart = self.modules_apart()?.into_iter();
+        problems.extend(apart.map(|(playbook, problem)| LintProblem::warning(playbook, problem)));
         if playbooks.is_empty() {
             let values = self.variables().to_values();
             problems.extend(self.configuration.custom.iter().flat_map(|module| {

@@ -120,7 +120,7 @@ impl Invocation<'_> {
                 let wanted = if phase == PlanPhase::Main { Phase::Main } else { Phase::Complete };
                 self.jobs_of_playbooks(dialect)?
                     .into_iter()
-                    .filter(|job| job.of().is_some_and(|(_, phase)| phase == wanted))
+                    .filter(|job| job.of() == Some((&module, wanted)))
                     .collect()
             }
             PlanPhase::Main => job(Phase::Main),

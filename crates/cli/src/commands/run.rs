@@ -15,7 +15,7 @@ use std::sync::Arc;
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
-use websessions_core::model::page_views;
+use websessions_core::model::{self, Module, page_views};
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::model::users;
 use websessions_core::model::users::findings::USERS_SUMMARY;
@@ -70,7 +70,8 @@ impl Invocation<'_> {
                 output::talk(&format!("  {script}{}", unit.purpose()));
             }
         }
-        for table in module.tables(self.variables()) {
+        let destroyed: Vec<Module> = jobs.iter().filter_map(Job::module).copied().collect();
+        for table in model::tables(&destroyed, self.variables()) {
             let name = self.variables().table_name(&table);
             let dropped = dialect.drop_table(&name).sql;
             let mut units = jobs.iter().flat_map(|job| job.plan().units());

@@ -85,6 +85,16 @@ impl Modules {
         Ok(Self(names))
     }
 
+    /// All of them.
+    pub(crate) fn all() -> Self {
+        Self([PAGE_VIEWS, SESSIONS, USERS].map(str::to_owned).into())
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether users follows sessions.
     pub(crate) fn has_users(&self) -> bool {
         self.0.iter().any(|name| name == USERS)

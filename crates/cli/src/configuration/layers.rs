@@ -82,6 +82,11 @@ impl Layers {
         shown.collect()
     }
 
+    /// Whether any place says what a variable is.
+    pub(super) fn set(&self, name: &str, playbook: Option<&Playbook>) -> bool {
+        self.merged(playbook).get(name).is_some_and(|(value, _)| !value.is_null())
+    }
+
     /// One value a name: a later layer's before an earlier one's.
     fn merged(&self, playbook: Option<&Playbook>) -> Layer {
         let playbook = playbook.map(of_playbook).unwrap_or_default();

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use target::ChosenTarget;
 use websessions_core::backend::{BackendFactory, Registry, Settings};
 use websessions_core::error::Error;
+use websessions_core::model::{Module, users};
 use websessions_core::variables::Variables;
 use websessions_core::{model, preflight};
 use websessions_playbook::{CustomModule, Playbook};
@@ -105,11 +106,23 @@ impl<'a> Configuration<'a> {
         })
     }
 
-    /// The model's variables as a playbook has them.
-    pub(crate) fn variables_of(&self, playbook: &Playbook) -> Result<Variables, Error> {
-        let (variables, _) = self.layers.variables(Some(playbook))?;
+    /// The variables of a module's phase, as a playbook has them.
+    pub(crate) fn variables_of(&self, playbook: &Playbook, module: &Module) -> Result<Variables, Error> {
+        let (mut variables, _) = self.layers.variables(Some(playbook))?;
         preflight::check_names(&model::modules(), &variables)?;
+        variables.ends_run = self.ends_run(&variables, Some(playbook), module);
         Ok(variables)
+    }
+
+    /// Whether a module's complete ends the run: where nothing says so, the module does.
+    pub(crate) fn ends_run(&self, variables: &Variables, playbook: Option<&Playbook>, module: &Module) -> bool {
+        if self.layers.set("ends_run", playbook) { variables.ends_run } else { module.ends_run }
+    }
+
+    /// Whether users follows: among the modules, or in the playbooks.
+    pub(crate) fn has_users(&self) -> bool {
+        let in_playbook = |playbook: &Playbook| playbook.phases().iter().any(|(module, _)| *module == users::module());
+        self.modules.has_users() || self.playbooks.iter().any(in_playbook)
     }
 
     /// Where the run's lineage goes, if it goes anywhere: where a flag says, else where the file does.

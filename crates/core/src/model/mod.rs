@@ -56,6 +56,8 @@ pub struct Module {
     pub kept_for_debugging: &'static [&'static str],
     /// What stands before the phases' names in those of the plans.
     pub prefix: &'static str,
+    /// Whether no module follows in a run, unless `ends_run` says otherwise.
+    pub ends_run: bool,
     /// How many rows of tables a run read, as far as it counts them.
     pub rows_read: &'static [RowCounts],
     /// How many rows of tables it wrote.
@@ -70,6 +72,15 @@ pub struct Module {
     complete: Steps,
     destroy: Steps,
 }
+
+/// A module is known by its name.
+impl PartialEq for Module {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Module {}
 
 /// Where a report has how many rows of a table a run read, or wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +147,7 @@ impl Module {
             loads: None,
             kept_for_debugging: &[],
             prefix: "",
+            ends_run: false,
             rows_read: &[],
             rows_written: &[],
             derived: |_| Vec::new(),
@@ -173,6 +185,13 @@ impl Module {
     #[must_use]
     pub const fn prefix(mut self, prefix: &'static str) -> Self {
         self.prefix = prefix;
+        self
+    }
+
+    /// That is the last of a run.
+    #[must_use]
+    pub const fn ends_run(mut self) -> Self {
+        self.ends_run = true;
         self
     }
 

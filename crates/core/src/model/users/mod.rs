@@ -17,6 +17,7 @@ const ROWS_WRITTEN: &[RowCounts] = &[RowCounts::new(tables::USERS, findings::USE
 pub fn module() -> Module {
     Module::new("users", tables::tables, steps::main, steps::complete, steps::destroy)
         .prefix("users_")
+        .ends_run()
         .input(tables::SESSIONS_USERID_MANIFEST_STAGED)
         .keys(&[(tables::USERS, &["domain_userid"]), (tables::USERS_MANIFEST, &["domain_userid"])])
         .kept_for_debugging(&[
