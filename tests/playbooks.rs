@@ -545,11 +545,7 @@ fn a_whole_tree_is_planned_each_module_once_and_in_order() {
             // The migrations are left out, and two variables of BigQuery's users have no effect.
             let warnings = usize::from(source[0] == "--playbooks")
                 + 2 * usize::from(warehouse == "bigquery" && !source[1].contains("teardown"));
-            assert!(
-                said.stdout.ends_with(&format!("0 errors, {warnings} warnings\n")),
-                "{warehouse}: {}",
-                said.stdout
-            );
+            assert!(said.stdout.ends_with(&format!("0 errors, {warnings} warnings\n")), "{warehouse}: {}", said.stdout);
         }
     }
 }
@@ -711,11 +707,17 @@ fn sessions_and_users_run_in_either_order_and_give_the_same() {
         for table in ["derived.sessions", "derived.users"] {
             assert!(told.contains(&format!("{table}\"")), "{table}: {told}");
         }
-        assert_eq!(columns(&folder, "derived.loyalty", ["domain_userid", "visits", "all_visits"]), ["u1|1|1", "u2|1|1"]);
+        assert_eq!(
+            columns(&folder, "derived.loyalty", ["domain_userid", "visits", "all_visits"]),
+            ["u1|1|1", "u2|1|1"]
+        );
         // Again, with nothing new.
         folder.run(&RUN_JOBS).done("run").expect("a run");
         assert_eq!(runs(&folder).iter().filter(|module| *module == "users").count(), 2);
-        found.push((folder.contents("users", &[]).expect("users"), folder.contents("users_manifest", &[]).expect("one")));
+        found.push((
+            folder.contents("users", &[]).expect("users"),
+            folder.contents("users_manifest", &[]).expect("one"),
+        ));
     }
     assert_eq!(found[0], found[1]);
     assert_eq!(found[0].0.rows.len(), 2);
@@ -728,7 +730,12 @@ fn a_users_playbook_s_variables_are_those_of_its_phase() {
     };
     let version = ("postgres/web/0.1.0", "mine/2");
     for (edits, users, kept, ended) in [
-        (edit((":skip_derived: false", ":skip_derived: true"), (":cleanup_mode: all", ":cleanup_mode: debug")), 0, true, true),
+        (
+            edit((":skip_derived: false", ":skip_derived: true"), (":cleanup_mode: all", ":cleanup_mode: debug")),
+            0,
+            true,
+            true,
+        ),
         (edit(version, (":ends_run: true", ":ends_run:")), 2, false, true),
         (edit(version, ("  :ends_run: true\n", "")), 2, false, true),
         (edit(version, (":ends_run: true", ":ends_run: false")), 2, false, false),
@@ -754,7 +761,8 @@ fn a_users_playbook_s_variables_are_those_of_its_phase() {
     ] {
         let said = folder.run(&[&RUN_JOBS[..], &["--var", variable]].concat()).done("run").expect("a run");
         assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
-        let linted = folder.run(&["--target", "laptop", "--var", variable, "lint", "--config-json", "configs/jobs.json"]);
+        let linted =
+            folder.run(&["--target", "laptop", "--var", variable, "lint", "--config-json", "configs/jobs.json"]);
         let linted = linted.done("lint").expect("a warning alone").stdout;
         let (file, problem) = words.split_once(": ").expect("a file and a problem");
         assert!(linted.contains(&format!("{file}: warning: {problem}")), "{words}: {linted}");
@@ -775,7 +783,10 @@ fn what_fails_between_users_main_and_complete_is_resumed_there() {
         let said = folder.run(&["--target", "laptop", again, "--config-json", "configs/jobs.json"]);
         let said = said.done(again).expect("it finishes");
         assert_eq!(said.stderr.contains("users_main/"), again == "run", "{}", said.stderr);
-        assert_eq!(columns(&folder, "derived.loyalty", ["domain_userid", "visits", "all_visits"]), ["u1|1|1", "u2|1|1"]);
+        assert_eq!(
+            columns(&folder, "derived.loyalty", ["domain_userid", "visits", "all_visits"]),
+            ["u1|1|1", "u2|1|1"]
+        );
         assert_eq!(count(&folder, "sessions_userid_manifest_staged", &["--var", "entropy="]), 0);
     }
 }
@@ -798,7 +809,11 @@ fn sql_that_would_harm_users_is_found_where_users_is_run() {
     let gone = "SELECT * FROM scratch.users_this_run";
     for (order, sql, names) in [
         (ALL_MAINS_FIRST, gone, None),
-        (MODULE_BY_MODULE, "SELECT * FROM scratch.sessions_this_run", Some("sessions_this_run after complete (99-sessions-complete)")),
+        (
+            MODULE_BY_MODULE,
+            "SELECT * FROM scratch.sessions_this_run",
+            Some("sessions_this_run after complete (99-sessions-complete)"),
+        ),
         (
             [SESSIONS_MAIN, USERS_MAIN, SESSIONS_COMPLETE, USERS_COMPLETE, LOYALTY],
             gone,
@@ -816,7 +831,11 @@ fn sql_that_would_harm_users_is_found_where_users_is_run() {
     // Two playbooks with one phase of a module are refused by its name.
     let text = std::fs::read_to_string(folder.path().join(format!("playbooks/{USERS_MAIN}.yml.tmpl"))).expect("read");
     folder.write("playbooks/custom/again.yml", &text);
-    refused(&folder.run(&["--target", "laptop", "plan", "--playbooks", "playbooks"]), 2, &["the users module's main stands in"]);
+    refused(
+        &folder.run(&["--target", "laptop", "plan", "--playbooks", "playbooks"]),
+        2,
+        &["the users module's main stands in"],
+    );
     // Without users among what runs, a table of that name is one's own.
     folder.write(own, "CREATE SCHEMA IF NOT EXISTS derived; CREATE OR REPLACE TABLE derived.users AS SELECT 1 AS one");
     let alone = ["--target", "laptop", "run", "--playbook", "playbooks/custom/02-loyalty/01-loyalty-main.yml.tmpl"];
@@ -858,7 +877,10 @@ fn an_imported_configuration_has_users_too() {
     // What users' playbooks have otherwise than sessions' is said; what the file has stays.
     let path = format!("playbooks/{USERS_MAIN}.yml.tmpl");
     let text = std::fs::read_to_string(folder.path().join(&path)).expect("read");
-    folder.write(&path, &text.replace(":model_version: postgres/web/0.1.0", ":model_version: mine/2\n  :start_date: 2020-01-01"));
+    folder.write(
+        &path,
+        &text.replace(":model_version: postgres/web/0.1.0", ":model_version: mine/2\n  :start_date: 2020-01-01"),
+    );
     folder.write("websessions.toml", "modules = [\"sessions\"]\n");
     let said = folder.run(&["import", "playbooks"]).done("import").expect("imported").stdout;
     for words in [

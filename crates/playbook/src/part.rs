@@ -7,8 +7,9 @@ use websessions_core::model::{Module, sessions, users};
 use websessions_core::plan::Phase;
 
 /// The folders of files that are the model itself, each with its module.
-const MODEL: &[(&str, fn() -> Module)] =
-    &[("standard/03-sessions/", sessions::module), ("standard/04-users/", users::module)];
+fn model() -> [(&'static str, Module); 2] {
+    [("standard/03-sessions/", sessions::module()), ("standard/04-users/", users::module())]
+}
 
 /// The files that make what all modules need, procedures among them. They may be missing: the model makes its own.
 const SET_UP: &str = "standard/00-setup/01-main/";
@@ -39,7 +40,7 @@ impl Query {
     /// The module of the model that it is a part of, and its path within that.
     fn of_model(&self) -> Option<(Module, String)> {
         let path = plain_path(&self.file);
-        MODEL.iter().find_map(|(folder, module)| Some((module(), path.strip_prefix(folder)?.to_owned())))
+        model().into_iter().find_map(|(folder, module)| Some((module, path.strip_prefix(folder)?.to_owned())))
     }
 }
 
@@ -217,7 +218,11 @@ mod tests {
             ("01-users-main.yml", vec![USERS_MAIN, USERS_MAIN], vec!["users_main"]),
             ("99-users-complete.yml", vec![USERS_COMPLETE], vec!["users_complete"]),
             ("XX-destroy-users.yml", vec![USERS_COMPLETE, USERS_DESTROY], vec!["users_destroy"]),
-            ("all.yml", vec![MAIN, USERS_MAIN, COMPLETE, USERS_COMPLETE], vec!["main", "users_main", "complete", "users_complete"]),
+            (
+                "all.yml",
+                vec![MAIN, USERS_MAIN, COMPLETE, USERS_COMPLETE],
+                vec!["main", "users_main", "complete", "users_complete"],
+            ),
             // What one module destroys, another one only completes.
             ("some.yml", vec![DESTROY, USERS_COMPLETE], vec!["destroy", "users_complete"]),
             ("some.yml", vec![USERS_DESTROY, COMPLETE], vec!["users_destroy", "complete"]),

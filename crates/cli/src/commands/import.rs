@@ -223,8 +223,10 @@ fn variables(playbooks: &[Playbook], left: &mut Vec<String>) -> Result<toml::Tab
                 Some(_) => {}
             }
         }
-        let unknown =
-            playbook.variables.keys().filter(|name| check_name(name).is_err() && playbook.without_effect(name).is_none());
+        let unknown = playbook
+            .variables
+            .keys()
+            .filter(|name| check_name(name).is_err() && playbook.without_effect(name).is_none());
         left.extend(
             unknown
                 .map(|name| format!("{}: the variable {name}, which the model doesn't have", playbook.path.display())),
@@ -349,7 +351,10 @@ fn scratch_tables(model: &toml::Table) -> (Vec<String>, Vec<String>) {
     let with_entropy = |name: &str| [name.to_owned(), format!("{name}{entropy}")];
     let made = of_sessions.iter().filter(|table| table.lifetime == Lifetime::Module);
     let own = of_users.iter().filter(|table| of_sessions.iter().all(|other| other.name != table.name));
-    (made.flat_map(|table| with_entropy(table.name)).collect(), own.flat_map(|table| with_entropy(table.name)).collect())
+    (
+        made.flat_map(|table| with_entropy(table.name)).collect(),
+        own.flat_map(|table| with_entropy(table.name)).collect(),
+    )
 }
 
 /// A file's path as it is written in a configuration in that folder.
