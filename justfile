@@ -8,8 +8,8 @@ run *arguments:
 test *arguments:
     ./tests/run {{arguments}}
 
-# Measure main beside a plain formulation (just bench duckdb --sizes 1000000), or beside dbt and SQLMesh (just bench peers)
-bench *arguments="duckdb":
+# Measure in a release build: just bench peers (beside dbt, SQLMesh and scripts), load (beside the engine's COPY), chain (from a file)
+bench *arguments="peers":
     ./tests/bench {{arguments}}
 
 # Count the instructions of reading, planning and rendering beside the recorded ones; needs valgrind. ACCEPT=1 records them

@@ -1,44 +1,96 @@
 //! Measures what page views cost before sessions: loading a file beside the engine's own COPY, and the page views module beside
 //! sessions alone. Whole processes in turn. A machine that others use tells more by the processors' time than by the clock.
 
-use super::{Figures, Outcome, measure, median};
+use super::record::{Engine, Stage, keep};
+use super::{Outcome, beside, folder, generate, measure};
+use duckdb::Connection;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The binaries beside this one, and a folder for databases.
-pub(crate) struct Place {
-    binaries: PathBuf,
+#[derive(Debug, clap::Args)]
+pub(super) struct LoadOptions {
+    #[command(flatten)]
+    options: Options,
+    /// The CSV.gz, which is made unless it is there, and stays; without, one is made and removed
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Page views
+    #[arg(long, default_value_t = 1_000_000)]
+    size: u64,
+    /// Rounds; the medians are printed
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// The engine's memory limit, for all alike
+    #[arg(long, default_value = "1GiB")]
+    memory_limit: String,
+    /// The file of the measurements, as JSON; other measurements in it stay
+    #[arg(long, default_value = "measured.json")]
+    to: PathBuf,
+}
+
+/// A folder for databases.
+struct Place {
     folder: tempfile::TempDir,
     memory_limit: String,
 }
 
 impl Place {
-    pub(crate) fn new(memory_limit: &str) -> Outcome<Self> {
-        let folder = std::env::var("BENCHMARK_FOLDER").unwrap_or_else(|_| std::env::temp_dir().display().to_string());
-        Ok(Self {
-            binaries: std::env::current_exe()?.parent().ok_or("no folder")?.to_owned(),
-            folder: tempfile::tempdir_in(folder)?,
-            memory_limit: memory_limit.to_owned(),
-        })
+    fn new(memory_limit: &str) -> Outcome<Self> {
+        Ok(Self { folder: folder()?, memory_limit: memory_limit.to_owned() })
     }
 
     fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn generate(&self, page_views: u64, seed: u64, name: &str) -> Outcome<PathBuf> {
+    fn generate(&self, page_views: u64, arguments: &[&str], name: &str) -> Outcome<PathBuf> {
         let file = self.file(name);
-        let mut command = Command::new(self.binaries.join("websessions-fixtures"));
-        command.args(["--page-views", &page_views.to_string(), "--seed", &seed.to_string(), "--to"]).arg(&file);
-        measure(&mut command)?;
+        generate(page_views, arguments, &file)?;
         Ok(file)
     }
 
-    fn websessions(&self, database: &Path) -> Command {
-        let mut command = Command::new(self.binaries.join("websessions"));
+    /// A CSV.gz of so many page views: one member a million, as files of several days one behind the other. Each is made by a
+    /// process of its own, one a core at a time.
+    fn members(&self, page_views: u64) -> Outcome<PathBuf> {
+        const MEMBER: u64 = 1_000_000;
+        let whole = self.file("page_views.csv.gz");
+        let sizes: Vec<u64> =
+            (0..page_views.div_ceil(MEMBER)).map(|number| MEMBER.min(page_views - number * MEMBER)).collect();
+        let mut to = File::create(&whole)?;
+        let (mut number, cores) = (0, std::thread::available_parallelism().map_or(1, usize::from));
+        for together in sizes.chunks(cores) {
+            let mut made = Vec::new();
+            for size in together {
+                number += 1;
+                let file = self.file(&format!("{number}.csv.gz"));
+                let mut command = beside("websessions-fixtures")?;
+                command.args(["--page-views", &size.to_string(), "--seed", &number.to_string(), "--to"]).arg(&file);
+                // One header for the whole file.
+                command.args((number > 1).then_some("--no-header"));
+                made.push((command.spawn()?, file));
+            }
+            for (mut process, file) in made {
+                if !process.wait()?.success() {
+                    return Err("the generator failed".into());
+                }
+                std::io::copy(&mut File::open(&file)?, &mut to)?;
+                std::fs::remove_file(file)?;
+            }
+        }
+        Ok(whole)
+    }
+
+    fn websessions(&self, database: &Path) -> Outcome<Command> {
+        let mut command = beside("websessions")?;
         command.env("WEBSESSIONS_DATABASE", database).env("WEBSESSIONS_TARGET_MEMORY_LIMIT", &self.memory_limit);
         command.arg("--quiet");
-        command
+        Ok(command)
     }
 
     /// A process of the engine alone.
@@ -51,110 +103,97 @@ impl Place {
     }
 }
 
-type Figure = fn(&Figures) -> f64;
-
-/// What each of some things took, a figure a round.
-#[derive(Default)]
-struct Rounds(Vec<(&'static str, Vec<Figures>)>);
-
-impl Rounds {
-    fn add(&mut self, what: &'static str, figures: Figures) {
-        match self.0.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, all)) => all.push(figures),
-            None => self.0.push((what, vec![figures])),
-        }
-    }
-
-    /// Medians, and the ratio of each pair with what the first is compared with.
-    fn print(&self, with: &str) {
-        let Some((_, base)) = self.0.iter().find(|(what, _)| *what == with) else { return };
-        println!("| | seconds | of the processors | peak, MiB | seconds, of {with} | of the processors, of {with} |");
-        println!("|---|---|---|---|---|---|");
-        for (what, all) in &self.0 {
-            let of = |figure: Figure| median(all.iter().map(figure).collect());
-            let ratio = |figure: Figure| {
-                let mut ratios: Vec<f64> = all.iter().zip(base).map(|(one, base)| figure(one) / figure(base)).collect();
-                ratios.sort_by(f64::total_cmp);
-                format!("{:.2} ({:.2} to {:.2})", median(ratios.clone()), ratios[0], ratios[ratios.len() - 1])
-            };
-            let [clock, work]: [Figure; 2] = [|one| one.seconds, |one| one.work];
-            println!(
-                "| {what} | {:.2} | {:.2} | {:.0} | {} | {} |",
-                of(clock),
-                of(work),
-                of(|one| one.peak_mebibytes),
-                ratio(clock),
-                ratio(work)
-            );
-        }
-    }
-}
-
 /// A CSV.gz into an empty table, by the strict reader and by the engine's COPY.
-pub(crate) fn load(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
-    let place = Place::new(memory_limit)?;
-    let file = place.generate(size, 1, "page_views.csv.gz")?;
-    let few = place.generate(1, 1, "few.csv")?;
+pub(super) fn load(LoadOptions { options, file }: &LoadOptions) -> Outcome<()> {
+    let place = Place::new(&options.memory_limit)?;
+    let file = match file {
+        Some(file) if file.exists() => file.clone(),
+        Some(file) => {
+            // Under its name when it is whole.
+            let part = file.with_extension("part");
+            std::fs::copy(place.members(options.size)?, &part)?;
+            std::fs::rename(part, file)?;
+            file.clone()
+        }
+        None => place.members(options.size)?,
+    };
+    let few = place.generate(1, &[], "few.csv")?;
     let (empty, loaded) = (place.file("empty.duckdb"), place.file("loaded.duckdb"));
-    measure(place.websessions(&empty).args(["load", "--staged"]).arg(&few))?;
+    measure(place.websessions(&empty)?.args(["load", "--staged"]).arg(&few))?;
     measure(&mut place.engine(&empty, "DELETE FROM scratch.page_views_staged")?)?;
     let copy = format!("COPY scratch.page_views_staged FROM '{}' (FORMAT csv, HEADER, NULLSTR '')", file.display());
-    let mut figures = Rounds::default();
-    for _ in 0..rounds {
-        for what in ["load", "COPY"] {
+    let (ours, engines) = ("websessions load", "the engine's COPY");
+    let name = format!("loading a CSV.gz, memory_limit {}", options.memory_limit);
+    let mut stage = Stage::new(Engine::Duckdb, options.size, &name, engines);
+    for _ in 0..options.rounds {
+        for what in [ours, engines] {
             std::fs::copy(&empty, &loaded)?;
-            figures.add(
-                what,
-                match what {
-                    "load" => measure(place.websessions(&loaded).args(["load", "--staged"]).arg(&file))?,
-                    _ => measure(&mut place.engine(&loaded, &copy)?)?,
-                },
-            );
+            let figures = if what == ours {
+                measure(place.websessions(&loaded)?.args(["load", "--staged"]).arg(&file))?
+            } else {
+                measure(&mut place.engine(&loaded, &copy)?)?
+            };
+            stage.add(what, &figures);
+            stage.gave(what, count(&loaded, "scratch.page_views_staged", "page views")?)?;
             std::fs::remove_file(&loaded)?;
         }
     }
-    println!("\n## Loading {size} page views from CSV.gz, memory_limit {memory_limit}, {rounds} rounds\n");
-    figures.print("COPY");
-    Ok(())
+    keep(&options.to, stage, &BTreeMap::new())
+}
+
+fn count(database: &Path, table: &str, of: &str) -> Outcome<String> {
+    let sql = format!("SELECT CAST(COUNT(*) AS TEXT) FROM {table}");
+    let number: String = Connection::open(database)?.query_row(&sql, [], |row| row.get(0))?;
+    Ok(format!("{number} {of}"))
+}
+
+/// Where the page views of a process of the chain come from.
+#[derive(Clone, Copy)]
+enum From {
+    /// They are staged already.
+    Staged,
+    /// A file, into an empty database.
+    Empty,
+    /// A file, into the database that the first file has made.
+    First,
 }
 
 /// From a Parquet file to sessions, beside sessions alone from rows that are staged; then a second day of a tenth as many.
-pub(crate) fn chain(size: u64, rounds: usize, memory_limit: &str) -> Outcome<()> {
-    let place = Place::new(memory_limit)?;
-    let first = place.generate(size, 1, "first.parquet")?;
-    let second = place.generate(size / 10, 2, "second.parquet")?;
+pub(super) fn chain(options: &Options) -> Outcome<()> {
+    let place = Place::new(&options.memory_limit)?;
+    let first = place.generate(options.size, &[], "first.parquet")?;
+    let second = place.generate(options.size / 10, &["--seed", "2"], "second.parquet")?;
     let [staged, history, run] = ["staged", "history", "run"].map(|name| place.file(&format!("{name}.duckdb")));
-    measure(place.websessions(&staged).args(["load", "--staged"]).arg(&first))?;
-    measure(place.websessions(&history).args(["run", "--page-views"]).arg(&first))?;
-    let mut figures = Rounds::default();
-    for _ in 0..rounds {
-        for what in
-            [ALONE, "with page_views, from Parquet", "the same file again", "a second day, a tenth", EMPTY_TENTH]
-        {
-            match what {
-                ALONE => std::fs::copy(&staged, &run).map(|_| ())?,
-                "the same file again" | "a second day, a tenth" => std::fs::copy(&history, &run).map(|_| ())?,
-                _ => {}
-            }
-            let mut command = place.websessions(&run);
+    measure(place.websessions(&staged)?.args(["load", "--staged"]).arg(&first))?;
+    measure(place.websessions(&history)?.args(["run", "--page-views"]).arg(&first))?;
+    let processes = [
+        ("sessions alone, from staged rows", From::Staged, &first),
+        ("with page views, from the file", From::Empty, &first),
+        ("the same file again", From::First, &first),
+        ("a second day, a tenth", From::First, &second),
+        ("that tenth into an empty file", From::Empty, &second),
+    ];
+    let name = format!("from a Parquet file to sessions, memory_limit {}", options.memory_limit);
+    let mut stage = Stage::new(Engine::Duckdb, options.size, &name, processes[0].0);
+    for _ in 0..options.rounds {
+        for (what, from, file) in processes {
+            let mut command = place.websessions(&run)?;
             command.arg("run");
-            match what {
-                ALONE => {}
-                "a second day, a tenth" | EMPTY_TENTH => {
-                    command.arg("--page-views").arg(&second);
-                }
-                _ => {
-                    command.arg("--page-views").arg(&first);
-                }
+            match from {
+                From::Staged => drop(std::fs::copy(&staged, &run)?),
+                From::First => drop(std::fs::copy(&history, &run)?),
+                From::Empty => {}
             }
-            figures.add(what, measure(&mut command)?);
+            if !matches!(from, From::Staged) {
+                command.arg("--page-views").arg(file);
+            }
+            stage.add(what, &measure(&mut command)?);
+            // The three that read the whole file, however they got it.
+            if file == &first {
+                stage.gave(what, count(&run, "derived.sessions", "sessions of the first file")?)?;
+            }
             std::fs::remove_file(&run)?;
         }
     }
-    println!("\n## {size} page views to sessions, memory_limit {memory_limit}, {rounds} rounds\n");
-    figures.print(ALONE);
-    Ok(())
+    keep(&options.to, stage, &BTreeMap::new())
 }
-
-const ALONE: &str = "sessions alone";
-const EMPTY_TENTH: &str = "that tenth into an empty file";

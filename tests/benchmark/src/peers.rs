@@ -1,14 +1,13 @@
 //! What people would pick instead, beside ours: dbt and SQLMesh with a project each, an analyst's one good script, the plain
 //! formulation and the floor. Each is a whole process on a copy of the same database, in turn; its rows are compared with ours.
 
-use super::{Outcome, median, postgres::Server};
+use super::record::{Engine, Stage, keep};
+use super::{Figures, Outcome, beside, folder, generate, measure, measure_within, postgres::Server};
 use duckdb::{Config, Connection};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
-use wait4::Wait4;
+use std::process::Command;
+use std::time::Duration;
 use websessions_core::model::sessions;
 use websessions_core::model::sessions::tables::SESSIONS;
 use websessions_core::variables::Variables;
@@ -21,13 +20,6 @@ const FLOOR: &str = include_str!("../sql/floor.sql");
 
 /// The name of the database that is measured; the others are what it is copied from.
 const RUN: &str = "run";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Engine {
-    Duckdb,
-    Postgres,
-}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -46,28 +38,41 @@ pub(super) struct Options {
     /// DuckDB's memory limit, for all alike
     #[arg(long, default_value = "2GiB")]
     memory_limit: String,
-    /// The file of the measurements, as JSON; measurements of other engines and sizes in it stay
-    #[arg(long, default_value = "peers.json")]
+    /// Who is left out
+    #[arg(long, num_args = 1.., value_enum)]
+    without: Vec<Contestant>,
+    /// How many seconds a process may take; one that takes longer is stopped, and left out of what follows
+    #[arg(long, default_value_t = 600)]
+    limit: u64,
+    /// The file of the measurements, as JSON; other measurements in it stay
+    #[arg(long, default_value = "measured.json")]
     to: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Contestant {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Contestant {
+    /// This project, main and complete as two processes
     Ours,
+    /// This project, both in one
     OursAtOnce,
+    /// One good script
     Analyst,
+    /// The script with DuckDB's max_vacuum_tasks = 0
     AnalystWithoutCompaction,
+    /// Tables of their own for the parts
     Plain,
     Dbt,
     Sqlmesh,
+    /// A copy of the first row of each session
     Floor,
 }
 use Contestant::{Analyst, AnalystWithoutCompaction, Dbt, Floor, Ours, OursAtOnce, Plain, Sqlmesh};
 
 impl Contestant {
-    fn all(engine: Engine) -> Vec<Self> {
-        let all = [Ours, OursAtOnce, Analyst, AnalystWithoutCompaction, Plain, Dbt, Sqlmesh, Floor];
-        all.into_iter().filter(|one| engine == Engine::Duckdb || *one != AnalystWithoutCompaction).collect()
+    fn all(engine: Engine, without: &[Self]) -> Vec<Self> {
+        let mut all = vec![Ours, OursAtOnce, Analyst, AnalystWithoutCompaction, Plain, Dbt, Sqlmesh, Floor];
+        all.retain(|one| !without.contains(one) && (engine == Engine::Duckdb || *one != AnalystWithoutCompaction));
+        all
     }
 
     /// A name for files and databases.
@@ -95,37 +100,6 @@ impl Contestant {
             _ => Some("derived.sessions".to_owned()),
         })
     }
-}
-
-/// One process: what it is of, and its figures in each round.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Measured {
-    wall_s: Vec<f64>,
-    /// Of the process, and of the server that works for it.
-    cpu_s: Vec<f64>,
-    /// Of the process.
-    peak_mib: Vec<f64>,
-}
-
-/// One stage of one engine at one size.
-#[derive(Debug, Serialize, Deserialize)]
-struct Stage {
-    engine: Engine,
-    page_views: u64,
-    stage: String,
-    /// The machine's load (runnable processes, over a minute) before and after the rounds.
-    load: [f64; 2],
-    processes: BTreeMap<String, Measured>,
-    /// The number and the checksum of the sessions that every contestant has given; a difference is an error.
-    rows: String,
-}
-
-/// All that was measured, and on what.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Measurements {
-    machine: String,
-    versions: BTreeMap<String, String>,
-    stages: Vec<Stage>,
 }
 
 /// An engine's databases by name, in a folder or on a server.
@@ -202,7 +176,7 @@ impl Place {
     }
 
     fn websessions(&self, name: &str, arguments: &[&str]) -> Outcome<Command> {
-        let mut command = Command::new(std::env::current_exe()?.with_file_name("websessions"));
+        let mut command = beside("websessions")?;
         command.args(["--quiet", "--var", "ends_run=true"]);
         match self {
             Self::Folder { memory_limit, .. } => {
@@ -250,6 +224,63 @@ impl Place {
             Self::Server { .. } => format!(
                 "SELECT COUNT(*) || ' rows, ' || SUM(hashtextextended(CAST(ROW({texts}) AS TEXT), 0)) FROM {table}"
             ),
+        }
+    }
+
+    /// What a server still does for a process that was stopped ends, too.
+    fn stop_statements(&self, name: &str) -> Outcome<()> {
+        let Self::Server { server, .. } = self else { return Ok(()) };
+        let sql = format!("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{name}';");
+        server.sql("postgres", &sql)
+    }
+
+    /// Awaits the end of the server's processes for a database: the work of those that have ended is what is known.
+    fn await_server(&self, name: &str) -> Outcome<()> {
+        if matches!(self, Self::Folder { .. }) {
+            return Ok(());
+        }
+        let left = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = '{name}'");
+        for _ in 0..100 {
+            if self.value("postgres", &left)? == "0" {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("the server still works on {name}").into())
+    }
+
+    /// Writes what is staged to a file, which `restage` reads.
+    fn unload(&self, name: &str) -> Outcome<()> {
+        match self {
+            // The database is what is read.
+            Self::Folder { .. } => Ok(()),
+            Self::Server { .. } => self.sql(
+                name,
+                &format!("COPY scratch.page_views_staged TO '{}' (FORMAT binary);", self.unloaded(name).display()),
+            ),
+        }
+    }
+
+    /// What another database has staged in the place of what this one has.
+    fn restage(&self, from: &str, to: &str) -> Outcome<()> {
+        let other = self.unloaded(from);
+        self.sql(to, &match self {
+            Self::Folder { .. } => format!(
+                "ATTACH '{}' AS other (READ_ONLY);\nTRUNCATE scratch.page_views_staged;\nINSERT INTO scratch.page_views_staged SELECT * FROM other.scratch.page_views_staged;\nDETACH other;",
+                other.display()
+            ),
+            // As the server's own vacuum would do meanwhile.
+            Self::Server { .. } => format!(
+                "BEGIN;\nTRUNCATE scratch.page_views_staged;\nCOPY scratch.page_views_staged FROM '{}' (FORMAT binary);\nCOMMIT;\nVACUUM ANALYZE scratch.page_views_staged;",
+                other.display()
+            ),
+        })
+    }
+
+    fn unloaded(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Folder { .. } => self.database(name),
+            Self::Server { server, .. } => server.folder().join(format!("{name}.rows")),
         }
     }
 
@@ -323,7 +354,13 @@ fn projects(place: &Place) -> Outcome<()> {
             "default_gateway: it\ngateways:\n  it:\n    connection:\n      {sqlmesh}\n      concurrent_tasks: 1\nmodel_defaults:\n  dialect: {dialect}\n  start: 2020-01-01\ndisable_anonymized_analytics: true\n"
         ),
     )?;
-    write("sqlmesh/models/sessions.sql", format!("{}{SELECT}", include_str!("../peers/sqlmesh_model.sql")))
+    // Its MERGE looks each session up in the table, which has no index unless the model makes one: 300,000 times 300,000 rows.
+    // <https://sqlmesh.readthedocs.io/en/stable/concepts/models/sql_models/>
+    let index = match place {
+        Place::Folder { .. } => "",
+        Place::Server { .. } => include_str!("../peers/sqlmesh_index.sql"),
+    };
+    write("sqlmesh/models/sessions.sql", format!("{}{SELECT}{index}", include_str!("../peers/sqlmesh_model.sql")))
 }
 
 fn program(variable: &str) -> Outcome<PathBuf> {
@@ -365,118 +402,111 @@ fn processes(one: Contestant, engine: Engine, place: &Place, is_first: bool) -> 
     })
 }
 
-fn measure(command: &mut Command, place: &Place) -> Outcome<(f64, f64, f64)> {
-    let said = tempfile::NamedTempFile::new()?;
-    command.stdin(Stdio::null()).stdout(said.reopen()?).stderr(said.reopen()?);
-    let (started, server) = (Instant::now(), place.server_cpu());
-    let done = command.spawn()?.wait4()?;
-    let wall = started.elapsed().as_secs_f64();
-    if !done.status.success() {
-        return Err(format!("{command:?}: {}\n{}", done.status, std::fs::read_to_string(said.path())?).into());
-    }
-    let cpu = (done.rusage.utime + done.rusage.stime).as_secs_f64() + place.server_cpu() - server;
-    Ok((wall, cpu, done.rusage.maxrss as f64 / 1024.0 / 1024.0))
+/// A process's figures with its server's work, or nothing if it took longer than the limit.
+fn measure_one(command: &mut Command, place: &Place, limit: Duration) -> Outcome<Option<Figures>> {
+    let server = place.server_cpu();
+    let Some(figures) = measure_within(command, limit)? else {
+        place.stop_statements(RUN)?;
+        return Ok(None);
+    };
+    place.await_server(RUN)?;
+    Ok(Some(Figures { cpu_s: figures.cpu_s + place.server_cpu() - server, ..figures }))
 }
 
-fn load_average() -> f64 {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
+/// An engine at one size: its databases, and who is still measured.
+struct Race<'a> {
+    engine: Engine,
+    size: u64,
+    place: Place,
+    all: Vec<Contestant>,
+    options: &'a Options,
+    versions: &'a BTreeMap<String, String>,
 }
 
-/// The rounds of a stage: each contestant on a fresh copy of its database before it. What it leaves is `ONE_after`.
-fn stage(engine: Engine, place: &Place, size: u64, name: &str, rounds: usize) -> Outcome<Stage> {
-    let before = load_average();
-    let mut measured: BTreeMap<String, Measured> = BTreeMap::new();
-    let mut rows = String::new();
-    for round in 0..rounds {
-        for one in Contestant::all(engine) {
-            place.copy(&format!("{}_before", one.key()), RUN)?;
-            for (process, mut command) in processes(one, engine, place, name == "first day")? {
-                let (wall, cpu, peak) = measure(&mut command, place)?;
-                let of = measured.entry(process.to_owned()).or_default();
-                of.wall_s.push(wall);
-                of.cpu_s.push(cpu);
-                of.peak_mib.push(peak);
-            }
-            if round == 0 {
-                if let Some(table) = one.production(engine, place)? {
-                    let found = place.value(RUN, &place.checksum(&table))?;
-                    if rows.is_empty() {
-                        rows.clone_from(&found);
+impl Race<'_> {
+    /// The rounds of a stage: each contestant on a fresh copy of its database before it. What it leaves is `ONE_after`.
+    fn stage(&mut self, name: &str) -> Outcome<()> {
+        let mut stage = Stage::new(self.engine, self.size, name, "websessions run");
+        for round in 0..self.options.rounds {
+            for one in self.all.clone() {
+                self.place.copy(&format!("{}_before", one.key()), RUN)?;
+                let whole = self.run(one, name == "first day", &mut stage)?;
+                if whole && round == 0 {
+                    if let Some(table) = one.production(self.engine, &self.place)? {
+                        stage.gave(&one.key(), self.place.value(RUN, &self.place.checksum(&table))?)?;
                     }
-                    if found != rows {
-                        return Err(format!("{engine:?}, {name}: {} gives {found}, ours {rows}", one.key()).into());
-                    }
+                    self.place.copy(RUN, &format!("{}_after", one.key()))?;
                 }
-                place.copy(RUN, &format!("{}_after", one.key()))?;
             }
         }
+        // What was measured is kept, whatever happens to the rest.
+        keep(&self.options.to, stage, self.versions)
     }
-    Ok(Stage {
-        engine,
-        page_views: size,
-        stage: name.to_owned(),
-        load: [before, load_average()],
-        processes: measured,
-        rows,
-    })
-}
 
-/// Everything at one size on one engine: the first day, the second, and the second with a long history.
-fn engine(engine: Engine, size: u64, options: &Options) -> Outcome<Vec<Stage>> {
-    let folder = tempfile::tempdir_in(
-        std::env::var("BENCHMARK_FOLDER").unwrap_or_else(|_| std::env::temp_dir().display().to_string()),
-    )?;
-    let place = Place::new(engine, folder.path(), &options.memory_limit)?;
-    projects(&place)?;
-    let days = ["first", "second"];
-    for day in days {
-        let fixtures = std::env::current_exe()?.with_file_name("websessions-fixtures");
-        let views = (size * 2).to_string();
-        let file = place.file(&format!("{day}.parquet"));
-        measure(Command::new(fixtures).args(["--page-views", &views, "--part", day, "--to"]).arg(file), &place)?;
+    /// Runs a contestant's processes; `false` if one had to be stopped: then it is out.
+    fn run(&mut self, one: Contestant, is_first: bool, stage: &mut Stage) -> Outcome<bool> {
+        for (process, mut command) in processes(one, self.engine, &self.place, is_first)? {
+            match measure_one(&mut command, &self.place, Duration::from_secs(self.options.limit))? {
+                Some(figures) => stage.add(process, &figures),
+                None => {
+                    stage.stopped(process, self.options.limit as f64);
+                    self.all.retain(|other| *other != one);
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
-    let load = |name: &str, day: &str| -> Outcome<()> {
-        let file = place.file(&format!("{day}.parquet"));
-        measure(&mut place.websessions(name, &["load", "--staged", &file.to_string_lossy()])?, &place)?;
+
+    /// A day's page views, loaded into a database of its own.
+    fn load(&self, day: &str) -> Outcome<()> {
+        let file = self.place.file(&format!("{day}.parquet"));
+        generate(self.size * 2, &["--part", day], &file)?;
+        self.place.create(day)?;
+        measure(&mut self.place.websessions(day, &["load", "--staged", &file.to_string_lossy()])?)?;
         // As the server's own vacuum would do meanwhile.
-        if engine == Engine::Postgres {
-            place.sql(name, "VACUUM ANALYZE scratch.page_views_staged;")?;
+        if self.engine == Engine::Postgres {
+            self.place.sql(day, "VACUUM ANALYZE scratch.page_views_staged;")?;
+        }
+        Ok(std::fs::remove_file(file)?)
+    }
+
+    /// The first day, the second, and the second with a long history.
+    fn all_stages(&mut self) -> Outcome<()> {
+        projects(&self.place)?;
+        self.load("first")?;
+        for one in &self.all {
+            self.place.copy("first", &format!("{}_before", one.key()))?;
+        }
+        self.place.remove("first")?;
+        self.stage("first day")?;
+        // Production as the first day left it, and the second day staged.
+        self.load("second")?;
+        self.place.unload("second")?;
+        for &one in &self.all {
+            let (before, after) = (format!("{}_before", one.key()), format!("{}_after", one.key()));
+            self.place.copy(&after, &before)?;
+            self.place.remove(&after)?;
+            self.place.restage("second", &before)?;
+            forget_the_run(one, self.engine, &self.place, &before)?;
+            settle(one, self.engine, &self.place, &before)?;
+        }
+        self.place.remove("second")?;
+        self.stage("second day")?;
+        let mut there = 0;
+        for &history in &self.options.histories {
+            for one in &self.all {
+                let before = format!("{}_before", one.key());
+                if let Some(table) = one.production(self.engine, &self.place)? {
+                    self.place.sql(&before, &copies(&table, there + 1, history))?;
+                    settle(*one, self.engine, &self.place, &before)?;
+                }
+            }
+            there = history;
+            self.stage(&format!("{history} × history"))?;
         }
         Ok(())
-    };
-    place.create("staged")?;
-    load("staged", "first")?;
-    let all = Contestant::all(engine);
-    for one in &all {
-        place.copy("staged", &format!("{}_before", one.key()))?;
     }
-    place.remove("staged")?;
-    let mut stages = vec![stage(engine, &place, size, "first day", options.rounds)?];
-    // Production as the first day left it, and the second day staged.
-    for one in &all {
-        let (before, after) = (format!("{}_before", one.key()), format!("{}_after", one.key()));
-        place.copy(&after, &before)?;
-        place.remove(&after)?;
-        place.sql(&before, "DELETE FROM scratch.page_views_staged;")?;
-        load(&before, "second")?;
-        forget_the_run(*one, engine, &place, &before)?;
-        settle(*one, engine, &place, &before)?;
-    }
-    stages.push(stage(engine, &place, size, "second day", options.rounds)?);
-    let mut there = 0;
-    for &history in &options.histories {
-        for one in &all {
-            let before = format!("{}_before", one.key());
-            if let Some(table) = one.production(engine, &place)? {
-                place.sql(&before, &copies(&table, there + 1, history))?;
-                settle(*one, engine, &place, &before)?;
-            }
-        }
-        there = history;
-        stages.push(stage(engine, &place, size, &format!("{history} × history"), options.rounds)?);
-    }
-    Ok(stages)
 }
 
 /// The sessions of the first day again, under other ids, each copy 14 days earlier than the one before.
@@ -513,7 +543,7 @@ fn settle(one: Contestant, engine: Engine, place: &Place, name: &str) -> Outcome
     }
 }
 
-fn versions() -> Outcome<BTreeMap<String, String>> {
+fn versions(all: &[Contestant]) -> Outcome<BTreeMap<String, String>> {
     // The first word of what it says that is a version.
     let said = |command: &mut Command| -> Outcome<String> {
         let output = command.output()?;
@@ -521,95 +551,24 @@ fn versions() -> Outcome<BTreeMap<String, String>> {
         let is_version = |word: &&str| word.contains('.') && word.starts_with(|letter: char| letter.is_ascii_digit());
         Ok(text.split_whitespace().find(is_version).unwrap_or("unknown").to_owned())
     };
-    Ok(BTreeMap::from([
-        ("dbt".to_owned(), said(Command::new(program("BENCHMARK_DBT")?).arg("--version"))?),
-        ("SQLMesh".to_owned(), said(Command::new(program("BENCHMARK_SQLMESH")?).arg("--version"))?),
-        ("psql".to_owned(), said(Command::new("psql").arg("--version"))?),
-    ]))
-}
-
-fn machine() -> String {
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib: f64 = memory.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} cores, {:.0} GiB of memory", kib / 1024.0 / 1024.0)
+    let mut versions = BTreeMap::from([("psql".to_owned(), said(Command::new("psql").arg("--version"))?)]);
+    for (one, name, variable) in [(Dbt, "dbt", "BENCHMARK_DBT"), (Sqlmesh, "SQLMesh", "BENCHMARK_SQLMESH")] {
+        if all.contains(&one) {
+            versions.insert(name.to_owned(), said(Command::new(program(variable)?).arg("--version"))?);
+        }
+    }
+    Ok(versions)
 }
 
 pub(super) fn measure_all(options: &Options) -> Outcome<()> {
-    let mut all: Measurements = match std::fs::read_to_string(&options.to) {
-        Ok(text) => serde_json::from_str(&text)?,
-        Err(_) => Measurements::default(),
-    };
-    (all.machine, all.versions) = (machine(), versions()?);
-    for &which in &options.engines {
+    for &engine in &options.engines {
+        let all = Contestant::all(engine, &options.without);
+        let versions = versions(&all)?;
         for &size in &options.sizes {
-            let stages = engine(which, size, options)?;
-            all.stages.retain(|stage| (stage.engine, stage.page_views) != (which, size));
-            all.stages.extend(stages);
-            // What was measured is kept, whatever happens to the rest.
-            std::fs::write(&options.to, serde_json::to_string_pretty(&all)? + "\n")?;
+            let folder = folder()?;
+            let place = Place::new(engine, folder.path(), &options.memory_limit)?;
+            Race { engine, size, place, all: all.clone(), options, versions: &versions }.all_stages()?;
         }
     }
-    println!("{}", tables(&all));
     Ok(())
-}
-
-/// The measurements of a file as the tables of a page.
-pub(super) fn page(file: &Path) -> Outcome<String> {
-    Ok(tables(&serde_json::from_str(&std::fs::read_to_string(file)?)?))
-}
-
-fn tables(all: &Measurements) -> String {
-    if all.stages.is_empty() {
-        return "Nothing has been measured yet.\n".to_owned();
-    }
-    let mut page = format!("The machine: {}.", all.machine);
-    for (name, version) in &all.versions {
-        page.push_str(&format!(" {name}: {version}."));
-    }
-    page.push('\n');
-    for Stage { engine, page_views, stage, load, processes, rows } in &all.stages {
-        let rounds = processes.values().map(|measured| measured.wall_s.len()).max().unwrap_or_default();
-        page.push_str(&format!(
-            "\n### {engine:?}, {page_views} page views a day, {stage}\n\n{rounds} rounds; load of the machine {:.1} before, {:.1} after; all give {rows}.\n\n| process | wall, s | CPU, s | peak, MiB | wall / websessions run |\n|---|---|---|---|---|\n",
-            load[0], load[1]
-        ));
-        let ours = processes.get("websessions run").map(|measured| measured.wall_s.clone()).unwrap_or_default();
-        for (process, measured) in processes {
-            let ratios: Vec<f64> = measured.wall_s.iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect();
-            page.push_str(&format!(
-                "| {process} | {:.2} | {:.2} | {:.0} | {:.2} |\n",
-                median(measured.wall_s.clone()),
-                median(measured.cpu_s.clone()),
-                median(measured.peak_mib.clone()),
-                median(ratios)
-            ));
-        }
-    }
-    page
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BEGINS: &str = "<!-- peers: begins -->\n";
-    const ENDS: &str = "<!-- peers: ends -->\n";
-
-    /// `ACCEPT=1` writes the page anew.
-    #[test]
-    fn the_page_of_benchmarks_has_the_measurements_of_the_file() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let tables = page(&folder.join("peers/measured.json")).expect("the measurements");
-        let path = folder.join("../../docs/benchmarks.md");
-        let text = std::fs::read_to_string(&path).expect("the page");
-        let (before, rest) = text.split_once(BEGINS).expect("where they begin");
-        let (_, after) = rest.split_once(ENDS).expect("where they end");
-        let expected = format!("{before}{BEGINS}{tables}{ENDS}{after}");
-        if std::env::var_os("ACCEPT").is_some() {
-            std::fs::write(&path, expected).expect("the page");
-            return;
-        }
-        assert!(text == expected, "docs/benchmarks.md differs from the measurements:\n{tables}");
-    }
 }
