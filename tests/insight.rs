@@ -417,7 +417,11 @@ async fn prove(harness: &One, history: &[Step]) -> Result<(), String> {
                 i64::try_from(after.rows.len()).expect("few"),
             ),
             ("page views", preview.page_views, i64::try_from(staged.rows.len()).expect("few")),
-            ("users", preview.users, i64::try_from(users.rows.len()).expect("few")),
+            (
+                "users",
+                preview.users,
+                i64::try_from(users.column("domain_userid").iter().flatten().count()).expect("few"),
+            ),
             (
                 "dropped",
                 preview.dropped_sessions(),

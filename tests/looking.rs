@@ -146,8 +146,7 @@ fn status_says_what_is_there_what_waits_and_what_failed() {
         );
         assert_eq!(status["runs"][0]["rows"], 6);
         let said = place.run(&["status"]).done("status").expect("done");
-        for words in
-            ["3 rows in scratch.page_views_staged wait for module sessions", "nobody holds it", "derived.sessions"]
+        for words in ["3 rows in scratch.page_views_staged, for module sessions", "nobody holds it", "derived.sessions"]
         {
             assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
         }
@@ -218,7 +217,7 @@ fn show_shows_rows_and_takes_one_condition() {
         assert_eq!(rows(&["show", "derived.sessions", "--limit", "100"]).len(), 6);
         // Wide rows are records on a terminal, narrow ones a table.
         let said = place.run(&["show", "sessions", "--limit", "1"]).done("show").expect("done");
-        assert!(said.stdout.contains("row 1") && said.stdout.contains("columns are NULL"), "{}", said.stdout);
+        assert!(said.stdout.contains("row 1") && said.stdout.contains("columns without a value"), "{}", said.stdout);
         assert!(said.stdout.lines().all(|line| line.chars().count() <= 100), "{}", said.stdout);
         let said = place
             .run(&["show", "sessions", "--columns", "domain_sessionid", "--where", "1 = 0"])
@@ -487,12 +486,17 @@ fn explain_says_which_page_view_gave_what_or_why_there_is_no_row() {
             "written by the run",
             "p3-1",
             "the last: its index is the number of page views",
-            "columns are NULL",
+            "columns without a value",
         ] {
             assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
         }
         let waits = place.json(&["explain", "s7"]);
-        assert!(waits["missing"].as_str().is_some_and(|reason| reason.contains("3 page views of it wait")), "{waits}");
+        assert!(
+            waits["missing"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("page views of it that wait for the next run: 3")),
+            "{waits}"
+        );
         // A name is a name, whatever is in it.
         let odd = place.json(&["explain", "x' OR '1' = '1"]);
         assert_eq!(odd["rows"], serde_json::json!([]));
@@ -535,7 +539,7 @@ fn preview_says_what_a_run_would_do_and_fails_over_a_share() {
             (&1.into(), &serde_json::json!(["s9"]))
         );
         let said = place.run(&["preview", "--samples", "1"]).done("preview").expect("done");
-        for words in ["last_page_title", "title new", "dropped: 1 sessions", "such as s9"] {
+        for words in ["last_page_title", "title new", "dropped: 1 session,", "such as s9"] {
             assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
         }
         support::refused(&place.run(&["preview", "--fail-over", "30%"]), 4, &["33.33%", "25.00%", "30%"]);
@@ -607,7 +611,7 @@ fn checks_run_after_a_run_when_configured() {
         place.send(&["UPDATE derived.sessions SET page_views = 0 WHERE domain_sessionid = 's1'"]);
         let said = place.run(&["run", "--report", "page.html"]);
         support::refused(&said, 4, &["sessions_page_views", "production and metadata have this run's sessions"]);
-        assert!(said.stdout.contains("sessions_page_views: 1 of 1 rows"), "{}", said.stdout);
+        assert!(said.stdout.contains("sessions_page_views: 1 of 1 row\n"), "{}", said.stdout);
         // What failed is in the page, which is written all the same.
         let page = place.folder.path().join("page.html");
         let of_page = |name: &str| {

@@ -133,7 +133,7 @@ fn standard_output_and_pipes_get_the_table() {
     for to in ["-", "/dev/stdout"] {
         let said = folder.run(&["export", "sessions", "--to", to]).done(to).expect("exported");
         assert_eq!(said.stdout, expected, "{to}");
-        assert!(said.stderr.contains("1 rows to"), "{}", said.stderr);
+        assert!(said.stderr.contains("1 row to"), "{}", said.stderr);
         // What was in a file that stdout is appended to stays.
         let appended = folder.write("appended.csv", "first\n");
         let stdout = File::options().append(true).open(&appended).expect("the file");

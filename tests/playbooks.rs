@@ -4,6 +4,7 @@
 mod support;
 
 use support::{Folder, Said, copy, fixtures, refused};
+use websessions_core::words::counted;
 use websessions_test_servers::Cluster;
 
 const WAREHOUSES: [&str; 4] = ["redshift", "postgres", "snowflake", "bigquery"];
@@ -545,7 +546,11 @@ fn a_whole_tree_is_planned_each_module_once_and_in_order() {
             // The migrations are left out, and two variables of BigQuery's users have no effect.
             let warnings = usize::from(source[0] == "--playbooks")
                 + 2 * usize::from(warehouse == "bigquery" && !source[1].contains("teardown"));
-            assert!(said.stdout.ends_with(&format!("0 errors, {warnings} warnings\n")), "{warehouse}: {}", said.stdout);
+            assert!(
+                said.stdout.ends_with(&format!("0 errors, {}\n", counted(warnings, "warning"))),
+                "{warehouse}: {}",
+                said.stdout
+            );
         }
     }
 }
@@ -1030,7 +1035,7 @@ fn lint_finds_what_a_run_would_trip_over() {
     // The modules of the configuration are looked at in the same way.
     folder.write("own.sql", "DELETE FROM {{.output_schema}}.sessions");
     folder.write("websessions.toml", "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n");
-    refused(&folder.run(&["lint"]), 4, &["1 errors"]);
+    refused(&folder.run(&["lint"]), 4, &["1 error"]);
     // A module's variables are its own.
     folder.write("own.sql", "SELECT {{.least}}");
     let module =
@@ -1039,7 +1044,7 @@ fn lint_finds_what_a_run_would_trip_over() {
     folder.run(&["lint"]).done("lint").expect("nothing found");
     folder.write("websessions.toml", &(module("first", "variables = { least = 2 }") + &module("second", "")));
     let said = folder.run(&["lint"]);
-    refused(&said, 4, &["1 errors"]);
+    refused(&said, 4, &["1 error"]);
     assert!(said.stdout.contains("own.sql:1: error: the variable .least is not set"), "{}", said.stdout);
 }
 

@@ -5,9 +5,9 @@
 //   node cost.mjs TABLES PLANS SAMPLE PRODUCTION
 //
 // TABLES: a script that creates what is there before the first run. PLANS: a folder with main.sql and complete.sql, of the
-// page views module too.
-// PRODUCTION: how large the sessions table is, in GB. The last line is JSON: all gigabytes, how often complete reads its input,
-// and the columns of tables of a run that no statement reads.
+// page views and users modules too.
+// PRODUCTION: how large the sessions table is, in GB. The last line is JSON: all gigabytes, those of users, how often complete
+// reads its input, the columns of sessions that users reads, and the columns of tables of a run that no statement reads.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -52,7 +52,9 @@ const width = (columns) => columns.reduce((sum, column) => sum + size(column), 0
 const analyzer = await Analyzer.start();
 const project = new Project(analyzer);
 const faults = [...(await project.run(readFileSync(tables, 'utf8'))).refused];
-const sessions_per_view = new Set(rows.map((row) => row[names.indexOf('domain_sessionid')])).size / rows.length;
+const distinct = (name) => new Set(rows.map((row) => row[names.indexOf(name)])).size;
+const sessions_per_view = distinct('domain_sessionid') / rows.length;
+const users_per_session = distinct('domain_userid') / distinct('domain_sessionid');
 
 /** How many rows a table has, by what it holds. */
 function rowsOf(table, columns) {
@@ -63,9 +65,12 @@ function rowsOf(table, columns) {
     case /^page_views_(staged|arrived|new|forms|numbers|this_run)$|input_kept$/.test(table): return views;
     case table === 'page_views': return views * production_days();
     case table === 'sessions': return PRODUCTION / width(columns);
+    // As many users as days have, as if each came on one day: no table has more.
+    case /^users(_manifest)?$/.test(table): return a_day * production_days() * users_per_session;
     case /upsert_keys/.test(table): return sessions * LATE;
     case /metadata|limit|run_id|lock/.test(table): return 1;
     case /input_this_run/.test(table): return views;
+    case /userid|^users_this_run$/.test(table): return sessions * users_per_session;
     default: return sessions;
   }
 }
@@ -91,10 +96,22 @@ function written(table) {
   const views = STAGED / width(columns);
   if (table === 'page_views') return views;
   if (table === 'sessions') return views * sessions_per_view;
+  if (/^users(_manifest)?$/.test(table)) return views * sessions_per_view * users_per_session;
   return rowsOf(table, columns) * (removed && /staged$|kept$/.test(table) ? ARRIVED : 1);
 }
 const made = new Map(); // the columns of each table that is made of rows
 const used = new Set(); // what any statement reads
+const views = new Map(); // what each view reads, of which a statement reads the columns that it names
+/** What a statement scans, with what its views scan in their places. */
+function* below(message) {
+  for (const { table, columns } of scans(message)) {
+    const named = new Set(columns);
+    for (const scan of views.get(table) ?? [{ table, columns }]) {
+      yield { table: scan.table, columns: scan.columns.filter((column) => named.has(column)) };
+    }
+  }
+}
+const of_sessions = new Set(); // the columns of sessions that users reads
 let steps = new Map();
 let step = '';
 let removed = false; // Whether complete has removed what it could without looking at single rows.
@@ -107,7 +124,11 @@ project.seen = (kind, node, before) => {
   // <https://cloud.google.com/bigquery/docs/reference/standard-sql/dml-syntax#on-demand_query_size_calculation>
   const read = new Map();
   const target = /insert/.test(kind) ? { table_scan: undefined } : {};
-  for (const { table, columns } of scans({ ...node, ...target })) {
+  if (/create_view/.test(kind)) {
+    views.set(field(node, 'name_path')[1], [...scans(node)]);
+    return;
+  }
+  for (const { table, columns } of below({ ...node, ...target })) {
     read.set(table, new Set([...(read.get(table) ?? []), ...columns]));
   }
   const into = /insert/.test(kind) ? node.table_scan.table.name : undefined;
@@ -119,6 +140,11 @@ project.seen = (kind, node, before) => {
     let part = 1;
     if (/^sessions$|^page_views$/.test(table)) {
       part = Math.min(1, (changed || into === 'page_views_stored' ? TOUCHED_DAYS : LOOKUP_DAYS) / production_days());
+    }
+    if (table === 'sessions' && /^users_/.test(current)) {
+      // Whose sessions they are is in no order: all of production is read. Every user is asked for by the first run alone.
+      part = step === 'user_ids' ? 0 : 1;
+      if (part) for (const name of names) of_sessions.add(name);
     }
     if (/^page_views_staged$|input_kept$/.test(table) && removed) part = ARRIVED;
     if (table === 'page_views_staged' && /^page_views_/.test(current)) part = 0; // the last run has consumed it
@@ -151,8 +177,7 @@ async function bill(phases) {
 }
 const sessions = await bill(['main', 'complete']);
 const page_views = await bill(['page_views_main', 'page_views_complete']);
-// What the next module reads.
-await bill(['users_main', 'users_complete']);
+const users = await bill(['users_main', 'users_complete']);
 const unread = [...made].flatMap(([table, columns]) => columns.map((column) => `${table}.${column}`)).filter((name) => !used.has(name));
 analyzer.stop();
 if (faults.length) {
@@ -173,4 +198,7 @@ function print(steps, all) {
 }
 const all = print(sessions, 'all');
 print(page_views, 'all of page_views');
-console.log(JSON.stringify({ all, input_reads_of_complete: input_read / STAGED, unread }));
+const all_of_users = print(users, 'all of users');
+console.log(JSON.stringify({
+  all, users: all_of_users, input_reads_of_complete: input_read / STAGED, of_sessions: [...of_sessions], unread,
+}));

@@ -16,6 +16,7 @@ use std::time::{Instant, SystemTime};
 use websessions_core::error::{Error, WarehouseErrorKind};
 use websessions_core::rows::{self, Rows};
 use websessions_core::run::{Event, Level, Report, SCHEMA_VERSION};
+use websessions_core::words::counted;
 
 /// What standard output is called in errors.
 pub(crate) const STANDARD_OUTPUT: &str = "standard output";
@@ -297,7 +298,7 @@ pub(crate) fn rows(rows: &Rows) -> String {
         let nulls = row.len() - named.len();
         text.push_str(&self::table([&format!("row {}", number + 1), ""], named));
         if nulls > 0 {
-            text.push_str(&format!("{nulls} columns are NULL\n"));
+            text.push_str(&format!("{} without a value\n", counted(nulls, "column")));
         }
     }
     text

@@ -42,7 +42,7 @@
 //! crate knows no backend's name.
 //!
 //! The modules of this crate are floors, each using those above it in this list and none below: `identifier`,
-//! `did_you_mean`, `rows`, `clock`; `table`, `expression`; `plan`; `dialect`, `error`; `own_columns`; `print`, `variables`,
+//! `did_you_mean`, `rows`, `clock`, `words`; `table`, `expression`; `plan`; `dialect`, `error`; `own_columns`; `print`, `variables`,
 //! `warehouse`; `model`, `backend`; `lock`; `preflight`; `run`, `insight`.
 
 pub mod backend;
@@ -65,6 +65,7 @@ pub mod run;
 pub mod table;
 pub mod variables;
 pub mod warehouse;
+pub mod words;
 
 pub use async_trait::async_trait;
 pub use tokio_util::sync::CancellationToken;

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use websessions_core::error::Error;
 use websessions_core::insight::{Answer, Insight, Outcome, Question, Since, set_severities};
-use websessions_core::model;
+use websessions_core::model::{self, Module};
 use websessions_core::warehouse::Warehouse;
+use websessions_core::words::counted;
 
 /// How many rows that are wrong are shown of each test, unless it is said.
 pub(crate) const SAMPLES: u32 = 5;
@@ -63,7 +64,18 @@ impl Invocation<'_> {
             }
             questions.retain(|question| asked.names.contains(&question.name));
         }
-        insight.ask(warehouse, &questions, asked.samples).await
+        let mut answers = insight.ask(warehouse, &questions, asked.samples).await?;
+        // Of modules that nobody asked for, the tables may be there all the same.
+        let is_named = |module: &&Module| self.configuration.modules.names_it(module.name);
+        let aside: Vec<&str> = modules
+            .iter()
+            .filter(|module| !is_named(module))
+            .flat_map(|module| module.checks)
+            .map(|check| check.name)
+            .filter(|name| !asked.names.iter().any(|asked| asked == name))
+            .collect();
+        answers.retain(|answer| answer.outcome != Outcome::Skipped || !aside.contains(&answer.name.as_str()));
+        Ok(answers)
     }
 
     pub(super) fn questions(
@@ -136,13 +148,18 @@ pub(super) fn in_words(answers: &[Answer]) -> String {
         let found = match (&answer.reason, answer.failures) {
             (Some(reason), _) => reason.clone(),
             (None, 0) => String::new(),
-            (None, failures) => format!("{failures} rows"),
+            (None, failures) => counted(failures, "row"),
         };
         [outcome.to_owned(), answer.name.clone(), answer.about.clone(), found]
     });
     let mut text = output::table(["", "check", "what must hold", "found"], rows);
     for answer in answers.iter().filter(|answer| !answer.samples.rows.is_empty()) {
-        text.push_str(&format!("{}: {} of {} rows\n", answer.name, answer.samples.rows.len(), answer.failures));
+        text.push_str(&format!(
+            "{}: {} of {}\n",
+            answer.name,
+            answer.samples.rows.len(),
+            counted(answer.failures, "row")
+        ));
         text.push_str(&output::rows(&answer.samples));
     }
     text
@@ -154,7 +171,7 @@ fn junit_report(answers: &[Answer]) -> Report {
     for answer in answers {
         let words = match &answer.reason {
             Some(reason) => reason.clone(),
-            None => format!("{} rows: {}", answer.failures, answer.about),
+            None => format!("{}: {}", counted(answer.failures, "row"), answer.about),
         };
         let samples = output::rows(&answer.samples);
         let mut status = match answer.outcome {

@@ -16,6 +16,7 @@ use websessions_core::preflight;
 use websessions_core::rows::Rows;
 use websessions_core::table::{Column, ColumnType, SchemaRole, Table, TableName, TypeFamily};
 use websessions_core::warehouse::Warehouse;
+use websessions_core::words;
 use websessions_playbook::Purpose;
 
 /// About how many rows of a table are in memory at once.
@@ -386,8 +387,13 @@ fn in_words(answer: &Answer) -> String {
         return text;
     };
     text.push_str(&format!(
-        "{pair}: {} and {} rows, {} the same, {} keys differ, {} rows only in the first, {} only in the second\n",
-        rows.rows.0, rows.rows.1, rows.same, rows.different, rows.only_in.0, rows.only_in.1
+        "{pair}: {} and {}, {} the same, {} that differ, {} only in the first, {} only in the second\n",
+        rows.rows.0,
+        words::counted(rows.rows.1, "row"),
+        rows.same,
+        words::counted(rows.different, "key"),
+        words::counted(rows.only_in.0, "row"),
+        rows.only_in.1
     ));
     if !rows.whole {
         text.push_str(&format!(

@@ -10,6 +10,7 @@ use websessions_core::plan::Statement;
 use websessions_core::preflight::Difference;
 use websessions_core::table::{ColumnType, Lifetime, SchemaRole, Table, TableName};
 use websessions_core::variables::Variables;
+use websessions_core::words::counted;
 use websessions_core::{lock, preflight};
 
 impl Invocation<'_> {
@@ -101,7 +102,7 @@ impl Invocation<'_> {
             return Ok(());
         }
         Err(Error::Check {
-            message: format!("{problems} checks failed"),
+            message: format!("{} failed", counted(problems, "check")),
             hint: "mend what the table lists as PROBLEM".to_owned(),
         })
     }

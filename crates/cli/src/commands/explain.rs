@@ -7,6 +7,7 @@ use websessions_core::error::Error;
 use websessions_core::insight::{ExplainedSession, Insight};
 use websessions_core::model;
 use websessions_core::rows::Value;
+use websessions_core::words::counted;
 
 impl Invocation<'_> {
     pub(super) async fn explain(&self, session: &str) -> Result<(), Error> {
@@ -72,7 +73,7 @@ fn in_words(explained: &ExplainedSession) -> String {
         text.push_str(&format!("these give no row: {reason}; the row is of page views that are not here any more\n"));
     }
     if explanation.missing.is_none() && explained.waiting > 0 {
-        text.push_str(&format!("{} page views of it wait for the next run\n", explained.waiting));
+        text.push_str(&format!("page views of it that wait for the next run: {}\n", explained.waiting));
     }
     for row in &explanation.rows {
         let with_value: Vec<[String; 4]> = row
@@ -92,7 +93,7 @@ fn in_words(explained: &ExplainedSession) -> String {
         let nulls = row.len() - with_value.len();
         text.push_str(&output::table(["column", "value", "from", "its column"], with_value));
         if nulls > 0 {
-            text.push_str(&format!("{nulls} columns are NULL\n"));
+            text.push_str(&format!("{} without a value\n", counted(nulls, "column")));
         }
     }
     text

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use websessions_core::error::{Error, WarehouseError};
 use websessions_core::table::TableName;
 use websessions_core::warehouse::Warehouse;
+use websessions_core::words::counted;
 
 /// The names of standard output.
 const STANDARD_OUTPUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
@@ -51,7 +52,7 @@ impl Invocation<'_> {
             }
             () = interrupted() => return Err(cancelled(&table, to)),
         }
-        let answer = format!("{table}: {rows} rows to {}", to.display());
+        let answer = format!("{table}: {} to {}", counted(rows, "row"), to.display());
         match self.global.output {
             OutputFormat::Json => output::json(&json!({ "table": table.to_string(), "file": to, "rows": rows })),
             OutputFormat::Text if !to_standard_output => output::data(&format!("{answer}\n")),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use websessions_core::error::Error;
 use websessions_core::files::{Files, ReadOptions, Source};
 use websessions_core::warehouse::Loaded;
+use websessions_core::words::counted;
 use websessions_files::Sources;
 
 /// The files that are named, and how they are read.
@@ -52,12 +53,12 @@ pub(super) fn files(named: &[PathBuf], reading: &Reading) -> Result<Files, Error
 
 /// What was loaded of a file, in a line.
 pub(super) fn loaded_in_words(loaded: &Loaded) -> String {
-    let mut text = format!("{}: {} page views", loaded.file, loaded.rows);
+    let mut text = format!("{}: {}", loaded.file, counted(loaded.rows, "page view"));
     if loaded.rows_left_out > 0 {
-        text.push_str(&format!("; {} wrong rows were left out", loaded.rows_left_out));
+        text.push_str(&format!("; {} left out", counted(loaded.rows_left_out, "wrong row")));
     }
     if !loaded.missing_columns.is_empty() {
-        text.push_str(&format!("; {} columns are not in the file and are NULL", loaded.missing_columns.len()));
+        text.push_str(&format!("; {} not in the file, so NULL", counted(loaded.missing_columns.len(), "column")));
     }
     if !loaded.ignored_columns.is_empty() {
         text.push_str(&format!("; left out, not the model's: {}", loaded.ignored_columns.join(", ")));

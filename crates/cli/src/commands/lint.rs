@@ -4,6 +4,7 @@ use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
+use websessions_core::words::counted;
 use websessions_playbook::{LintProblem, Severity};
 
 impl Invocation<'_> {
@@ -29,12 +30,16 @@ impl Invocation<'_> {
                     let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
                     output::data(&format!("{}{line}: {severity}: {}\n", problem.file, problem.message))?;
                 }
-                output::data(&format!("{errors} errors, {} warnings\n", problems.len() - errors))?;
+                output::data(&format!(
+                    "{}, {}\n",
+                    counted(errors, "error"),
+                    counted(problems.len() - errors, "warning")
+                ))?;
             }
         }
         if errors == 0 {
             return Ok(());
         }
-        Err(Error::Check { message: format!("{errors} errors"), hint: "mend what is listed as an error".to_owned() })
+        Err(Error::Check { message: counted(errors, "error"), hint: "mend what is listed as an error".to_owned() })
     }
 }

@@ -13,6 +13,7 @@ use websessions_core::model::{page_views, sessions};
 use websessions_core::plan::Phase;
 use websessions_core::run::{Event, Job, Runner};
 use websessions_core::variables::Variables;
+use websessions_core::words::counted;
 
 /// How the page views of a run come.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +152,7 @@ impl Invocation<'_> {
                 OutputFormat::Text => output::data("no page views are staged\n"),
             }?);
         }
-        output::talk(&format!("{name} has {count} page views that wait for the next run"));
+        output::talk(&format!("staged for the next run in {name}: {}", counted(count, "page view")));
         let kept =
             page_views::production(self.variables()).map(|table| self.variables().table_name(&table).to_string());
         let kept = kept.unwrap_or_default();

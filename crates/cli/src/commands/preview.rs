@@ -10,6 +10,7 @@ use websessions_core::insight::{Insight, Preview};
 use websessions_core::model::{self, sessions};
 use websessions_core::plan::{Phase, Statement, Unit};
 use websessions_core::warehouse::Warehouse;
+use websessions_core::words::counted;
 
 /// How many sessions that change are shown, unless it is said.
 pub(crate) const SAMPLES: u32 = 5;
@@ -151,7 +152,7 @@ fn in_words(preview: &Preview, estimates: Option<&Estimates>) -> String {
         } else {
             format!("; such as {}", dropped.samples.join(", "))
         };
-        text.push_str(&format!("dropped: {} sessions, {}{samples}\n", dropped.sessions, dropped.reason));
+        text.push_str(&format!("dropped: {}, {}{samples}\n", counted(dropped.sessions, "session"), dropped.reason));
     }
     if !preview.changed_columns.is_empty() {
         let columns = preview.changed_columns.iter().map(|one| [one.column.clone(), one.sessions.to_string()]);

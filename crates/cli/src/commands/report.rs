@@ -16,6 +16,7 @@ use websessions_core::model::sessions::{self, report};
 use websessions_core::plan::Unit;
 use websessions_core::rows::Rows;
 use websessions_core::warehouse::Warehouse;
+use websessions_core::words::counted;
 use websessions_report::About;
 
 /// A file that a run's page may go to: known before the run begins.
@@ -30,7 +31,7 @@ pub(super) fn checked(to: &Path) -> Result<&Path, Error> {
 }
 
 fn in_words(sessions: i64, days: u32, to: &Path) -> String {
-    format!("{sessions} sessions of {days} days in {}", to.display())
+    format!("{} of {} in {}", counted(sessions, "session"), counted(days, "day"), to.display())
 }
 
 impl Invocation<'_> {

@@ -23,6 +23,7 @@ use websessions_core::plan::Phase;
 use websessions_core::run::{Job, Options, Report, RunError, Runner};
 use websessions_core::table::{Lifetime, Table, TableName};
 use websessions_core::warehouse::{Done, Warehouse};
+use websessions_core::words::counted;
 
 impl Invocation<'_> {
     pub(super) async fn run(
@@ -82,7 +83,7 @@ impl Invocation<'_> {
             if let Ok(rows) =
                 warehouse.query(&format!("SELECT COUNT(*) AS row_count FROM {}", dialect.table(&name))).await
             {
-                output::talk(&format!("  {name} has {} rows", rows.get(0, "row_count")));
+                output::talk(&format!("  {name} has {}", counted(rows.get(0, "row_count"), "row")));
             }
         }
         drop(warehouse);
@@ -246,27 +247,26 @@ impl Invocation<'_> {
                 ["table".to_owned(), self.place(&production)],
                 ["warehouse".to_owned(), location.to_owned()],
             ];
-            let of_bytes = |name: &str, bytes: fn(&Done) -> Option<u64>| {
-                report
-                    .statements()
-                    .filter_map(bytes)
-                    .reduce(|sum, bytes| sum + bytes)
-                    .map(|sum| [name.to_owned(), output::bytes(sum)])
-            };
-            let read = of_bytes("read by the warehouse", |done| done.bytes_processed);
-            let billed = of_bytes("billed by the warehouse", |done| done.bytes_billed);
-            text.push_str(&output::table(["built this run", ""], rows.into_iter().chain(read).chain(billed)));
+            text.push_str(&output::table(["built this run", ""], rows));
         }
         if let Some(summary) = report.findings.get(USERS_SUMMARY.name) {
             let production = self.variables().table_name(&users::production(self.variables()));
+            let (users, sessions) = (summary.get(0, "user_rows"), summary.get(0, "sessions_read").as_integer());
             let rows = [
-                ["users".to_owned(), summary.get(0, "user_rows").to_string()],
+                ["users".to_owned(), users.to_string()],
                 ["users touched".to_owned(), summary.get(0, "users_touched").to_string()],
-                ["sessions read".to_owned(), summary.get(0, "sessions_read").as_integer().to_string()],
+                ["sessions read".to_owned(), format!("{sessions} of {}", counted(users, "user"))],
                 ["table".to_owned(), self.place(&production)],
+                ["warehouse".to_owned(), location.to_owned()],
             ];
             text.push_str(&output::table(["users built this run", ""], rows));
         }
+        let of_bytes = |name: &str, bytes: fn(&Done) -> Option<u64>| {
+            let sum = report.statements().filter_map(bytes).reduce(|sum, bytes| sum + bytes);
+            sum.map(|sum| format!("{name} by the warehouse: {}\n", output::bytes(sum)))
+        };
+        text.extend(of_bytes("read", |done| done.bytes_processed));
+        text.extend(of_bytes("billed", |done| done.bytes_billed));
         for note in &report.notes {
             text.push_str(&format!("note: {note}\n"));
         }

@@ -7,6 +7,7 @@ use crate::output;
 use websessions_core::error::Error;
 use websessions_core::insight::{self, Status, TableStatus};
 use websessions_core::model;
+use websessions_core::words::counted;
 
 impl Invocation<'_> {
     pub(super) async fn status(&self) -> Result<(), Error> {
@@ -33,7 +34,7 @@ fn in_words(status: &Status) -> String {
         let reader = table.read_by.unwrap_or_default();
         text.push_str(&match rows {
             0 => format!("staged: nothing in {}\n", table.table),
-            _ => format!("staged: {rows} rows in {} wait for module {reader}\n", table.table),
+            _ => format!("staged: {} in {}, for module {reader}\n", counted(rows, "row"), table.table),
         });
     }
     if let Some(step) = &status.failed_at {

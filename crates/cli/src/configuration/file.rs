@@ -47,12 +47,16 @@ pub(super) struct File {
 
 /// The modules that a run is made of.
 #[derive(Clone, Debug)]
-pub(crate) struct Modules(Vec<String>);
+pub(crate) struct Modules {
+    names: Vec<String>,
+    /// Whether the file names them.
+    is_given: bool,
+}
 
 impl Default for Modules {
     /// What the input needs, and sessions.
     fn default() -> Self {
-        Self(vec![PAGE_VIEWS.to_owned(), SESSIONS.to_owned()])
+        Self { names: vec![PAGE_VIEWS.to_owned(), SESSIONS.to_owned()], is_given: false }
     }
 }
 
@@ -82,33 +86,39 @@ impl Modules {
         if !names.iter().any(|name| name == SESSIONS) {
             return Err("lacks sessions, which the others are made for, or of".to_owned());
         }
-        Ok(Self(names))
+        Ok(Self { names, is_given: true })
     }
 
     /// All of them.
     pub(crate) fn all() -> Self {
-        Self([PAGE_VIEWS, SESSIONS, USERS].map(str::to_owned).into())
+        Self { names: [PAGE_VIEWS, SESSIONS, USERS].map(str::to_owned).into(), is_given: true }
+    }
+
+    /// Whether the file asks for a module, by the name that the metadata have; sessions is always asked for.
+    pub(crate) fn names_it(&self, module: &str) -> bool {
+        let name = module.replace('-', "_");
+        name == SESSIONS || (self.is_given && self.names.contains(&name))
     }
 
     /// Their names.
     pub(crate) fn names(&self) -> &[String] {
-        &self.0
+        &self.names
     }
 
     /// Whether users follows sessions.
     pub(crate) fn has_users(&self) -> bool {
-        self.0.iter().any(|name| name == USERS)
+        self.names.iter().any(|name| name == USERS)
     }
 
     /// Whether page views that come are taken in.
     pub(crate) fn has_page_views(&self) -> bool {
-        self.0.iter().any(|name| name == PAGE_VIEWS)
+        self.names.iter().any(|name| name == PAGE_VIEWS)
     }
 }
 
 impl std::fmt::Display for Modules {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0.join(", "))
+        formatter.write_str(&self.names.join(", "))
     }
 }
 

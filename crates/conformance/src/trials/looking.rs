@@ -14,6 +14,7 @@ use websessions_core::model::sessions::tables::*;
 use websessions_core::model::{Module, modules, users};
 use websessions_core::plan::{Phase, Unit};
 use websessions_core::rows::Rows;
+use websessions_core::words::counted;
 
 pub(super) const TRIALS: &[(&str, Trial)] = trials![what_looks_at_the_tables_say_is_so];
 
@@ -197,7 +198,7 @@ async fn checks(case: &Case, insight: &Insight<'_>) -> Result<(), String> {
         questions.retain(|question| names.is_empty() || names.contains(&question.name.as_str()));
         let answers = insight.ask(&*case.warehouse, &questions, 3).await.map_err(words)?;
         let told = |answer: &Answer| {
-            let reason = answer.reason.clone().unwrap_or_else(|| format!("{} rows", answer.failures));
+            let reason = answer.reason.clone().unwrap_or_else(|| counted(answer.failures, "row"));
             (answer.outcome != Outcome::Passed).then(|| format!("{}: {reason}", answer.name))
         };
         Ok::<_, String>((answers.iter().filter_map(told).collect::<Vec<_>>(), answers))
@@ -211,7 +212,7 @@ async fn checks(case: &Case, insight: &Insight<'_>) -> Result<(), String> {
     let names = ["sessions_of_page_views", "sessions_of_last_run", "users_without_sessions"];
     let (found, answers) = ask(None, &names).await?;
     for name in names {
-        expect(name, found.contains(&format!("{name}: 1 rows")), true)
+        expect(name, found.contains(&format!("{name}: 1 row")), true)
             .map_err(|problem| format!("{problem}: {found:?}"))?;
     }
     let of_page_views = answers.iter().find(|answer| answer.name == "sessions_of_page_views").ok_or("no answer")?;

@@ -31,4 +31,4 @@ CROSS JOIN (
   FROM changed_pairs
 ) AS changed
 CROSS JOIN (SELECT COUNT(*) AS page_views FROM {{ table.page_views_staged }}) AS staged
-CROSS JOIN (SELECT COUNT(*) AS user_count FROM {{ table.sessions_userid_manifest_this_run }}) AS users
+CROSS JOIN (SELECT COUNT(domain_userid) AS user_count FROM {{ table.sessions_userid_manifest_this_run }}) AS users

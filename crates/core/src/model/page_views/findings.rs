@@ -3,6 +3,7 @@
 use crate::model::findings::samples;
 use crate::plan::Finding;
 use crate::rows::Rows;
+use crate::words::counted;
 
 /// What this run computed: one row, never a problem.
 pub const PAGE_VIEWS_SUMMARY: Finding = Finding::new("page_views_summary", |_| None);
@@ -76,7 +77,7 @@ fn old_page_views(rows: &Rows) -> Option<String> {
     let count = rows.get(0, "session_count").as_integer();
     (count > 0).then(|| {
         format!(
-            "{count} sessions of this run have page views that begin before the lookback, such as {}",
+            "sessions of this run with page views that begin before the lookback: {count} (such as {})",
             rows.get(0, "sample")
         )
     })
@@ -88,10 +89,10 @@ fn stored(rows: &Rows) -> Option<String> {
 
 fn rebuilt(rows: &Rows) -> Option<String> {
     let (sessions, page_views) = (rows.get(0, "sessions"), rows.get(0, "page_views"));
-    Some(format!("{sessions} sessions of {page_views} page views are staged again"))
+    Some(format!("staged again: {} of {}", counted(sessions, "session"), counted(page_views, "page view")))
 }
 
 fn unstaged(rows: &Rows) -> Option<String> {
     let (sessions, page_views) = (rows.get(0, "sessions"), rows.get(0, "page_views"));
-    Some(format!("{page_views} staged page views of {sessions} sessions are taken away"))
+    Some(format!("taken away: {} of {}", counted(page_views, "staged page view"), counted(sessions, "session")))
 }

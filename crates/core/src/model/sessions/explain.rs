@@ -341,7 +341,7 @@ impl Explanation {
         let rows = (0..production.rows.len()).map(|row| explained_row(&session, production, row, own)).collect();
         let missing = production.rows.is_empty().then(|| match session.dropped() {
             Some(reason) => reason.to_owned(),
-            None if waiting > 0 => format!("{waiting} page views of it wait for the next run"),
+            None if waiting > 0 => format!("page views of it that wait for the next run: {waiting}"),
             None => "its page views are stored and would make a row: no run has written one since, as with skip_derived, or it was deleted".to_owned(),
         });
         let dropped = session.dropped().filter(|_| !session.order.is_empty()).map(str::to_owned);

@@ -3,6 +3,7 @@
 use crate::model::findings::samples;
 use crate::plan::Finding;
 use crate::rows::Rows;
+use crate::words::counted;
 
 /// What this run computed: one row, never a problem.
 pub const SUMMARY: Finding = Finding::new("summary", |_| None);
@@ -82,7 +83,7 @@ fn old_copies(rows: &Rows) -> Option<String> {
     let count = rows.get(0, "session_count").as_integer();
     (count > 0).then(|| {
         format!(
-            "{count} sessions of this run have old rows that begin before the lookback, such as {}",
+            "sessions of this run with old rows that begin before the lookback: {count} (such as {})",
             rows.get(0, "sample")
         )
     })
@@ -90,6 +91,11 @@ fn old_copies(rows: &Rows) -> Option<String> {
 
 fn input_left(rows: &Rows) -> Option<String> {
     let count = rows.get(0, "page_views").as_integer();
-    (count > 0)
-        .then(|| format!("{count} page views of {} sessions stay staged for the next run", rows.get(0, "sessions")))
+    (count > 0).then(|| {
+        format!(
+            "left staged for the next run: {} of {}",
+            counted(count, "page view"),
+            counted(rows.get(0, "sessions"), "session")
+        )
+    })
 }
