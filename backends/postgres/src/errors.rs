@@ -51,6 +51,12 @@ pub(crate) fn warehouse_error(error: sqlx::Error) -> WarehouseError {
         "28000" | "28P01" => {
             (Kind::Permission, Retry::Never, Some("check the target's user and password, and the server's pg_hba.conf"))
         }
+        // <https://www.postgresql.org/docs/current/ddl-priv.html>
+        "42501" if message.contains("must be owner") => (
+            Kind::Permission,
+            Retry::Never,
+            Some("only its owner may do that: run the command as that role, or make this role a member of it"),
+        ),
         "42501" => (Kind::Permission, Retry::Never, Some("grant the role what it lacks")),
         "3D000" => (Kind::Missing, Retry::Never, Some("check the target's database")),
         "42703" if message.contains("\"xmin\"") => (

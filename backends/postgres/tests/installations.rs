@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use websessions_conformance::{Case, Harness};
 use websessions_core::async_trait;
 use websessions_core::backend::{BackendFactory, Settings};
-use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::error::{Error, WarehouseErrorKind, chain};
 use websessions_core::model::sessions::tables::{PAGE_VIEWS_STAGED, SESSIONS, SESSIONS_USERID_MANIFEST_STAGED};
 use websessions_core::model::shared::DATAMODEL_METADATA;
 use websessions_core::model::users::tables::{USERS, USERS_MANIFEST};
@@ -18,6 +18,7 @@ use websessions_core::model::{self, sessions, users};
 use websessions_core::plan::{Phase, Statement};
 use websessions_core::preflight;
 use websessions_core::rows::Value;
+use websessions_core::run::Job;
 use websessions_core::table::{Column, ColumnType, TableName};
 use websessions_core::warehouse::Warehouse;
 use websessions_postgres::{Postgres, Redshift};
@@ -31,7 +32,7 @@ struct At(String);
 async fn connect(factory: &dyn BackendFactory, url: &str) -> Result<Arc<dyn Warehouse>, String> {
     let settings = Settings::new(factory, [("url", url)]);
     let connected = factory.connect(&settings.map_err(|error| error.to_string())?).await;
-    connected.map_err(|error| websessions_core::error::chain(&error))
+    connected.map_err(|error| chain(&error))
 }
 
 #[async_trait]
@@ -253,6 +254,69 @@ async fn a_role_with_the_least_rights(cluster: &Cluster) -> Result<(), String> {
     owner.drop().await
 }
 
+/// `migrate` with the least rights: whoever owns the tables that lack columns, or is a member of their owner's role, adds them;
+/// without one of these rights it is refused, and again with it it adds what is lacking.
+async fn a_role_that_migrates(cluster: &Cluster) -> Result<(), String> {
+    let owner = Case::new(&At(cluster.url()), json!({ "ends_run": true, "stage_next": true })).await?;
+    stage_sample(&owner, 200).await?;
+    owner.run().await?;
+    let (scratch, output) = (&owner.variables.scratch_schema, &owner.variables.output_schema);
+    let keeper = format!("keeper_of_{scratch}");
+    owner.sql(format!("CREATE ROLE {keeper}")).await?;
+    let lacked = [(PAGE_VIEWS_STAGED, "page_title"), (SESSIONS, "geo_latitude"), (SESSIONS, "app_id")];
+    for table in [PAGE_VIEWS_STAGED, SESSIONS] {
+        owner.sql(format!("ALTER TABLE {} OWNER TO {keeper}", quoted(&owner, table)?)).await?;
+    }
+    let lack = async || {
+        for (table, column) in lacked {
+            owner.sql(format!("ALTER TABLE {} DROP COLUMN IF EXISTS {column}", quoted(&owner, table)?)).await?;
+        }
+        Ok::<_, String>(())
+    };
+    lack().await?;
+    let usages = [format!("USAGE, CREATE ON SCHEMA {scratch}"), format!("USAGE ON SCHEMA {output}")];
+    let (role, url) = role(&owner, cluster, &[&least_grants(&owner)?[..], &usages].concat()).await?;
+    let case = owner.through(connect(&Postgres, &url).await?);
+    let modules = [case.module];
+    let drift = async || {
+        let drift = preflight::drift(&*owner.warehouse, &modules, &owner.variables).await;
+        drift.map(|(drift, _)| drift).map_err(|error| error.to_string())
+    };
+    let migrate = async || {
+        let plan = drift().await?.migration;
+        let job = Job::migration(plan, &case.variables);
+        Ok::<_, String>(case.runner().run_jobs(&[job]).await.map_err(|error| error.error))
+    };
+    // Every right of a run is none to alter a table.
+    let refused = migrate().await?.err().ok_or("a role that owns nothing has migrated")?;
+    let words = format!("{}\n{}", chain(&refused), refused.hint().unwrap_or_default());
+    let tells = ["must be owner of table page_views_staged", "make this role a member of it"];
+    ensure(tells.iter().all(|word| words.contains(word)), || words)?;
+    ensure(drift().await?.problems.len() == lacked.len(), || "it has changed a table".to_owned())?;
+    // Neither are its other rights on the tables needed.
+    owner.sql(format!("GRANT {keeper} TO {role}")).await?;
+    for grant in &least_grants(&owner)? {
+        owner.sql(format!("REVOKE {grant} FROM {role}")).await?;
+    }
+    for usage in &usages {
+        owner.sql(format!("GRANT {usage} TO {role}")).await?;
+    }
+    migrate().await?.map_err(|error| chain(&error))?;
+    ensure(drift().await?.problems.is_empty(), || "columns are lacking still".to_owned())?;
+    for usage in &usages {
+        lack().await?;
+        owner.sql(format!("REVOKE {usage} FROM {role}")).await?;
+        let refused = migrate().await?.err().ok_or_else(|| format!("without {usage} it has migrated"))?;
+        let schema = usage.rsplit(' ').next().unwrap_or_default();
+        let words = chain(&refused);
+        ensure(words.contains(&format!("permission denied for schema {schema}")), || format!("{usage}: {words}"))?;
+        owner.sql(format!("GRANT {usage} TO {role}")).await?;
+        migrate().await?.map_err(|error| chain(&error))?;
+        ensure(drift().await?.problems.is_empty(), || format!("columns are lacking with {usage} again"))?;
+    }
+    owner.drop().await
+}
+
 /// Sessions and users with the least rights of both; then users without each right on a table in turn.
 async fn a_role_with_the_least_rights_for_users(cluster: &Cluster) -> Result<(), String> {
     let owner = Case::new(&At(cluster.url()), json!({ "stage_next": true })).await?;
@@ -422,7 +486,7 @@ async fn transactions_have_memory_and_no_jit(cluster: &Cluster) -> Result<(), St
         (vec![("url", &large)], "131072", "131072"),
     ] {
         let settings = Settings::new(&Postgres, given).map_err(|error| error.to_string())?;
-        let warehouse = Postgres.connect(&settings).await.map_err(|error| websessions_core::error::chain(&error))?;
+        let warehouse = Postgres.connect(&settings).await.map_err(|error| chain(&error))?;
         let found = async |what: &str, table: &str, expected: [&str; 3]| {
             let rows = warehouse.query(table).await.map_err(|error| error.to_string())?;
             for (name, value) in NAMES.iter().zip(expected) {
@@ -467,6 +531,7 @@ fn main() {
         trial("a_role_with_the_least_rights_for_users", |cluster| {
             Box::pin(a_role_with_the_least_rights_for_users(cluster))
         }),
+        trial("a_role_that_migrates", |cluster| Box::pin(a_role_that_migrates(cluster))),
         trial("names_in_capitals_are_the_unquoted_names", |cluster| {
             Box::pin(names_in_capitals_are_the_unquoted_names(cluster))
         }),

@@ -8,7 +8,7 @@ use websessions_core::variables::{VARIABLES, check_name};
 
 /// What playbooks of users set on some warehouses, and why it has no effect here.
 const WITHOUT_EFFECT_ON_USERS: &[(&str, &str)] = &[
-    ("start_date", "users_manifest begins with 1970-01-01"),
+    ("start_date", "the manifest of users begins with 1970-01-01"),
     ("upsert_lookback", OF_THE_KEY_ALONE),
     ("upsert_lookback_days", OF_THE_KEY_ALONE),
 ];

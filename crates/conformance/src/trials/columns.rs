@@ -1,6 +1,6 @@
 //! Columns of one's own: what a configuration declares beside the model's columns equals what a hand computes of the page views.
 
-use super::page_views::{expect, two_sessions, view};
+use super::page_views::{expect, rows, two_sessions, view};
 use super::{Trial, trials};
 use crate::csv::Cell;
 use crate::{Case, Harness};
@@ -95,22 +95,6 @@ fn visits() -> Vec<Vec<Cell>> {
         with_own(view("c", 1, 11, 9), "ann", "page", ["it's", "7", &at("13"), "true", "100"]),
         with_own(view("d", 1, 11, 1), "bob", "page", ["", "", "", "", ""]),
     ]
-}
-
-/// The cells of some columns of each row, those of the first one being its key.
-async fn rows(case: &Case, table: &str, columns: &[&str]) -> Result<Vec<String>, String> {
-    let contents = case.contents(table).await?;
-    let positions: Vec<usize> =
-        columns.iter().filter_map(|name| contents.columns.iter().position(|column| column == name)).collect();
-    expect("columns", positions.len(), columns.len())?;
-    let shown = |row: &Vec<Cell>| {
-        let cells: Vec<String> =
-            positions.iter().map(|position| row[*position].clone().unwrap_or_else(|| "NULL".to_owned())).collect();
-        cells.join(" | ")
-    };
-    let mut rows: Vec<String> = contents.rows.iter().map(shown).collect();
-    rows.sort();
-    Ok(rows)
 }
 
 fn texts(rows: &[&str]) -> Vec<String> {
@@ -246,10 +230,19 @@ async fn a_column_of_the_input_that_nothing_declares_is_left_alone(harness: &dyn
     let dialect = case.warehouse.dialect();
     let (table, integer) = (dialect.table(&case.name(PAGE_VIEWS_STAGED)?), dialect.column_type(ColumnType::Integer));
     case.sql(format!("ALTER TABLE {table} ADD COLUMN of_their_own {integer}")).await?;
+    case.sql(format!("UPDATE {table} SET of_their_own = page_view_in_session_index WHERE domain_sessionid = 'a'"))
+        .await?;
+    case.phase(Phase::Main).await?;
+    super::page_views::arrive(&case, vec![view("a", 3, 10, 3)]).await?;
+    case.phase(Phase::Complete).await?;
+    let staged = super::page_views::staged(&case).await?;
+    expect("staged", staged, texts(&["a-1", "a-2", "a-3"]))?;
+    let sql = format!("SELECT COUNT(of_their_own) AS found, SUM(of_their_own) AS sum FROM {table}");
+    let found = case.warehouse.query(&sql).await.map_err(|error| error.to_string())?;
+    expect("its values stay", ["found", "sum"].map(|name| found.get(0, name).as_integer()), [2, 3])?;
     case.run().await?;
-    expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
-    expect("sessions", case.count(SESSIONS).await?, 2)?;
-    let found = case.warehouse.query(&format!("SELECT COUNT(of_their_own) AS found FROM {table}")).await;
-    expect("it is still there", found.map(|rows| rows.get(0, "found").as_integer()).ok(), Some(0))?;
+    expect("staged at the end", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
+    let of_sessions = super::page_views::sessions(&case).await?;
+    expect("sessions", of_sessions, texts(&["a: 3, page 3", "b: 2, page 2"]))?;
     case.drop().await
 }

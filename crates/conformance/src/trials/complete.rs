@@ -1,7 +1,8 @@
 //! What complete removes of the input, and what stays for the next run.
 
-use super::page_views::{expect, sessions, stage, staged, two_sessions, view, view_titled};
+use super::page_views::{arrive, expect, rows, sessions, stage, staged, two_sessions, view, view_titled};
 use super::{Trial, trials};
+use crate::csv::Cell;
 use crate::{Case, Harness};
 use serde_json::{Value, json};
 use websessions_core::model::sessions::findings::*;
@@ -14,6 +15,7 @@ pub(super) const TRIALS: &[(&str, Trial)] = trials![
     a_session_that_got_page_views_between_main_and_complete_stays_whole,
     a_page_view_that_came_again_between_main_and_complete_stays_in_its_new_form,
     a_page_view_that_came_twice_unchanged_leaves_one_copy,
+    a_page_view_of_no_session_is_removed_once_it_was_read,
 ];
 
 async fn complete_without_a_committed_main_removes_nothing(harness: &dyn Harness) -> Result<(), String> {
@@ -88,5 +90,31 @@ async fn a_page_view_that_came_twice_unchanged_leaves_one_copy(harness: &dyn Har
     expect("staged", staged(&case).await?, ["a-1", "a-2"].map(str::to_owned).to_vec())?;
     case.run().await?;
     expect("sessions", sessions(&case).await?, ["a: 2, page 2", "b: 2, page 2"].map(str::to_owned).to_vec())?;
+    case.drop().await
+}
+
+/// It is in no session of the next run either: what main has read of it is of no more use, whatever came since.
+async fn a_page_view_of_no_session_is_removed_once_it_was_read(harness: &dyn Harness) -> Result<(), String> {
+    let of_none = |index: usize, title: &str| -> Vec<Cell> {
+        let mut row = view_titled("none", index, 10, index, title);
+        row[1] = None;
+        row
+    };
+    let case = Case::new(harness, Value::Null).await?;
+    let first = [two_sessions(), vec![of_none(1, "read"), of_none(2, "read"), of_none(3, "read")]].concat();
+    stage(&case, first).await?;
+    case.phase(Phase::Main).await?;
+    // One in a new form, one that is new, and the first page view of a session under the name of one that was read.
+    let mut named = view("none", 3, 10, 3);
+    named[3] = Some("1".to_owned());
+    arrive(&case, vec![of_none(2, "mended"), of_none(4, "new"), view("a", 3, 10, 3), named]).await?;
+    case.phase(Phase::Complete).await?;
+    let titles = || rows(&case, PAGE_VIEWS_STAGED, &["page_view_id", "page_title"]);
+    let left = ["a-1 | page 1", "a-2 | page 2", "a-3 | page 3", "none-2 | mended", "none-3 | page 3", "none-4 | new"];
+    expect("staged", titles().await?, left.map(str::to_owned).to_vec())?;
+    case.run().await?;
+    expect("staged at the end", titles().await?, Vec::new())?;
+    let expected = ["a: 3, page 3", "b: 2, page 2", "none: 1, page 3"];
+    expect("sessions", sessions(&case).await?, expected.map(str::to_owned).to_vec())?;
     case.drop().await
 }

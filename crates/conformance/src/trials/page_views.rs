@@ -56,6 +56,22 @@ pub(super) fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expec
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, expected {expected:?}")) }
 }
 
+/// The cells of some columns of each row, those of the first one being its key.
+pub(super) async fn rows(case: &Case, table: &str, columns: &[&str]) -> Result<Vec<String>, String> {
+    let contents = case.contents(table).await?;
+    let positions: Vec<usize> =
+        columns.iter().filter_map(|name| contents.columns.iter().position(|column| column == name)).collect();
+    expect("columns", positions.len(), columns.len())?;
+    let shown = |row: &Vec<Cell>| {
+        let cells: Vec<String> =
+            positions.iter().map(|position| row[*position].clone().unwrap_or_else(|| "NULL".to_owned())).collect();
+        cells.join(" | ")
+    };
+    let mut rows: Vec<String> = contents.rows.iter().map(shown).collect();
+    rows.sort();
+    Ok(rows)
+}
+
 /// `session: page views, last page` of each row of production.
 pub(super) async fn sessions(case: &Case) -> Result<Vec<String>, String> {
     let contents = case.contents(SESSIONS).await?;

@@ -1,5 +1,4 @@
--- Page views that main read and that stay all the same: those of sessions that got page views since, so that the next
--- run sees these sessions whole. A page view that came again stays in its new form only.
+-- Page views that main read and that were staged again just as they were: the copies that came since.
 WITH present AS (
   SELECT fingerprint, COUNT(*) AS row_count
   FROM (SELECT {{ fingerprint("page_views_staged") }} AS fingerprint FROM {{ table.page_views_staged }}) AS fingerprints
@@ -8,15 +7,10 @@ WITH present AS (
 arrived AS (
   SELECT
     present.fingerprint,
-    present.row_count - COALESCE(consumed.row_count, 0) AS copies
+    present.row_count - consumed.row_count AS copies
   FROM present
-  LEFT JOIN {{ table.sessions_input_this_run }} AS consumed ON consumed.fingerprint = present.fingerprint
-  WHERE present.row_count > COALESCE(consumed.row_count, 0)
-),
-arrived_views AS (
-  SELECT DISTINCT domain_sessionid, page_view_id
-  FROM {{ table.page_views_staged }}
-  WHERE {{ fingerprint("page_views_staged") }} IN (SELECT fingerprint FROM arrived)
+  INNER JOIN {{ table.sessions_input_this_run }} AS consumed ON consumed.fingerprint = present.fingerprint
+  WHERE present.row_count > consumed.row_count
 ),
 candidates AS (
   SELECT
@@ -25,19 +19,10 @@ candidates AS (
     ROW_NUMBER() OVER (PARTITION BY {{ fingerprint("page_views_staged") }} ORDER BY page_view_id) AS copy_number
   FROM {{ table.page_views_staged }}
   WHERE {{ consumed }}
-    AND domain_sessionid IN (SELECT domain_sessionid FROM arrived_views)
+    AND domain_sessionid IS NOT NULL
 )
 SELECT
     {{ columns.page_views_staged }}
 FROM candidates
-LEFT JOIN arrived ON arrived.fingerprint = candidates.fingerprint
+INNER JOIN arrived ON arrived.fingerprint = candidates.fingerprint
 WHERE copy_number <= arrived.copies
-  OR (
-    arrived.copies IS NULL
-    AND NOT EXISTS (
-      SELECT 1
-      FROM arrived_views
-      WHERE arrived_views.page_view_id = candidates.page_view_id
-        AND arrived_views.domain_sessionid = candidates.domain_sessionid
-    )
-  )

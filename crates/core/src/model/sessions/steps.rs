@@ -29,6 +29,8 @@ const SEAL_HOLDS: Select = sql!("sessions/seal_holds");
 const SEAL_INPUT: Select = sql!("sessions/seal_input");
 const COMMITTED_AND_SEALED: Select = sql!("sessions/committed_and_sealed");
 const ARRIVED: Select = sql!("sessions/arrived_sessions");
+const ARRIVED_PAGE_VIEWS: Select = sql!("sessions/arrived_page_views");
+const CAME_AGAIN: Select = sql!("sessions/came_again");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
 const SESSIONS_WITHOUT_USER_FOUND: Select = sql!("sessions/sessions_without_user");
 const SHRUNK: Select = sql!("sessions/shrunk_sessions");
@@ -220,6 +222,8 @@ fn consume(context: &Context<'_>) -> Step {
     let names = [("removable", removable.as_str()), ("arrived", &context.select(&ARRIVED))];
     let whole = context.select_with(&NOTHING_ARRIVED, &names);
     let kept = context.select_with(&INPUT_KEPT, &[("consumed", consumed.as_str())]);
+    let names = [("consumed", consumed.as_str()), ("arrived", &context.select(&ARRIVED_PAGE_VIEWS))];
+    let came_again = context.select_with(&CAME_AGAIN, &names);
     units.push(Unit::Block {
         purpose: "removes the page views that main consumed, and no others".to_owned(),
         statements: emptied
@@ -232,9 +236,15 @@ fn consume(context: &Context<'_>) -> Step {
                     "the page views of sessions that got none since main read them",
                     &whole,
                 ),
-                context.insert(SESSIONS_INPUT_KEPT, "consumed page views that stay with those that came since", &kept),
-                context.delete(PAGE_VIEWS_STAGED, "the other consumed page views", &consumed),
-                context.insert(PAGE_VIEWS_STAGED, "those that stay", &context.select_all(SESSIONS_INPUT_KEPT)),
+                // What else was consumed stays where it is, with those of its session that came since. Of rows that are alike
+                // one can't be removed without the other.
+                context.insert(SESSIONS_INPUT_KEPT, "copies that came since of consumed page views", &kept),
+                context.delete(
+                    PAGE_VIEWS_STAGED,
+                    "consumed page views that came again, or have no session",
+                    &came_again,
+                ),
+                context.insert(PAGE_VIEWS_STAGED, "these copies", &context.select_all(SESSIONS_INPUT_KEPT)),
                 // A second attempt of a block whose answer was lost finds nothing to do.
                 context.delete(SESSIONS_INPUT_KEPT, "they are back", "1 = 1"),
                 context.delete(SESSIONS_INPUT_THIS_RUN, "what was consumed is gone", "1 = 1"),

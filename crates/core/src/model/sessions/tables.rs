@@ -28,7 +28,7 @@ pub const SESSIONS_METADATA_THIS_RUN: &str = "sessions_metadata_this_run";
 /// What main read of the input: how often each row, by a fingerprint of the columns that the module reads. `complete` removes these rows and no others.
 pub const SESSIONS_INPUT_THIS_RUN: &str = "sessions_input_this_run";
 
-/// Rows that main read and that stay all the same, because their session got page views since.
+/// Copies of rows that main read which were staged since, just as they were.
 pub const SESSIONS_INPUT_KEPT: &str = "sessions_input_kept";
 
 /// Per session: start, end, page views, engaged time, and the first start of a page view of index 1.
