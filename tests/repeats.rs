@@ -333,3 +333,43 @@ fn a_run_that_failed_is_no_harm_to_the_next_day_s() {
         assert!(folder.contents("scratch.metadata_run_id_failed", &place.options()).is_err());
     }
 }
+
+/// How many row groups of the engine a table has, and how many rows.
+fn stored(folder: &Folder, table: &str) -> (i64, i64) {
+    let database = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
+    let row_groups = format!("SELECT COUNT(DISTINCT row_group_id), (SELECT COUNT(*) FROM {table}) FROM pragma_storage_info('{table}')");
+    database.query_row(&row_groups, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("its row groups")
+}
+
+/// Each run leaves row groups of its own, and its DELETE leaves holes in others'.
+#[test]
+fn tables_stay_as_small_as_their_rows_need() {
+    let folder = Folder::new();
+    folder.write("websessions.toml", "modules = [\"page_views\", \"sessions\", \"users\"]\n");
+    let columns = "page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp";
+    for day in 0..15 {
+        let page_view = format!("p{day},s{day},u{day},1,2024-03-10 12:00:00,2024-03-10 12:00:30");
+        folder.write("day.csv", &format!("{columns}\n{page_view}\n"));
+        folder.run(&["run", "--page-views", "day.csv"]).done("run").expect("a run");
+    }
+    for (table, rows) in
+        [("derived.page_views", 15), ("derived.sessions", 15), ("derived.users", 15), ("derived.datamodel_metadata", 45)]
+    {
+        let (row_groups, found) = stored(&folder, table);
+        assert!(row_groups <= 12 && found == rows, "{table}: {found} rows in {row_groups} row groups");
+    }
+    // Two million rows, of which one in a thousand stays.
+    duckdb::Connection::open(folder.path().join("websessions.duckdb"))
+        .and_then(|database| {
+            database.execute_batch(
+                "SET max_vacuum_tasks = 0;
+                INSERT INTO derived.sessions (domain_sessionid, start_tstamp) SELECT 'of old ' || number, TIMESTAMP '2023-01-01' FROM range(2000000) AS numbers (number);
+                DELETE FROM derived.sessions WHERE domain_sessionid LIKE 'of old %' AND domain_sessionid NOT LIKE '%000'",
+            )
+        })
+        .expect("rows of old sessions");
+    assert!(stored(&folder, "derived.sessions").0 > 15);
+    folder.run(&["run", "--page-views", "day.csv"]).done("run").expect("a run");
+    let (row_groups, rows) = stored(&folder, "derived.sessions");
+    assert!(row_groups <= 12 && rows == 2014, "{rows} rows in {row_groups} row groups");
+}

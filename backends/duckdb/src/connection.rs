@@ -61,8 +61,14 @@ impl DuckDbWarehouse {
         let mut config = Config::default();
         // What is not in the engine is neither fetched nor loaded because a name in some SQL looks like it.
         // <https://duckdb.org/docs/stable/extensions/overview#autoloading-extensions>
-        for name in ["autoload_known_extensions", "autoinstall_known_extensions"] {
-            config = config.with(name, "false").map_err(|error| (context(), warehouse_error(&error)))?;
+        // Tables are compacted where a run finds that it pays: see the dialect's `compaction`.
+        let fixed = [
+            ("autoload_known_extensions", "false"),
+            ("autoinstall_known_extensions", "false"),
+            ("max_vacuum_tasks", "0"),
+        ];
+        for (name, value) in fixed {
+            config = config.with(name, value).map_err(|error| (context(), warehouse_error(&error)))?;
         }
         for (name, value) in options {
             config = config.with(name, value).map_err(|error| {

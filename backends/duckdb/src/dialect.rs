@@ -1,8 +1,15 @@
 //! DuckDB's spelling. Source: <https://duckdb.org/docs/stable/sql/introduction>.
 
 use websessions_core::dialect::Dialect;
-use websessions_core::plan::{Phase, Statement};
-use websessions_core::table::{Column, ColumnType, Table, TableName, TypeFamily};
+use websessions_core::plan::{OnlyIf, Statement};
+use websessions_core::table::{Column, ColumnType, TableName, TypeFamily};
+
+/// How many rows a row group has at most: <https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads>.
+const ROWS_OF_A_GROUP: u32 = 122_880;
+
+/// How many row groups more than its rows need a table may have: each run leaves one, and small tables are merged in no time, but
+/// the others with them.
+const SPARE_ROW_GROUPS: u32 = 10;
 
 /// DuckDB's SQL.
 #[derive(Clone, Copy, Debug)]
@@ -84,14 +91,18 @@ impl Dialect for DuckDbDialect {
         ))
     }
 
-    // A checkpoint merges the small row groups that writing in parallel leaves. For the scratch tables of main that
-    // would be work for nothing, so production waits for complete, when they are gone.
-    // <https://duckdb.org/docs/stable/configuration/overview>
-    fn hints(&self, phase: Phase, _input: &Table, _name: &TableName) -> Vec<Statement> {
-        match phase {
-            Phase::Main => vec![Statement::new("no compaction of scratch tables", "SET max_vacuum_tasks = 0")],
-            Phase::Complete => vec![Statement::new("compaction as usual again", "RESET max_vacuum_tasks")],
-            Phase::Destroy => Vec::new(),
-        }
+    // A checkpoint merges row groups where rows were deleted, or that a small INSERT began: half of a table is read and written
+    // again, after each run. So connections are opened without that, and it is allowed in a run that finds a table whose row
+    // groups are less than half full: then it costs, on average, no more than writing their rows did. Row groups without a row
+    // are given back at every checkpoint.
+    // <https://duckdb.org/docs/stable/configuration/overview>, <https://duckdb.org/docs/stable/sql/statements/checkpoint>
+    fn compaction(&self, name: &TableName) -> Vec<Statement> {
+        let table = self.table(name);
+        let pays = format!(
+            "SELECT row_groups, row_count\nFROM (SELECT COUNT(DISTINCT row_group_id) AS row_groups FROM pragma_storage_info({})) AS storage\nCROSS JOIN (SELECT COUNT(*) AS row_count FROM {table}) AS counted\nWHERE row_groups > {SPARE_ROW_GROUPS} + 2 * row_count / {ROWS_OF_A_GROUP}",
+            self.text(&table)
+        );
+        let purpose = format!("compaction, if half of {name} would be given back");
+        vec![Statement::new(purpose, "RESET max_vacuum_tasks").only_if(OnlyIf::Finds(pays))]
     }
 }

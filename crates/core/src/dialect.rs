@@ -100,6 +100,12 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
+    /// What main begins with for a table that stays: what gives back the room that its rows need no more, if that pays by now. No
+    /// result may depend on it.
+    fn compaction(&self, _name: &TableName) -> Vec<Statement> {
+        Vec::new()
+    }
+
     /// What a warehouse needs after a table was filled by a block, to read it as fast as one that was made from a SELECT.
     fn after_fill(&self, _table: &Table, _name: &TableName) -> Vec<Statement> {
         Vec::new()

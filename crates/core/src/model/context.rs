@@ -164,7 +164,16 @@ impl<'a> Context<'a> {
 
     /// What the dialect begins a phase with, to be cheaper.
     pub fn hints(&self, phase: Phase) -> Vec<Unit> {
-        self.module.input.or(self.module.loads).map(|input| self.hints_for(phase, input)).unwrap_or_default()
+        let input = self.module.input.or(self.module.loads);
+        let mut units = input.map(|input| self.hints_for(phase, input)).unwrap_or_default();
+        if phase == Phase::Main {
+            // The others grow with these, or are emptied by each run.
+            let is_big = |table: &&Table| table.layout.partition.is_some() || Some(table.name) == self.module.input;
+            let stay = self.tables.iter().filter(|table| table.lifetime == Lifetime::Persistent).filter(is_big);
+            let compaction = |table| self.dialect.compaction(&self.variables.table_name(table));
+            units.extend(self::units(stay.flat_map(compaction).collect()));
+        }
+        units
     }
 
     /// What the dialect begins to read a table with, in a phase, to be cheaper.
