@@ -337,7 +337,9 @@ fn a_run_that_failed_is_no_harm_to_the_next_day_s() {
 /// How many row groups of the engine a table has, and how many rows.
 fn stored(folder: &Folder, table: &str) -> (i64, i64) {
     let database = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
-    let row_groups = format!("SELECT COUNT(DISTINCT row_group_id), (SELECT COUNT(*) FROM {table}) FROM pragma_storage_info('{table}')");
+    let row_groups = format!(
+        "SELECT COUNT(DISTINCT row_group_id), (SELECT COUNT(*) FROM {table}) FROM pragma_storage_info('{table}')"
+    );
     database.query_row(&row_groups, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("its row groups")
 }
 
@@ -352,9 +354,12 @@ fn tables_stay_as_small_as_their_rows_need() {
         folder.write("day.csv", &format!("{columns}\n{page_view}\n"));
         folder.run(&["run", "--page-views", "day.csv"]).done("run").expect("a run");
     }
-    for (table, rows) in
-        [("derived.page_views", 15), ("derived.sessions", 15), ("derived.users", 15), ("derived.datamodel_metadata", 45)]
-    {
+    for (table, rows) in [
+        ("derived.page_views", 15),
+        ("derived.sessions", 15),
+        ("derived.users", 15),
+        ("derived.datamodel_metadata", 45),
+    ] {
         let (row_groups, found) = stored(&folder, table);
         assert!(row_groups <= 12 && found == rows, "{table}: {found} rows in {row_groups} row groups");
     }
