@@ -9,7 +9,7 @@ use websessions_core::warehouse::Loaded;
 use websessions_files::Loading;
 
 /// The appender keeps rows in memory that the engine's memory limit does not count: it gives them to the table after so many bytes.
-const FLUSHED_BYTES: usize = 64 << 20;
+const FLUSHED_BYTES: usize = 16 << 20;
 
 /// Appends the files, each whole.
 pub(crate) async fn load(
