@@ -258,6 +258,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         name.to_owned()
     }
 
+    /// What SQL calls a column that the catalog tells of: in lower case, unless only quotes reach it.
+    fn column_name(&self, reported: &str) -> String {
+        if self.catalog_name(reported) == reported { reported.to_lowercase() } else { format!("\"{reported}\"") }
+    }
+
     /// A view of the information schema that knows this schema.
     fn information_schema(&self, _schema: &Identifier, view: &str) -> String {
         format!("information_schema.{view}")

@@ -12,7 +12,7 @@ use crate::warehouse::Warehouse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The columns of a table as the warehouse reports them: names (lower case) and types.
+/// The columns of a table as the warehouse reports them: names, as SQL has them, and types.
 pub type Reported = Vec<(String, String)>;
 
 /// Whether a schema is there, as far as the account can see.
@@ -51,6 +51,7 @@ pub async fn columns_of(
     all: &[Table],
     variables: &Variables,
 ) -> Result<BTreeMap<&'static str, Reported>, WarehouseError> {
+    let dialect = warehouse.dialect();
     let mut found: BTreeMap<&'static str, Reported> = BTreeMap::new();
     for role in [SchemaRole::Scratch, SchemaRole::Output] {
         let tables: Vec<&Table> = all.iter().filter(|table| table.schema == role).collect();
@@ -60,7 +61,7 @@ pub async fn columns_of(
         let names: Vec<String> = tables.iter().map(|table| variables.table_name(table).name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let schema = variables.schema(role);
-        let rows = match warehouse.query(&warehouse.dialect().columns_query(schema, &names)).await {
+        let rows = match warehouse.query(&dialect.columns_query(schema, &names)).await {
             // A schema that isn't there yet has no tables. Most warehouses answer so; BigQuery refuses the query.
             Err(error) if error.kind == WarehouseErrorKind::Missing => continue,
             other => other?,
@@ -70,7 +71,7 @@ pub async fn columns_of(
             let known = names.iter().position(|name| name.eq_ignore_ascii_case(&table));
             if let Some(table) = known.and_then(|position| tables.get(position)) {
                 found.entry(table.name).or_default().push((
-                    rows.get(row, "column_name").to_string().to_lowercase(),
+                    dialect.column_name(&rows.get(row, "column_name").to_string()),
                     rows.get(row, "data_type").to_string(),
                 ));
             }

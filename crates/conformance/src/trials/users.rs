@@ -281,7 +281,7 @@ async fn returning(harness: &dyn Harness) -> Result<Pair, String> {
 }
 
 /// Every how manieth call breaks, so that a slow warehouse is not at it for an hour.
-pub(super) fn stride(pair: &Pair) -> usize {
+fn stride(pair: &Pair) -> usize {
     match pair.users.warehouse.dialect().name() {
         "duckdb" => 1,
         "postgres" => 3,

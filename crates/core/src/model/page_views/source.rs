@@ -35,7 +35,11 @@ pub async fn read_source(warehouse: &dyn Warehouse, variables: &Variables) -> Re
         .collect();
     let table = super::module().table(PAGE_VIEWS_ARRIVED, variables);
     let model = table.map(|table| table.columns).unwrap_or_default();
-    let find = |wanted: &str| reported.iter().find(|(column, _)| column.eq_ignore_ascii_case(wanted));
+    let find = |wanted: &str| {
+        let named = dialect.catalog_name(wanted);
+        let of_any_case = || reported.iter().find(|(column, _)| column.eq_ignore_ascii_case(wanted));
+        reported.iter().find(|(column, _)| *column == named).or_else(of_any_case)
+    };
     let mut problems = Vec::new();
     let mut columns = Vec::new();
     for column in &model {
