@@ -54,7 +54,10 @@ pub async fn read_source(warehouse: &dyn Warehouse, variables: &Variables) -> Re
         }
     }
     if let Some(time) = &variables.page_views_time {
-        match find(time.as_str()) {
+        // It is written into SQL as it is named.
+        match find(time.as_str())
+            .filter(|(spelled, _)| dialect.column_name(spelled).eq_ignore_ascii_case(time.as_str()))
+        {
             None => problems.push(format!("{name}: column {time}, which page_views_time names, is missing")),
             Some((_, of)) if dialect.type_family(of) != Some(TypeFamily::Timestamp) => {
                 problems.push(format!("{name}: column {time} is {of}, not {}", TypeFamily::Timestamp));

@@ -89,11 +89,8 @@ fn source_columns(context: &Context<'_>) -> (String, String) {
         || model.columns.iter().map(|column| (column.name.to_string(), context.dialect.catalog_name(&column.name)));
     let columns: Vec<(String, String)> =
         context.variables.page_views_columns.clone().unwrap_or_else(|| all().collect());
-    let spelled = |(name, spelled): &(String, String)| {
-        if *spelled == context.dialect.catalog_name(name) { name.clone() } else { context.dialect.quote(spelled) }
-    };
     let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-    let spelled: Vec<String> = columns.iter().map(spelled).collect();
+    let spelled: Vec<String> = columns.iter().map(|(_, spelled)| context.dialect.column_name(spelled)).collect();
     (names.join(",\n  "), spelled.join(",\n  "))
 }
 
