@@ -99,7 +99,7 @@ async fn old_copies_before_the_lookback_can_fail_the_run(harness: &dyn Harness) 
     let case = with_an_old_copy(harness, "fail").await?;
     let error = case.phases(&[Phase::Main]).await.err().ok_or("it did not fail")?;
     expect("exit code", error.error.exit_code(), 4)?;
-    expect("names the session", error.error.to_string().contains("such as a;"), true)?;
+    expect("names the session", error.error.to_string().contains("(such as a)"), true)?;
     expect("sessions", sessions(&case).await?, ["a: 1, page 1", "b: 1, page 1"].map(str::to_owned).to_vec())?;
     case.drop().await
 }
