@@ -1,5 +1,5 @@
 //! Random histories of arrivals: whatever comes in whatever order, and whatever breaks, the tables are those of one run over
-//! the newest form of each page view.
+//! the newest form of each page view: page views, sessions and users, which run together or apart.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -31,12 +31,12 @@ fn arrival() -> impl Strategy<Value = Arrival> {
 }
 
 fn breaks() -> impl Strategy<Value = Break> {
-    prop_oneof![Just(Break::Nothing), (0..80_u8).prop_map(Break::DiesBefore), (0..80_u8).prop_map(Break::AnswerLost),]
+    prop_oneof![Just(Break::Nothing), (0..130_u8).prop_map(Break::DiesBefore), (0..130_u8).prop_map(Break::AnswerLost),]
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let parts = (prop::collection::vec(arrival(), 0..8), any::<bool>(), breaks());
-    parts.prop_map(|(arrivals, runs, breaks)| Command { arrivals, runs, breaks })
+    let parts = (prop::collection::vec(arrival(), 0..8), any::<bool>(), any::<bool>(), breaks());
+    parts.prop_map(|(arrivals, runs, users, breaks)| Command { arrivals, runs, users, breaks })
 }
 
 /// Histories of up to three commands, which come as files, or as a table.

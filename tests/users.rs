@@ -4,6 +4,7 @@
 mod support;
 
 use support::{Folder, done, json, refused};
+use websessions_test_servers::Cluster;
 
 const FIRST: &str = "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,page_title
 a1,a,ann,2024-03-10 12:00:00,2024-03-10 12:00:30,one
@@ -162,6 +163,104 @@ fn what_is_wrong_with_modules_is_said_before_anything_runs() {
         refused(&folder.run(&["run", "--page-views", "first.csv"]), 2, &[words]);
         assert_eq!(folder.dump(), "no database", "{configuration}");
     }
+}
+
+/// `user: sessions` of each user, on a target.
+fn on(folder: &Folder, target: &str) -> Vec<String> {
+    let users = folder.contents("users", &["--target", target]).expect("exported");
+    let position = |name: &str| users.columns.iter().position(|column| column == name).expect("a column");
+    let [id, sessions] = ["domain_userid", "sessions"].map(position);
+    let shown = |cell: &Option<String>| cell.clone().unwrap_or_default();
+    let mut rows: Vec<String> =
+        users.rows.iter().map(|row| format!("{}: {}", shown(&row[id]), shown(&row[sessions]))).collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn switched_on_late_stopped_resumed_and_destroyed_users_are_those_of_all_sessions() {
+    let cluster = Cluster::start("").expect("a server");
+    let targets = format!(
+        "[target.laptop]\ntype = \"duckdb\"\n[target.server]\ntype = \"postgres\"\nurl = {:?}\n",
+        cluster.url()
+    );
+    let own = "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\nafter = \"users\"\n";
+    for target in ["laptop", "server"] {
+        let folder = folder(&targets);
+        folder.write("own.sql", "SELECT * FROM nowhere");
+        let run = |command: &[&str]| folder.run(&[&["--target", target], command].concat());
+        // Two runs without users; then it is switched on, and fails between its main and its complete.
+        run(&["run", "--page-views", "first.csv"]).done("run").expect("done");
+        run(&["run", "--page-views", "second.csv"]).done("run").expect("done");
+        folder.write("websessions.toml", &format!("{MODULES}{own}{targets}"));
+        refused(&run(&["run"]), 1, &["step own of own", "nowhere"]);
+        assert_eq!(on(&folder, target), ["ann: 2", "bob: 1"], "{target}: users has committed");
+        // Repeated, it fails there again; mended, it goes on there.
+        refused(&run(&["run"]), 1, &["step own of own"]);
+        folder.write("own.sql", "SELECT 1");
+        let said = run(&["resume"]).done("resume").expect("resumed");
+        assert!(!said.stderr.contains("users_main/") && said.stderr.contains("users_complete/"), "{}", said.stderr);
+        // The next run reads whoever came, all of theirs, and nobody else's.
+        folder.write("third.csv", &SECOND.replace("c1,c,ann", "d1,d,bob").replace("03-12", "03-13"));
+        let said = run(&["--output", "json", "run", "--page-views", "third.csv"]).done("run").expect("done");
+        let numbers = &json(&said.stdout)["numbers"];
+        let found =
+            ["users_touched", "user_rows", "sessions_read"].map(|one| numbers[format!("users_summary.{one}")].as_i64());
+        assert_eq!(found, [Some(1), Some(1), Some(2)], "{target}: {numbers}");
+        assert_eq!(on(&folder, target), ["ann: 2", "bob: 2"], "{target}");
+        let said = run(&["run", "--page-views", "third.csv"]).done("run").expect("done");
+        assert!(said.stdout.contains("sessions read") && said.stdout.contains("2 of 1 user "), "{}", said.stdout);
+        // What was destroyed is made of all sessions, also if a run stops before it is complete.
+        run(&["destroy", "--module", "users", "--yes"]).done("destroy").expect("destroyed");
+        refused(&run(&["export", "users", "--to", "-"]), 1, &["does not exist"]);
+        run(&["run", "--until-step", "users_main/users"]).done("run").expect("a part");
+        assert_eq!(on(&folder, target), Vec::<String>::new(), "{target}: nothing is committed");
+        run(&["run"]).done("run").expect("done");
+        assert_eq!(on(&folder, target), ["ann: 2", "bob: 2"], "{target}");
+        let checked = json(&run(&["--output", "json", "check"]).done("check").expect("good").stdout);
+        assert_eq!((&checked["failed"], &checked["skipped"]), (&0.into(), &0.into()), "{checked}");
+    }
+}
+
+#[test]
+fn nobody_is_no_user_of_a_run() {
+    let folder = folder(MODULES);
+    folder.write("nobody.csv", &FIRST.replace(",ann,", ",,").replace(",bob,", ",,"));
+    let report = json(&done(&folder, &["--output", "json", "run", "--page-views", "nobody.csv"]));
+    let of = |number: &str| report["numbers"][number].as_i64();
+    assert_eq!((of("summary.session_rows"), of("summary.users")), (Some(3), Some(0)), "{report}");
+    let read = (of("users_summary.users_touched"), of("users_summary.sessions_read"));
+    assert_eq!(read, (Some(0), Some(0)), "{report}");
+    assert_eq!(users(&folder), Vec::<String>::new());
+    let manifest = folder.contents("users_manifest", &[]).expect("exported");
+    assert_eq!(manifest.column("domain_userid"), [Some("seed".to_owned())]);
+}
+
+#[test]
+fn checks_of_modules_that_nobody_named_are_asked_where_their_tables_are() {
+    let folder = folder("");
+    let columns = "page_view_id,domain_sessionid,page_view_in_session_index,start_tstamp,end_tstamp";
+    folder.write("staged.csv", &format!("{columns}\n1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30\n"));
+    done(&folder, &["load", "--staged", "staged.csv"]);
+    let checks = |arguments: &[&str]| {
+        let checks = json(&done(&folder, &[&["--output", "json", "check"], arguments].concat()))["checks"].clone();
+        let names = |outcome: &str| -> Vec<String> {
+            let of = |check: &&serde_json::Value| check["outcome"] == outcome;
+            let name = |check: &serde_json::Value| check["name"].as_str().unwrap_or_default().to_owned();
+            checks.as_array().expect("checks").iter().filter(of).map(name).collect()
+        };
+        (names("passed"), names("skipped"))
+    };
+    let (_, skipped) = checks(&["staged_keys", "users_unique"]);
+    assert_eq!(skipped, ["users_unique"], "it was asked for");
+    let (_, skipped) = checks(&[]);
+    let others = skipped.iter().any(|name| name.starts_with("users_") || name.starts_with("page_views_"));
+    assert!(!others && skipped.contains(&"sessions_unique".to_owned()), "{skipped:?}");
+    folder.write("websessions.toml", MODULES);
+    assert!(checks(&[]).1.contains(&"users_unique".to_owned()), "it is a module of the configuration");
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    folder.write("websessions.toml", "");
+    assert!(checks(&[]).0.contains(&"users_unique".to_owned()), "its tables are there");
 }
 
 #[test]

@@ -13,7 +13,8 @@ use websessions_core::model::page_views::findings::*;
 use websessions_core::model::page_views::read_source;
 use websessions_core::model::page_views::tables::*;
 use websessions_core::model::sessions::tables::SESSIONS;
-use websessions_core::model::{Module, page_views, sessions};
+use websessions_core::model::users::tables::{SESSIONS_USERID_MANIFEST_STAGED, USERS};
+use websessions_core::model::{Module, page_views, sessions, users};
 use websessions_core::plan::Phase;
 use websessions_core::run::{Job, Report, RunError};
 use websessions_core::table::{Column, ColumnType, Lifetime, SchemaRole, Table, TableName};
@@ -67,6 +68,8 @@ pub struct Command {
     pub arrivals: Vec<Arrival>,
     /// Whether sessions are computed at once, too.
     pub runs: bool,
+    /// Whether users are, of the sessions so far.
+    pub users: bool,
     /// What breaks.
     pub breaks: Break,
 }
@@ -78,6 +81,11 @@ pub enum By {
     Table,
     /// In a file, which the backend loads.
     File,
+}
+
+/// Whose a session is: two are of one user.
+fn user_of(session: u8) -> String {
+    format!("user {}", session / 2)
 }
 
 impl Arrival {
@@ -109,7 +117,7 @@ impl Arrival {
         let began = if self.form == 6 { start(1) } else { start(5) };
         let mut cells = vec![
             Some(id),
-            Some(format!("user {}", self.session)),
+            Some(user_of(self.session)),
             Some(format!("session {}", self.session)),
             began,
             end,
@@ -193,17 +201,49 @@ fn expected_sessions(page_views: &[Vec<Cell>]) -> Vec<Vec<Cell>> {
         .collect()
 }
 
+/// Of each user: id, start, end, sessions, page views, engaged time, titles of its first and last page.
+fn expected_users(sessions: &[Vec<Cell>]) -> Vec<Vec<Cell>> {
+    let mut of_users: BTreeMap<Cell, Vec<&Vec<Cell>>> = BTreeMap::new();
+    for session in sessions {
+        let number = session[0].as_ref().and_then(|id| id.rsplit(' ').next()?.parse().ok());
+        of_users.entry(number.map(user_of)).or_default().push(session);
+    }
+    let sum = |sessions: &[&Vec<Cell>], column: usize| -> Cell {
+        let numbers: Vec<i64> = sessions.iter().filter_map(|cells| cells[column].as_ref()?.parse().ok()).collect();
+        (!numbers.is_empty()).then(|| numbers.iter().sum::<i64>().to_string())
+    };
+    let row = |(user, sessions): (Cell, Vec<&Vec<Cell>>)| {
+        // Of several that begin first, or end last, it is the one with the greatest id.
+        let first = sessions.iter().max_by(|one, other| other[1].cmp(&one[1]).then(one[0].cmp(&other[0])));
+        let last = sessions.iter().max_by(|one, other| one[2].cmp(&other[2]).then(one[0].cmp(&other[0])));
+        vec![
+            user,
+            first.and_then(|first| first[1].clone()),
+            last.and_then(|last| last[2].clone()),
+            Some(sessions.len().to_string()),
+            sum(&sessions, 3),
+            sum(&sessions, 4),
+            first.and_then(|first| first[5].clone()),
+            last.and_then(|last| last[6].clone()),
+        ]
+    };
+    of_users.into_iter().map(row).collect()
+}
+
 /// Takes a history through a backend, and compares all tables with what must come out. Every command that breaks is
-/// repeated; the last one computes sessions.
+/// repeated; the last one computes sessions and users.
 pub async fn prove(case: Case, history: &[Command], by: By) -> Result<(), String> {
-    let mut case = case.of(page_views::module());
+    let mut case = case.with(serde_json::json!({ "stage_next": true }))?.of(page_views::module());
     if by == By::Table {
         let name = arrivals_table(&case).1.to_string();
         case = case.with(serde_json::json!({ "page_views_from": name }))?;
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     for (number, command) in history.iter().enumerate() {
-        let runs = command.runs || number + 1 == history.len();
+        let is_last = number + 1 == history.len();
+        let runs = command.runs || is_last;
+        // There is nothing for users before sessions has staged someone.
+        let users = is_last || (command.users && history[..=number].iter().any(|command| command.runs));
         let files = arrive(&case, &command.arrivals, by, folder.path().join(format!("{number}.csv"))).await?;
         case = looked_at(case).await?;
         let fault = match command.breaks {
@@ -214,15 +254,48 @@ pub async fn prove(case: Case, history: &[Command], by: By) -> Result<(), String
         if let Some(fault) = fault {
             let faulty = Arc::new(Faulty::new(Arc::clone(&case.warehouse), fault));
             // It may get through: then it is a second run of the same.
-            let _ = run(&case.through(faulty), &files, runs).await;
+            let broken = case.through(faulty);
+            let _ = broken.runner().run_jobs(&with_users(&broken, &files, runs, users)).await;
             free(&case).await?;
         }
-        let report = run(&case, &files, runs).await.map_err(|error| format!("command {number}: {}", explain(error)))?;
+        let report = case.runner().run_jobs(&with_users(&case, &files, runs, users)).await;
+        let report = report.map_err(|error| format!("command {number}: {}", explain(error)))?;
         counts(&report, command).map_err(|error| format!("command {number}: {error}"))?;
     }
     let arrivals: Vec<Arrival> = history.iter().flat_map(|command| command.arrivals.iter().copied()).collect();
     compare(&case, &arrivals).await?;
-    case.drop().await
+    let expected = expected_users(&expected_sessions(&expected_page_views(&arrivals)));
+    let columns = [
+        "domain_userid",
+        "start_tstamp",
+        "end_tstamp",
+        "sessions",
+        "page_views",
+        "engaged_time_in_s",
+        "first_page_title",
+        "last_page_title",
+    ];
+    let found = only(&case, users::module(), USERS, &columns).await?;
+    if found != expected {
+        return Err(format!("users: {found:#?}, expected {expected:#?}"));
+    }
+    match case.clone().of(users::module()).count(SESSIONS_USERID_MANIFEST_STAGED).await? {
+        0 => case.drop().await,
+        staged => Err(format!("{staged} users are still staged")),
+    }
+}
+
+/// The jobs of [`run`], and users before the run ends.
+fn with_users(case: &Case, files: &Files, sessions_too: bool, users_too: bool) -> Vec<Job> {
+    let mut jobs = jobs(case, files, sessions_too);
+    if users_too {
+        let dialect = case.warehouse.dialect();
+        let phases = [Phase::Main, Phase::Complete];
+        let of_users = phases.map(|phase| Job::phase(&users::module(), phase, &case.variables, &dialect));
+        let last = jobs.len() - 1;
+        jobs.splice(last..last, of_users);
+    }
+    jobs
 }
 
 /// Clears the lock of a run that died.

@@ -35,6 +35,8 @@ fn history() -> Vec<Command> {
     let command = |arrivals: &[(u8, u8, u8)], runs, breaks| Command {
         arrivals: arrivals.iter().map(|(session, page_view, form)| arrival(*session, *page_view, *form)).collect(),
         runs,
+        // Less often than sessions.
+        users: arrivals.len() > 4,
         breaks,
     };
     vec![
