@@ -62,7 +62,7 @@ function rowsOf(table, columns) {
   const sessions = views * sessions_per_view;
   switch (true) {
     case /^page_views_(upsert_keys|stored|repeated)$/.test(table): return views * LATE;
-    case /^page_views_(staged|arrived|new|forms|numbers|this_run)$|input_kept$/.test(table): return views;
+    case /^page_views_(staged|arrived|new|forms|numbers)$|input_kept$/.test(table): return views;
     case table === 'page_views': return views * production_days();
     case table === 'sessions': return PRODUCTION / width(columns);
     // As many users as days have, as if each came on one day: no table has more.
@@ -101,13 +101,15 @@ function written(table) {
 }
 const made = new Map(); // the columns of each table that is made of rows
 const used = new Set(); // what any statement reads
-const views = new Map(); // what each view reads, of which a statement reads the columns that it names
+// What each view reads, of which a statement reads the columns that it names, and those that the view has not itself: it joins by them.
+const views = new Map();
 /** What a statement scans, with what its views scan in their places. */
 function* below(message) {
   for (const { table, columns } of scans(message)) {
     const named = new Set(columns);
-    for (const scan of views.get(table) ?? [{ table, columns }]) {
-      yield { table: scan.table, columns: scan.columns.filter((column) => named.has(column)) };
+    const { reads, has } = views.get(table) ?? { reads: [{ table, columns }], has: named };
+    for (const scan of reads) {
+      yield { table: scan.table, columns: scan.columns.filter((column) => named.has(column) || !has.has(column)) };
     }
   }
 }
@@ -125,7 +127,8 @@ project.seen = (kind, node, before) => {
   const read = new Map();
   const target = /insert/.test(kind) ? { table_scan: undefined } : {};
   if (/create_view/.test(kind)) {
-    views.set(field(node, 'name_path')[1], [...scans(node)]);
+    const has = new Set(field(node, 'output_column_list').map(({ name }) => name));
+    views.set(field(node, 'name_path')[1], { reads: [...scans(node)], has });
     return;
   }
   for (const { table, columns } of below({ ...node, ...target })) {

@@ -170,6 +170,17 @@ pub async fn make(warehouse: &dyn Warehouse, statement: &Statement) -> Result<Do
     }
 }
 
+/// Those of some statements of which what they depend on is so, before any of them is sent.
+pub async fn wanted(warehouse: &dyn Warehouse, statements: &[Statement]) -> Result<Vec<Statement>, WarehouseError> {
+    let mut wanted = Vec::new();
+    for statement in statements {
+        if is_wanted(warehouse, statement).await? {
+            wanted.push(statement.clone());
+        }
+    }
+    Ok(wanted)
+}
+
 /// Whether what a statement depends on is so.
 pub async fn is_wanted(warehouse: &dyn Warehouse, statement: &Statement) -> Result<bool, WarehouseError> {
     let Some(only_if) = &statement.only_if else { return Ok(true) };

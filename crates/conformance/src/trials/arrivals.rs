@@ -1,6 +1,7 @@
 //! Page views that come as a user's table: in any order, again, in older forms, late; what is left out is counted.
 
 use super::page_views::expect;
+use super::page_views_interleaved::ways;
 use super::{Trial, trials};
 use crate::case::explain;
 use crate::csv::Cell;
@@ -14,6 +15,8 @@ use websessions_core::model::page_views::tables::*;
 use websessions_core::model::page_views::{self, read_source};
 use websessions_core::model::shared::*;
 use websessions_core::plan::Phase;
+use websessions_core::run::Job;
+use websessions_core::table::ColumnType;
 
 pub(super) const TRIALS: &[(&str, Trial)] = trials![
     page_views_of_any_history_are_those_of_one_run,
@@ -24,6 +27,7 @@ pub(super) const TRIALS: &[(&str, Trial)] = trials![
     page_views_before_the_lookback_are_replaced_when_it_widens,
     page_views_of_a_table_that_lacks_a_column_are_refused,
     page_views_are_destroyed_with_a_count,
+    page_views_of_a_run_are_there_until_complete_and_in_the_way_of_nothing,
 ];
 
 fn arrival(session: u8, page_view: u8, form: u8) -> Arrival {
@@ -119,7 +123,7 @@ async fn page_views_of_a_table_are_read_from_the_newest_time_on(harness: &dyn Ha
     let of = |session: u8| format!("domain_sessionid = 'session {session}'");
     let loaded = |day: &str, condition: String| {
         let dialect = case.warehouse.dialect();
-        let time = format!("CAST('{day}' AS {})", dialect.column_type(websessions_core::table::ColumnType::Timestamp));
+        let time = format!("CAST('{day}' AS {})", dialect.column_type(ColumnType::Timestamp));
         format!("UPDATE {} SET loaded = {time} WHERE {condition}", dialect.table(&name))
     };
     // Session 2's time is not known: it is read each time.
@@ -214,4 +218,67 @@ async fn page_views_are_destroyed_with_a_count(harness: &dyn Harness) -> Result<
     let report = case.phase(Phase::Destroy).await?;
     expect("dropped again", report.counts.get(STORED_PAGE_VIEWS.name).copied(), Some(0))?;
     case.drop().await
+}
+
+/// SQL of one's own reads them after main. They are a view, which debug keeps with what it reads; an earlier release has left a
+/// table under its name.
+async fn page_views_of_a_run_are_there_until_complete_and_in_the_way_of_nothing(
+    harness: &dyn Harness,
+) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    for by in ways(harness.connect().await.dialect().name()) {
+        let case = Case::new(harness, json!({ "cleanup_mode": "debug" })).await?.of(page_views::module());
+        let from = arrivals_table(&case).1.to_string();
+        let case = if *by == By::Table { case.with(json!({ "page_views_from": from }))? } else { case };
+        let dialect = case.warehouse.dialect();
+        let name = dialect.table(&case.name(PAGE_VIEWS_THIS_RUN)?);
+        let left = format!("CREATE TABLE {name} (app_id {})", dialect.column_type(ColumnType::Text));
+        let main = async |variables: Value, arrivals: &[Arrival]| {
+            let files = histories::arrive(&case, arrivals, *by, folder.path().join("arrivals.csv")).await?;
+            let case = looked_at(case.with(variables)?).await?;
+            let jobs = histories::jobs(&case, &files, false);
+            case.runner().run_jobs(&jobs[..1]).await.map_err(explain)
+        };
+        let of = async |table: &str, session: &str| {
+            let mut contents = case.contents(table).await?;
+            let position = contents.columns.iter().position(|column| column == "domain_sessionid").unwrap_or_default();
+            contents.rows.retain(|row| row[position].as_deref() == Some(session));
+            Ok::<_, String>(contents)
+        };
+
+        case.sql(dialect.create_schema(&case.variables.scratch_schema).sql).await?;
+        case.sql(left.clone()).await?;
+        main(Value::Null, &[arrival(0, 0, 1), arrival(0, 1, 1), arrival(1, 0, 1)]).await?;
+        expect("of the first run", case.contents(PAGE_VIEWS_THIS_RUN).await?, case.contents(PAGE_VIEWS).await?)?;
+        case.phase(Phase::Complete).await?;
+        expect("kept by debug", case.contents(PAGE_VIEWS_THIS_RUN).await?, case.contents(PAGE_VIEWS).await?)?;
+
+        // One that is stored, one in another form, one that is new.
+        main(Value::Null, &[arrival(0, 0, 6), arrival(0, 2, 1)]).await?;
+        let this_run = case.contents(PAGE_VIEWS_THIS_RUN).await?;
+        expect("page views of its session", this_run.rows.len(), 3)?;
+        expect("of the second run", this_run, of(PAGE_VIEWS, "session 0").await?)?;
+        expect("all page views", case.count(PAGE_VIEWS).await?, 4)?;
+
+        // Main after main, and without production.
+        main(json!({ "skip_derived": true }), &[arrival(1, 1, 1)]).await?;
+        let this_run = case.contents(PAGE_VIEWS_THIS_RUN).await?;
+        expect("page views of the third run", this_run.rows.len(), 2)?;
+        expect("of the third run", this_run, of(PAGE_VIEWS_STAGED, "session 1").await?)?;
+        expect("all page views", case.count(PAGE_VIEWS).await?, 4)?;
+
+        let rebuild = page_views::rebuild("2024-03-01", None, &case.variables, &dialect);
+        let rebuild = Job::plan_of(&page_views::module(), rebuild, &case.variables);
+        case.runner().run_jobs(&[rebuild]).await.map_err(explain)?;
+        expect("staged", case.contents(PAGE_VIEWS_STAGED).await?, case.contents(PAGE_VIEWS).await?)?;
+
+        main(Value::Null, &[arrival(2, 0, 1)]).await?;
+        case.with(json!({ "cleanup_mode": "all" }))?.phase(Phase::Complete).await?;
+        case.sql(left).await?;
+        case.phase(Phase::Destroy).await?;
+        let left = case.tables().await?.into_iter().filter(|table| table.contains("page_views_")).collect::<Vec<_>>();
+        expect("tables that are left", left, vec!["scratch.page_views_staged".to_owned()])?;
+        case.drop().await?;
+    }
+    Ok(())
 }

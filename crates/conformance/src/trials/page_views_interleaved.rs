@@ -32,6 +32,9 @@ const FIRST: [(u8, u8, u8); 3] = [(0, 2, 1), (1, 0, 6), (2, 0, 1)];
 /// What the other is given beside that.
 const OTHER: [(u8, u8, u8); 2] = [(0, 3, 1), (2, 1, 2)];
 
+/// What `page_views_this_run` reads: as long as it does, Postgres and Redshift refuse to drop them.
+const READ_BY_THE_VIEW: [&str; 4] = [PAGE_VIEWS_ARRIVED, PAGE_VIEWS_STORED, PAGE_VIEWS_REPEATED, PAGE_VIEWS_NUMBERS];
+
 fn arrivals(of: &[&[(u8, u8, u8)]]) -> Vec<Arrival> {
     let one =
         |(session, page_view, form): &(u8, u8, u8)| Arrival { session: *session, page_view: *page_view, form: *form };
@@ -39,7 +42,7 @@ fn arrivals(of: &[&[(u8, u8, u8)]]) -> Vec<Arrival> {
 }
 
 /// How page views come on a warehouse: in files where it loads them, and in a table everywhere.
-fn ways(dialect: &str) -> &'static [By] {
+pub(super) fn ways(dialect: &str) -> &'static [By] {
     match dialect {
         "duckdb" | "postgres" => &[By::File, By::Table],
         _ => &[By::Table],
@@ -115,9 +118,10 @@ async fn a_table_of_a_run_of_page_views_that_another_makes_anew_is_noticed(
     for (step, emptied) in [
         ("arrivals", vec![PAGE_VIEWS_ARRIVED]),
         ("stored", vec![PAGE_VIEWS_NEW]),
-        ("page_views", vec![PAGE_VIEWS_ARRIVED, PAGE_VIEWS_SESSIONS, PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS_STORED]),
-        ("metadata", vec![PAGE_VIEWS_NUMBERS]),
-        ("commit", vec![PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS_SESSIONS, PAGE_VIEWS_THIS_RUN]),
+        ("numbers", vec![PAGE_VIEWS_ARRIVED, PAGE_VIEWS_SESSIONS, PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS_STORED]),
+        ("page_views", vec![PAGE_VIEWS_NUMBERS]),
+        ("commit", vec![PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS_SESSIONS]),
+        ("commit", READ_BY_THE_VIEW.to_vec()),
     ] {
         for table in emptied {
             let case = case(harness, By::Table, folder.path()).await?;
@@ -155,15 +159,19 @@ async fn emptied_as_it_begins(
     let other = case.through(harness.connect().await);
     let late = tokio::spawn(async move {
         tokio::task::block_in_place(|| begins.recv()).map_err(|error| error.to_string())?;
+        let mut done = Ok(());
         for statement in statements {
-            other.sql(statement.sql).await?;
+            done = done.and(other.sql(statement.sql).await);
         }
-        act.send(()).map_err(|error| error.to_string())
+        act.send(()).map_err(|error| error.to_string())?;
+        done
     });
     let jobs = jobs(case, files, true);
     let result = case.runner().listener(&listener).run_jobs(&jobs).await;
-    late.await.map_err(|error| error.to_string())??;
-    Ok(result)
+    match late.await.map_err(|error| error.to_string())? {
+        Err(refused) if !(step == "commit" && READ_BY_THE_VIEW.contains(&table)) => Err(refused),
+        _ => Ok(result),
+    }
 }
 
 /// How many calls a run has, and which of them commits its page views.

@@ -94,14 +94,15 @@ impl<'a> Context<'a> {
         units
     }
 
-    /// A table anew, from the files that the module is to load: empty if there are none. It needs nothing but the schema,
-    /// which the load makes too: files are read before anything else is done.
-    pub fn load(&self, table: &str) -> Vec<Unit> {
+    /// A table anew, from the files that the module is to load: empty if there are none. A view that reads it goes before. It
+    /// needs nothing but the schema, which the load makes too: files are read before anything else is done.
+    pub fn load(&self, table: &str, view: &str) -> Vec<Unit> {
         if self.files.is_empty() {
-            return self.replace_empty(table);
+            return [self.drop_view(view), self.replace_empty(table)].concat();
         }
         let (name, model) = (self.name(table), self.table(table));
         let mut first = vec![self.dialect.ensure_schema(&name.schema)];
+        first.extend(self.dropped_view(view));
         first.extend(self.dialect.replace_table(model, &name));
         vec![Unit::Load(Load::new(first, self.files, model, name))]
     }
@@ -125,12 +126,20 @@ impl<'a> Context<'a> {
         Unit::Statement(self.dialect.drop_table(&self.name(table)))
     }
 
-    /// Drops a view if it is there, or the table that another tool has left under its name.
+    /// Makes a view of tables of the module. They can't be made anew until it is dropped.
+    pub fn create_view(&self, view: &str, select: &Select) -> Unit {
+        Unit::Statement(self.dialect.create_view(&self.name(view), &self.select(select)))
+    }
+
+    /// Drops a view if it is there, or the table that another tool or release has left under its name.
     pub fn drop_view(&self, view: &str) -> Vec<Unit> {
+        units(self.dropped_view(view).into())
+    }
+
+    fn dropped_view(&self, view: &str) -> [Statement; 2] {
         let name = self.name(view);
         let is_table = OnlyIf::Finds(self.dialect.table_query(&name));
-        let table = self.dialect.drop_table(&name).only_if(is_table);
-        vec![Unit::Statement(table), Unit::Statement(self.dialect.drop_view(&name))]
+        [self.dialect.drop_table(&name).only_if(is_table), self.dialect.drop_view(&name)]
     }
 
     /// Deletes the rows of which a condition holds.

@@ -321,3 +321,6 @@ pub fn tables(modules: &[Module], variables: &Variables) -> Vec<Table> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -553,11 +553,7 @@ impl Run<'_> {
             Unit::Block { statements, .. } => {
                 let _alone = lease.renewals.lock().await;
                 let mut guarded = vec![lease.guard()];
-                for statement in statements {
-                    if warehouse::is_wanted(self.warehouse, statement).await? {
-                        guarded.push(statement.clone());
-                    }
-                }
+                guarded.extend(warehouse::wanted(self.warehouse, statements).await?);
                 let sent = clock::now();
                 let mut done = self.warehouse.execute_block(&guarded).await?;
                 lease.confirm(sent);
@@ -573,7 +569,9 @@ impl Run<'_> {
             // As a block: what comes late, from a run that has lost its lock, loads nothing.
             Unit::Load(load) => {
                 let _alone = lease.renewals.lock().await;
-                load_files(self.warehouse, &load.clone().guarded(lease.guard()), self.recorder).await?;
+                let mut load = load.clone().guarded(lease.guard());
+                load.first = warehouse::wanted(self.warehouse, &load.first).await?;
+                load_files(self.warehouse, &load, self.recorder).await?;
                 (Vec::new(), None)
             }
         })

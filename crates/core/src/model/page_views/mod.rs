@@ -25,7 +25,13 @@ pub fn module() -> Module {
         .checks(checks::CHECKS)
         .keys(&[(tables::PAGE_VIEWS, &["domain_sessionid", "page_view_id"])])
         .loads(tables::PAGE_VIEWS_ARRIVED)
-        .kept_for_debugging(&[tables::PAGE_VIEWS_THIS_RUN])
+        .kept_for_debugging(&[
+            tables::PAGE_VIEWS_THIS_RUN,
+            tables::PAGE_VIEWS_ARRIVED,
+            tables::PAGE_VIEWS_STORED,
+            tables::PAGE_VIEWS_REPEATED,
+            tables::PAGE_VIEWS_NUMBERS,
+        ])
         .counts(&[], ROWS_WRITTEN)
 }
 
@@ -38,6 +44,3 @@ pub fn production(variables: &Variables) -> Option<Table> {
 pub fn staged(variables: &Variables) -> Option<Table> {
     module().table(tables::PAGE_VIEWS_STAGED, variables)
 }
-
-#[cfg(test)]
-mod tests;

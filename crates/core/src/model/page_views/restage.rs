@@ -43,6 +43,7 @@ pub fn unstage(variables: &Variables, dialect: &Arc<dyn Dialect>) -> Plan {
 
 fn setup(context: &Context<'_>) -> Step {
     let mut units = context.shared_setup();
+    units.extend(context.drop_view(PAGE_VIEWS_THIS_RUN));
     for table in [PAGE_VIEWS, PAGE_VIEWS_STAGED] {
         units.extend(context.create(table));
     }

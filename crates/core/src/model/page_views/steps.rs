@@ -45,7 +45,14 @@ const UPSERT_LIMIT: Select = sql!("page_views/upsert_limit");
 pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
     // Files are read before anything is made: one that is refused changes nothing.
     let begin = if context.files.is_empty() { [setup, input] } else { [input, setup] };
-    let rest = vec![arrivals(context), sessions(context), this_run(context), metadata(context), commit(context)];
+    let rest = vec![
+        arrivals(context),
+        sessions(context),
+        numbers(context),
+        this_run(context),
+        metadata(context),
+        commit(context),
+    ];
     begin.map(|step| step(context)).into_iter().chain(rest).collect()
 }
 
@@ -103,14 +110,15 @@ fn seal(context: &Context<'_>, purpose: &str, select: &Select) -> Statement {
 fn input(context: &Context<'_>) -> Step {
     let mut units = match source(context) {
         Some(source) => from_table(context, source),
-        None => context.load(PAGE_VIEWS_ARRIVED),
+        None => context.load(PAGE_VIEWS_ARRIVED, PAGE_VIEWS_THIS_RUN),
     };
     units.extend(context.hints(Phase::Main));
     Step::new("input", "what came", units)
 }
 
 fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
-    let mut units = context.replace_empty(PAGE_VIEWS_ARRIVED);
+    let mut units = context.drop_view(PAGE_VIEWS_THIS_RUN);
+    units.extend(context.replace_empty(PAGE_VIEWS_ARRIVED));
     let mut statements = Vec::new();
     let (names, spelled) = source_columns(context);
     let (shown, table) = (source.to_string(), context.dialect.table(source));
@@ -220,17 +228,18 @@ pub(super) fn stored(context: &Context<'_>, sealed: bool) -> Vec<Unit> {
 }
 
 /// What decides is narrow: in how many rows each page view stands, and its number. Of the wide rows those of page views of
-/// several rows are sorted; all go once into the table of this run.
-fn this_run(context: &Context<'_>) -> Step {
-    let tables = [
-        (PAGE_VIEWS_FORMS, &FORMS),
-        (PAGE_VIEWS_REPEATED, &REPEATED),
-        (PAGE_VIEWS_NUMBERS, &NUMBERS),
-        (PAGE_VIEWS_THIS_RUN, &THIS_RUN),
-    ];
+/// several rows are sorted; the others stay where they came to, or are stored.
+fn numbers(context: &Context<'_>) -> Step {
+    let tables = [(PAGE_VIEWS_FORMS, &FORMS), (PAGE_VIEWS_REPEATED, &REPEATED), (PAGE_VIEWS_NUMBERS, &NUMBERS)];
     let units =
         tables.into_iter().flat_map(|(table, select)| context.replace(table, &context.select(select))).collect();
-    Step::new("page_views", "every page view of each session that has an arrival, numbered", units)
+    Step::new("numbers", "in how many rows each page view stands, and its number in its session", units)
+}
+
+/// A step of its own: a run that goes on with an earlier step has not made it.
+fn this_run(context: &Context<'_>) -> Step {
+    let view = context.create_view(PAGE_VIEWS_THIS_RUN, &THIS_RUN);
+    Step::new("page_views", "every page view of each session that has an arrival, numbered", vec![view])
 }
 
 fn metadata(context: &Context<'_>) -> Step {
@@ -257,7 +266,8 @@ fn metadata(context: &Context<'_>) -> Step {
 /// A second attempt of a commit whose answer was lost finds the run's end set, and changes nothing more.
 fn commit(context: &Context<'_>) -> Step {
     let limit_holds = if is_bounded(context) { context.select(&LIMIT_HOLDS) } else { "1 = 1".to_owned() };
-    let holds = context.select_with(&SEAL_HOLDS, &[("limit_holds", &limit_holds)]);
+    let is_page_view = context.select(&IS_PAGE_VIEW);
+    let holds = context.select_with(&SEAL_HOLDS, &[("limit_holds", &limit_holds), ("is_page_view", &is_page_view)]);
     let mut statements = vec![Statement::new("this run's tables are as it made them", holds).must_change()];
     let new = context.select(&NEW_PAGE_VIEWS);
     if !context.variables.skip_derived {

@@ -32,7 +32,7 @@ pub const PAGE_VIEWS_REPEATED: &str = "page_views_repeated";
 /// The number of each page view in its session, and how many there are.
 pub const PAGE_VIEWS_NUMBERS: &str = "page_views_numbers";
 
-/// Every page view of these sessions, numbered.
+/// Every page view of these sessions, numbered: a view of where they came to or are stored.
 pub const PAGE_VIEWS_THIS_RUN: &str = "page_views_this_run";
 
 /// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit. Its seals say how many rows came and how
@@ -55,7 +55,7 @@ pub const PAGE_VIEWS_SOURCE_NEWEST: &str = "page_views_source_newest";
 /// From where on this run reads the user's table.
 pub const PAGE_VIEWS_SOURCE_LIMIT: &str = "page_views_source_limit";
 
-/// All tables of this module under some variables: those that stay first.
+/// All tables of this module under some variables: those that stay first, and a view before what it reads.
 pub(super) fn tables(variables: &Variables) -> Vec<Table> {
     let staged = page_views_staged(variables);
     let columns = staged.columns.clone();
@@ -95,6 +95,7 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
         ]);
     }
     tables.extend([
+        scratch(PAGE_VIEWS_THIS_RUN, columns.clone()).view(),
         scratch(PAGE_VIEWS_ARRIVED, columns.iter().map(arrived).collect()).layout(by_page_view()),
         scratch(PAGE_VIEWS_NEW, page_views(&[Column::new("copies", BigInteger)])).layout(by_page_view()),
         scratch(PAGE_VIEWS_SESSIONS, sessions()).layout(by_session().joined(&["domain_sessionid"])),
@@ -106,10 +107,8 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
             "page_view_id",
             "forms",
         ])),
-        scratch(PAGE_VIEWS_REPEATED, columns.clone()).layout(by_session()),
+        scratch(PAGE_VIEWS_REPEATED, columns).layout(by_session()),
         scratch(PAGE_VIEWS_NUMBERS, numbers).layout(by_page_view()),
-        scratch(PAGE_VIEWS_THIS_RUN, columns)
-            .layout(Layout::NONE.distribute("domain_sessionid").sort("start_tstamp").joined(&["domain_sessionid"])),
         scratch(
             PAGE_VIEWS_METADATA_THIS_RUN,
             [vec![Column::new("id", Varying(64))], metadata_columns(), seals].concat(),

@@ -112,8 +112,8 @@ fn input(context: &Context<'_>) -> Step {
 }
 
 fn sessions(context: &Context<'_>) -> Step {
-    let view = context.dialect.create_view(&context.name(USERS_SESSIONS_THIS_RUN), &context.select(&SESSIONS_OF_USERS));
-    Step::new("sessions", "all sessions of these users", vec![Unit::Statement(view)])
+    let view = context.create_view(USERS_SESSIONS_THIS_RUN, &SESSIONS_OF_USERS);
+    Step::new("sessions", "all sessions of these users", vec![view])
 }
 
 fn users(context: &Context<'_>) -> Step {
