@@ -380,6 +380,27 @@ fn data_type(to: &DataType) -> Result<(), String> {
     }
 }
 
+/// Functions that are known for what they give at one moment: the next run would give the same page view another value.
+const OF_A_MOMENT: &[&str] = &[
+    "clock_timestamp",
+    "current_date",
+    "current_datetime",
+    "current_time",
+    "current_timestamp",
+    "gen_random_uuid",
+    "generate_uuid",
+    "getdate",
+    "localtime",
+    "localtimestamp",
+    "now",
+    "rand",
+    "random",
+    "sysdate",
+    "today",
+    "uuid",
+    "uuid_string",
+];
+
 /// The arguments of a function of one row.
 fn arguments<'a>(function: &'a Function, known: &[&str]) -> Result<Vec<&'a Expr>, String> {
     let name = match function.name.0.as_slice() {
@@ -395,6 +416,11 @@ fn arguments<'a>(function: &'a Function, known: &[&str]) -> Result<Vec<&'a Expr>
     if OF_MANY_ROWS.contains(&name.as_str()) || !is_plain {
         return Err(format!(
             "is computed for one page view: {function} is of many; from says what is done with the values of all"
+        ));
+    }
+    if OF_A_MOMENT.contains(&name.as_str()) {
+        return Err(format!(
+            "gives a page view the same value in each run: {function} gives another one each time; a time of the page view's is a column, such as start_tstamp"
         ));
     }
     if !FUNCTIONS.contains(&name.as_str()) {
@@ -481,9 +507,9 @@ mod tests {
             ("pg_sleep(10)", "unknown function"),
             ("pg_catalog.lower(plan_tier)", "one name"),
             ("\"lower\"(plan_tier)", "one name"),
-            ("random()", "unknown function"),
-            ("current_timestamp", "unknown"),
-            ("now()", "unknown function"),
+            ("random()", "the same value in each run"),
+            ("current_timestamp", "the same value in each run"),
+            ("NOW()", "the same value in each run"),
             ("read_text('/etc/passwd')", "unknown function"),
             ("plan_teir", "did you mean \"plan_tier\""),
             ("other.plan_tier", "without anything before it"),

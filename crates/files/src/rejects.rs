@@ -47,7 +47,12 @@ impl Rejects {
         }
         if self.count == self.most {
             let message = format!("more than {} rows are wrong; the last one: {}", self.most, error.message);
-            return Err(Error { fault: Fault::TooManyBadRows, message, ..error });
+            let kept = match &self.file {
+                Some((path, _)) => format!("look at those in {} and", path.display()),
+                None => "keep them with --rejects FILE to look at them, and".to_owned(),
+            };
+            let hint = format!("nothing was loaded; {kept} mend the file, or let --max-bad-rows be more");
+            return Err(Error { fault: Fault::TooManyBadRows, message, ..error }.with_hint(hint));
         }
         self.count += 1;
         let Some((path, file)) = &mut self.file else { return Ok(()) };

@@ -267,7 +267,8 @@ impl Invocation<'_> {
         };
         text.extend(of_bytes("read", |done| done.bytes_processed));
         text.extend(of_bytes("billed", |done| done.bytes_billed));
-        for note in &report.notes {
+        // What was a warning on stderr is not said again.
+        for note in report.notes.iter().filter(|note| !report.warnings.contains(note)) {
             text.push_str(&format!("note: {note}\n"));
         }
         for plan in &report.plans {

@@ -15,6 +15,8 @@ pub(crate) struct Checking {
     pub(crate) after_run: bool,
     /// Users' own: files of SQL, or folders of them. They are looked at where they are needed.
     files: Vec<PathBuf>,
+    /// Where these stand.
+    place: String,
     /// What a test means if it finds something, by its name.
     pub(crate) severities: BTreeMap<String, Severity>,
 }
@@ -23,7 +25,7 @@ impl Checking {
     pub(super) fn read(file: &File) -> Result<Self, Error> {
         let place = format!("{}: [check]", file.path.display());
         let wrong = |problem: &str| Error::configuration(format!("{place}: {problem}"));
-        let mut read = Self::default();
+        let mut read = Self { place: place.clone(), ..Self::default() };
         for (key, value) in &file.check {
             match (key.as_str(), value) {
                 ("after_run", toml::Value::Boolean(truth)) => read.after_run = *truth,
@@ -52,7 +54,14 @@ impl Checking {
 
     /// The files of users' own tests.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>, Error> {
-        let found: Vec<Vec<PathBuf>> = self.files.iter().map(|path| sql_files(path)).collect::<Result<_, _>>()?;
+        let of = |path: &PathBuf| {
+            sql_files(path).map_err(|error| {
+                let problem = format!("{}: files: {}: {error}", self.place, path.display());
+                let hint = "files under [check] names files of SQL, or folders of them; a relative path begins at the file in which it stands";
+                Error::Configuration { message: problem, hint: Some(hint.to_owned()) }
+            })
+        };
+        let found: Vec<Vec<PathBuf>> = self.files.iter().map(of).collect::<Result<_, _>>()?;
         Ok(found.concat())
     }
 
@@ -70,14 +79,12 @@ impl Checking {
 }
 
 /// A file, or the .sql files of a folder by name.
-fn sql_files(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    if !path.is_dir() {
+fn sql_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let failed = |source| Error::File { path: path.display().to_string(), source };
-    let entries = std::fs::read_dir(path).map_err(failed)?;
-    let mut files =
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let entries = std::fs::read_dir(path)?;
+    let mut files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     files.retain(|file| file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("sql")));
     files.sort();
     Ok(files)

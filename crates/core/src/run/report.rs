@@ -96,6 +96,8 @@ pub struct Report {
     pub counts: BTreeMap<&'static str, i64>,
     /// What of that is worth to be mentioned, in words.
     pub notes: Vec<String>,
+    /// The warnings that were said meanwhile: those of the notes among them are known.
+    pub warnings: Vec<String>,
 }
 
 impl Serialize for Report {
@@ -211,8 +213,8 @@ impl Report {
             | Event::Locked
             | Event::UnitStarted { .. }
             | Event::Retrying { .. }
-            | Event::Warning { .. }
             | Event::Cancelling => {}
+            Event::Warning { message } => self.warnings.push(message.clone()),
         }
     }
 
