@@ -269,6 +269,7 @@ fn ctrl_c_ends_a_run_in_order() {
 #[test]
 fn doctor_finds_what_is_wrong() {
     let folder = Folder::new();
+    drop(duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("an empty database"));
     let said = folder.run(&["doctor"]);
     assert_eq!(said.code, 4);
     assert!(said.stdout.contains("page_views_staged") && said.stdout.contains("PROBLEM"), "{}", said.stdout);

@@ -37,7 +37,9 @@ impl Place {
     }
 
     fn embedded() -> Self {
-        Self::new("duckdb", ("database", "websessions.duckdb".to_owned()))
+        let place = Self::new("duckdb", ("database", "websessions.duckdb".to_owned()));
+        drop(place.connect());
+        place
     }
 
     fn on(cluster: &Cluster) -> Self {
@@ -119,13 +121,56 @@ fn everywhere(prove: fn(&Place)) {
     prove(&Place::on(&cluster));
 }
 
+/// A name of a database that is wrong must not look like one without a fault in it, and leaves no file behind.
+#[test]
+fn a_database_that_is_not_there_is_not_made_by_looking() {
+    let folder = Folder::new();
+    let absent = "the database file wrong.duckdb is not there";
+    let commands: [&[&str]; 17] = [
+        &["check"],
+        &["history"],
+        &["report", "--html", "page.html"],
+        &["explain", "s1"],
+        &["compare", "sessions", "users"],
+        &["export", "sessions", "--to", "sessions.csv"],
+        &["preview"],
+        &["show", "sessions"],
+        &["unlock", "--yes"],
+        &["migrate", "--yes"],
+        &["plan", "main", "--estimate"],
+        &["plan", "migrate"],
+        &["unstage", "--yes"],
+        &["destroy", "--yes"],
+        &["rebuild", "--from", "2024-03-01"],
+        &["resume"],
+        &["complete"],
+    ];
+    for command in commands {
+        let said = folder.run(&[&["--database", "wrong.duckdb"], command].concat());
+        support::refused(&said, 2, &[absent, "--database"]);
+    }
+    let status = |output: &[&str]| folder.run(&[&["--database", "wrong.duckdb", "status"], output].concat());
+    let said = status(&[]).done("status").expect("nothing ran, and that is no error");
+    assert!(said.stdout.contains(absent) && said.stdout.contains("nothing ran here yet"), "{}", said.stdout);
+    let said = status(&["--output", "json"]).done("status").expect("nothing ran, and that is no error");
+    assert_eq!(support::json(&said.stdout)["tables"][0]["exists"], false, "{}", said.stdout);
+    let said = folder.run(&["--database", "wrong.duckdb", "doctor"]);
+    assert!(said.code == 4 && said.stdout.contains(absent), "{}{}", said.stdout, said.stderr);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0, "nothing is left behind");
+    folder.write("page_views.csv", &page_views(1..=1));
+    let new = ["--database", "new.duckdb", "run", "--page-views", "page_views.csv"];
+    let said = folder.run(&new).done("run").expect("a run makes it");
+    assert!(said.stderr.contains("the database file new.duckdb is new"), "{}", said.stderr);
+    let said = folder.run(&new).done("run").expect("a run again");
+    assert!(!said.stderr.contains("is new"), "{}", said.stderr);
+}
+
 #[test]
 fn status_says_what_is_there_what_waits_and_what_failed() {
     everywhere(|place| {
         let said = place.run(&["status"]).done("status").expect("nothing is there, and that is no error");
         assert!(said.stdout.contains("nothing ran here yet"), "{}", said.stdout);
         assert!(place.json(&["status"])["tables"].as_array().is_some_and(|tables| !tables.is_empty()));
-        assert_eq!(place.json(&["history"])["runs"], serde_json::json!([]));
         place.fill();
         let status = place.json(&["status"]);
         let table = |name: &str| {

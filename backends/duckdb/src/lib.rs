@@ -11,6 +11,7 @@ mod statement;
 pub use connection::DuckDbWarehouse;
 pub use dialect::DuckDbDialect;
 
+use std::path::Path;
 use std::sync::Arc;
 use websessions_core::async_trait;
 use websessions_core::backend::{BackendFactory, Setting, Settings};
@@ -56,6 +57,12 @@ impl BackendFactory for DuckDb {
 
     fn abilities(&self) -> &'static [&'static str] {
         &["load (CSV, JSON, Parquet)", "export (CSV, Parquet)", "cancel"]
+    }
+
+    // A path that can't be looked at is one that opening says more about.
+    fn absent(&self, settings: &Settings) -> Option<String> {
+        let path = settings.get("database").filter(|path| !path.trim().is_empty())?;
+        matches!(Path::new(path).try_exists(), Ok(false)).then(|| format!("the database file {path}"))
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error> {

@@ -87,7 +87,7 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
     let invoke = |playbooks, purpose| Invocation::read(registry, global, playbooks, purpose).map(Invocation::warned);
     match command {
         Command::Run { page_views, reading, playbooks, selection, report, waiting } => {
-            let mut invocation = invoke(playbooks, Purpose::Run)?;
+            let mut invocation = invoke(playbooks, Purpose::Run)?.making();
             let report = report.as_deref().map(report::checked).transpose()?;
             invocation.run(&files(page_views, reading)?, selection, report, *waiting).await
         }
@@ -99,7 +99,9 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Migrate { module, yes, waiting } => {
             invoke(none, Purpose::Run)?.migrate(module.as_deref(), *yes, *waiting).await
         }
-        Command::Main { module, waiting } => invoke(none, Purpose::Run)?.phase(module, Phase::Main, *waiting).await,
+        Command::Main { module, waiting } => {
+            invoke(none, Purpose::Run)?.making().phase(module, Phase::Main, *waiting).await
+        }
         Command::Complete { module, waiting } => {
             invoke(none, Purpose::Run)?.phase(module, Phase::Complete, *waiting).await
         }
@@ -107,7 +109,7 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
             invoke(playbooks, Purpose::Destroy)?.destroy(module, *yes, *waiting).await
         }
         Command::Load { files: named, staged, reading, waiting } => {
-            let (mut invocation, files) = (invoke(none, Purpose::Run)?, files(named, reading)?);
+            let (mut invocation, files) = (invoke(none, Purpose::Run)?.making(), files(named, reading)?);
             if *staged {
                 invocation.load_staged(&files, *waiting).await
             } else {
@@ -241,6 +243,8 @@ struct Invocation<'a> {
     global: &'a Global,
     configuration: Configuration<'a>,
     sql_root: Option<&'a Path>,
+    /// Whether it makes the database that it is about, where a connection can and it is not there.
+    makes: bool,
 }
 
 impl<'a> Invocation<'a> {
@@ -252,7 +256,12 @@ impl<'a> Invocation<'a> {
     ) -> Result<Self, Error> {
         let read = jobs::read_playbooks(playbooks, purpose, &assignments(global)?)?;
         let configuration = Configuration::read(global, registry, read)?;
-        Ok(Self { global, configuration, sql_root: playbooks.sqlroot.as_deref() })
+        Ok(Self { global, configuration, sql_root: playbooks.sqlroot.as_deref(), makes: false })
+    }
+
+    /// As a command that makes what is not there.
+    fn making(self) -> Self {
+        Self { makes: true, ..self }
     }
 
     fn warned(self) -> Self {
@@ -267,7 +276,24 @@ impl<'a> Invocation<'a> {
     }
 
     async fn connect(&self) -> Result<Arc<dyn Warehouse>, Error> {
-        self.configuration.backend.connect(&self.configuration.settings()?).await
+        self.connect_if_there().await?.map_err(|absent| Error::Configuration {
+            message: format!("{absent} is not there"),
+            hint: Some(
+                "nothing was made; check --database, or the target's settings ('websessions config show'): 'run', 'load' and 'main' make a new one"
+                    .to_owned(),
+            ),
+        })
+    }
+
+    /// A connection, unless it would make what is not there, in words.
+    async fn connect_if_there(&self) -> Result<Result<Arc<dyn Warehouse>, String>, Error> {
+        let (backend, settings) = (self.configuration.backend, self.configuration.settings()?);
+        match backend.absent(&settings) {
+            Some(absent) if !self.makes => return Ok(Err(absent)),
+            Some(absent) => output::talk(&format!("{absent} is new")),
+            None => {}
+        }
+        backend.connect(&settings).await.map(Ok)
     }
 
     fn show(&self) -> Result<(), Error> {

@@ -157,6 +157,12 @@ pub trait BackendFactory: Send + Sync {
         Vec::new()
     }
 
+    /// What connecting would make, as it is not there yet, in words: `the database file x.duckdb`. A command that only looks
+    /// says so then, and makes nothing.
+    fn absent(&self, _settings: &Settings) -> Option<String> {
+        None
+    }
+
     /// Connects. Errors name what was refused and never show a secret.
     async fn connect(&self, settings: &Settings) -> Result<Arc<dyn Warehouse>, Error>;
 }

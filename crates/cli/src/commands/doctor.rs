@@ -3,6 +3,7 @@
 use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
+use std::sync::Arc;
 use websessions_core::error::{Error, WarehouseError};
 use websessions_core::identifier::Identifier;
 use websessions_core::model::{self, Module};
@@ -10,18 +11,44 @@ use websessions_core::plan::Statement;
 use websessions_core::preflight::Difference;
 use websessions_core::table::{ColumnType, Lifetime, SchemaRole, Table, TableName};
 use websessions_core::variables::Variables;
+use websessions_core::warehouse::Warehouse;
 use websessions_core::words::counted;
 use websessions_core::{lock, preflight};
 
 impl Invocation<'_> {
     pub(super) async fn doctor(&self) -> Result<(), Error> {
-        let warehouse = self.connect().await?;
+        let checks = match self.connect_if_there().await? {
+            Ok(warehouse) => self.examine(&warehouse).await?,
+            Err(absent) => vec![Check::problem(
+                "connection",
+                format!("{absent} is not there: 'run' and 'load' make it, if its name is right"),
+            )],
+        };
+        let problems = checks.iter().filter(|check| !check.ok).count();
+        match self.global.output {
+            OutputFormat::Json => output::json(&checks)?,
+            OutputFormat::Text => {
+                let mark = |ok: bool| if ok { "ok" } else { "PROBLEM" }.to_owned();
+                let rows = checks.into_iter().map(|check| [mark(check.ok), check.subject, check.found]);
+                output::data(&output::table(["", "what", "found"], rows))?;
+            }
+        }
+        if problems == 0 {
+            return Ok(());
+        }
+        Err(Error::Check {
+            message: format!("{} failed", counted(problems, "check")),
+            hint: "mend what the table lists as PROBLEM".to_owned(),
+        })
+    }
+
+    async fn examine(&self, warehouse: &Arc<dyn Warehouse>) -> Result<Vec<Check>, Error> {
         let variables = self.variables();
         let mut checks = vec![Check::ok("connection", warehouse.location())];
         let failed = |source| Error::Warehouse { context: "can't read the tables' columns".into(), source };
         // Those that a run may be made of, as it is configured.
         let modules = self.modules_or(None)?;
-        let reported = preflight::reported_columns(&*warehouse, &modules, variables).await.map_err(failed)?;
+        let reported = preflight::reported_columns(&**warehouse, &modules, variables).await.map_err(failed)?;
         let changes = preflight::changes(&modules, variables, &warehouse.dialect());
         for table in model::tables(&modules, variables) {
             let name = variables.table_name(&table).to_string();
@@ -35,7 +62,7 @@ impl Invocation<'_> {
                 checks.push(Check::problem(&name, words.join("; ")));
                 continue;
             }
-            checks.push(match preflight::check_rights(&*warehouse, &modules, &changes, variables, &table).await {
+            checks.push(match preflight::check_rights(&**warehouse, &modules, &changes, variables, &table).await {
                 Ok(()) => Check::ok(&name, "has the model's columns, and may be used as a run does"),
                 Err(error) => Check::refused(&name, "can't be used as a run does", &error),
             });
@@ -46,7 +73,7 @@ impl Invocation<'_> {
                 continue;
             }
             let name = variables.table_name(&input).to_string();
-            let found = match preflight::check_input(&*warehouse, module, variables).await {
+            let found = match preflight::check_input(&**warehouse, module, variables).await {
                 Err(Error::Warehouse { source, .. }) => Check::refused(&name, "can't be read", &source),
                 _ => Check::problem(&name, "is missing: run the page views module, or 'websessions load'"),
             };
@@ -58,7 +85,7 @@ impl Invocation<'_> {
             let subject = format!("schema {schema}");
             // Nobody has anything of this name, and nothing is dropped that was not just made.
             let name = format!("websessions_probe_{}", uuid::Uuid::new_v4().simple());
-            let (create, drop, may) = if !preflight::schema_exists(&*warehouse, schema).await.map_err(failed)? {
+            let (create, drop, may) = if !preflight::schema_exists(&**warehouse, schema).await.map_err(failed)? {
                 let probe = Identifier::new(&name).map_err(Error::configuration)?;
                 (dialect.create_schema(&probe), dialect.drop_schema(&probe), "is missing; main makes it")
             } else if role == SchemaRole::Output
@@ -84,27 +111,12 @@ impl Invocation<'_> {
                 Err(error) => Check::refused(&subject, "nothing can be made", &error),
             });
         }
-        checks.push(match lock::holder(&*warehouse, variables).await {
+        checks.push(match lock::holder(&**warehouse, variables).await {
             Ok(None) => Check::ok("lock", "nobody holds it"),
             Ok(Some(holder)) => Check::ok("lock", format!("held by {}", holder.in_words)),
             Err(error) => Check::problem("lock", error.to_string()),
         });
-        let problems = checks.iter().filter(|check| !check.ok).count();
-        match self.global.output {
-            OutputFormat::Json => output::json(&checks)?,
-            OutputFormat::Text => {
-                let mark = |ok: bool| if ok { "ok" } else { "PROBLEM" }.to_owned();
-                let rows = checks.into_iter().map(|check| [mark(check.ok), check.subject, check.found]);
-                output::data(&output::table(["", "what", "found"], rows))?;
-            }
-        }
-        if problems == 0 {
-            return Ok(());
-        }
-        Err(Error::Check {
-            message: format!("{} failed", counted(problems, "check")),
-            hint: "mend what the table lists as PROBLEM".to_owned(),
-        })
+        Ok(checks)
     }
 }
 

@@ -11,8 +11,14 @@ use websessions_core::words::counted;
 
 impl Invocation<'_> {
     pub(super) async fn status(&self) -> Result<(), Error> {
-        let warehouse = self.connect().await?;
-        let status = insight::status(&*warehouse, &model::modules(), self.variables()).await?;
+        let (modules, variables) = (model::modules(), self.variables());
+        let status = match self.connect_if_there().await? {
+            Ok(warehouse) => insight::status(&*warehouse, &modules, variables).await?,
+            Err(absent) => {
+                let dialect = self.configuration.backend.dialect();
+                Status::of_nothing(format!("{absent} is not there"), &modules, variables, &dialect)
+            }
+        };
         for unknown in &status.unknown {
             output::warn(&format!("not known: {unknown}"));
         }

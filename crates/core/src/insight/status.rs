@@ -2,6 +2,7 @@
 
 use super::check::is_of_connection;
 use super::{Insight, Run, Runs};
+use crate::dialect::Dialect;
 use crate::error::{Error, WarehouseError};
 use crate::lock;
 use crate::model::select::sql;
@@ -12,6 +13,7 @@ use crate::table::{Lifetime, Table, TableName};
 use crate::variables::Variables;
 use crate::warehouse::Warehouse;
 use serde::Serialize;
+use std::sync::Arc;
 
 const TABLE: Select = sql!("insight/table");
 
@@ -65,6 +67,46 @@ pub struct Status {
     pub unknown: Vec<String>,
 }
 
+impl TableStatus {
+    /// That of a table that is not there.
+    fn missing(table: &Table, modules: &[Module], variables: &Variables) -> Self {
+        let read_by = modules.iter().find(|module| module.input == Some(table.name)).map(|module| module.name);
+        Self {
+            name: table.name,
+            table: variables.table_name(table).to_string(),
+            exists: false,
+            rows: None,
+            bytes: None,
+            oldest: None,
+            newest: None,
+            waits: read_by.is_some(),
+            read_by,
+        }
+    }
+}
+
+impl Status {
+    /// That of a warehouse which is not there yet.
+    pub fn of_nothing(
+        warehouse: String,
+        modules: &[Module],
+        variables: &Variables,
+        dialect: &Arc<dyn Dialect>,
+    ) -> Self {
+        let insight = Insight::new(modules, variables, dialect);
+        Self {
+            warehouse,
+            tables: insight.lasting_tables().map(|table| TableStatus::missing(table, modules, variables)).collect(),
+            scratch_tables: Vec::new(),
+            lock: None,
+            lock_expired: false,
+            failed_at: None,
+            runs: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+}
+
 impl Insight<'_> {
     /// How many rows a table has, and from when to when.
     pub fn table_status(&self, table: &Table, time: Option<&str>) -> Statement {
@@ -99,19 +141,9 @@ pub async fn status(warehouse: &dyn Warehouse, modules: &[Module], variables: &V
     let (mut tables, mut unknown) = (Vec::new(), Vec::new());
     for table in insight.lasting_tables() {
         let name = variables.table_name(table);
-        let read_by = modules.iter().find(|module| module.input == Some(table.name)).map(|module| module.name);
-        let mut status = TableStatus {
-            name: table.name,
-            table: name.to_string(),
-            exists: reported.contains_key(table.name),
-            rows: None,
-            bytes: None,
-            oldest: None,
-            newest: None,
-            waits: read_by.is_some(),
-            read_by,
-        };
+        let mut status = TableStatus::missing(table, modules, variables);
         if let Some(columns) = reported.get(table.name) {
+            status.exists = true;
             fill(&mut status, warehouse, &insight, table, columns).await.map_err(failed(&status.table))?;
             match size(warehouse, &name).await {
                 Ok(bytes) => status.bytes = bytes,
