@@ -442,7 +442,8 @@ fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
         assert!(said.stdout.contains(drawn), "{drawn}: {:?}", said.stdout);
     }
     let left: Vec<String> = shown(&said.stdout).into_iter().filter(|line| !line.is_empty()).collect();
-    assert!(left.iter().all(|line| line.contains(" done in ")), "{left:#?}");
+    assert_eq!(left[0], "the database file websessions.duckdb is new", "{left:#?}");
+    assert!(left[1..].iter().all(|line| line.contains(" done in ")), "{left:#?}");
     assert!(left.iter().any(|line| line.starts_with("main/commit done in")), "{left:#?}");
     // Nothing is said at all where warnings and errors alone are.
     let said = on_a_terminal(&folder, &format!("--quiet run --page-views '{}'", sample.display()));
@@ -457,6 +458,7 @@ fn bars_are_drawn_for_loading_and_plans_and_leave_nothing_behind() {
 fn the_numbers_of_a_report_are_those_of_sql_by_hand() {
     let folder = Folder::new();
     let sample = support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned();
+    drop(duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("an empty database"));
     refused(&folder.run(&["report", "--html", "page.html"]), 1, &["websessions run", "derived"]);
     assert!(!folder.path().join("page.html").exists());
     folder.run(&["run", "--page-views", &sample]).done("run").expect("a run");

@@ -118,6 +118,88 @@ fn page_views_of_a_table_are_read_where_no_files_are_given() {
     assert_eq!(sessions(&folder), ["a: 3", "b: 1"]);
 }
 
+/// Values of a user's table, of types other than the model's: what page_views holds of each, or why it is refused.
+const OF_OTHER_TYPES: [(&str, &str, Result<&str, &str>); 27] = [
+    ("engaged_time_in_s", "CAST(5.0 AS DECIMAL(10, 2))", Ok("5")),
+    ("engaged_time_in_s", "CAST('5' AS DECIMAL(38, 37))", Ok("5")),
+    ("engaged_time_in_s", "5.0000004", Err("engaged_time_in_s: 5.0000004 is not a whole number of 64 bits")),
+    ("engaged_time_in_s", "CAST(-5 AS DOUBLE)", Ok("-5")),
+    ("engaged_time_in_s", "CAST(5.5 AS FLOAT)", Err("engaged_time_in_s: 5.5 is not a whole number")),
+    ("engaged_time_in_s", "CAST('nan' AS DOUBLE)", Err("engaged_time_in_s: nan is not a whole number")),
+    ("engaged_time_in_s", "CAST(5 AS UTINYINT)", Ok("5")),
+    ("engaged_time_in_s", "CAST(9223372036854775807 AS UBIGINT)", Ok("9223372036854775807")),
+    ("engaged_time_in_s", "CAST(9223372036854775808 AS UBIGINT)", Err("9223372036854775808 is not a whole number")),
+    ("engaged_time_in_s", "CAST(9223372036854775808 AS HUGEINT)", Err("9223372036854775808 is not a whole number")),
+    ("engaged_time_in_s", "'5'", Err("engaged_time_in_s is VARCHAR, not integer")),
+    ("engaged_time_in_s", "TRUE", Err("engaged_time_in_s is BOOLEAN, not integer")),
+    ("geo_latitude", "7", Ok("7.0")),
+    ("geo_latitude", "7.25", Ok("7.25")),
+    ("geo_latitude", "CAST('-inf' AS FLOAT)", Err("geo_latitude: -inf is not a finite number")),
+    ("spider_or_robot", "'true'", Err("spider_or_robot is VARCHAR, not boolean")),
+    ("app_id", "CAST('11111111-2222-3333-4444-555555555555' AS UUID)", Ok("11111111-2222-3333-4444-555555555555")),
+    ("app_id", "CAST('b' AS ENUM('a', 'b'))", Ok("b")),
+    ("app_id", "['a']", Err("app_id is VARCHAR[], not text")),
+    ("derived_tstamp", "DATE '2024-07-01'", Ok("2024-07-01 00:00:00")),
+    ("derived_tstamp", "TIMESTAMPTZ '2024-07-01 12:00:00+02:00'", Ok("2024-07-01 10:00:00")),
+    ("derived_tstamp", "TIMESTAMP_NS '2024-07-01 10:00:59.999999999'", Ok("2024-07-01 10:00:59.999999")),
+    ("derived_tstamp", "make_timestamp_ns(-1)", Ok("1969-12-31 23:59:59.999999")),
+    ("derived_tstamp", "CAST('infinity' AS TIMESTAMP_NS)", Err("derived_tstamp: infinity is not a time")),
+    ("derived_tstamp", "CAST('-infinity' AS TIMESTAMP)", Err("derived_tstamp: -infinity is not a time")),
+    ("derived_tstamp", "CAST('infinity' AS TIMESTAMPTZ)", Err("derived_tstamp: infinity is not a time")),
+    ("derived_tstamp", "CAST('10000-01-01' AS TIMESTAMP)", Err("is not a time of the years 0001 to 9999")),
+];
+
+#[test]
+fn a_table_s_values_are_taken_exactly_or_refused() {
+    let folder = folder();
+    done(&folder, &["run", "--page-views", "first.csv"]);
+    let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
+    connection.execute_batch("CREATE SCHEMA tracker").expect("created");
+    for (number, (column, value, _)) in OF_OTHER_TYPES.into_iter().enumerate() {
+        let create = format!(
+            "CREATE TABLE tracker.hits{number} AS SELECT 'p{number}' AS page_view_id, 's{number}' AS domain_sessionid, TIMESTAMP '2024-07-01 10:00:00' AS start_tstamp, {value} AS {column}"
+        );
+        connection.execute_batch(&create).expect("created");
+    }
+    drop(connection);
+    for (number, (column, value, expected)) in OF_OTHER_TYPES.into_iter().enumerate() {
+        let said = folder.run(&["--var", &format!("page_views_from=tracker.hits{number}"), "run"]);
+        let kept = folder.contents("page_views", &[]).expect("exported");
+        match expected {
+            Ok(expected) => {
+                said.done(value).expect("taken");
+                let cells = kept.column(column);
+                let is_there = cells.iter().flatten().any(|cell| cell.trim_end_matches(".000000") == expected);
+                assert!(is_there, "{value}: {cells:?}");
+            }
+            Err(words) => {
+                let of_a_row = said.code == 4;
+                refused(&said, if of_a_row { 4 } else { 1 }, &[words]);
+                assert_eq!(of_a_row, said.stderr.contains(&format!("page_view_id p{number}, ")), "{}", said.stderr);
+                assert!(!kept.column("page_view_id").contains(&Some(format!("p{number}"))), "{value}");
+            }
+        }
+    }
+}
+
+/// An infinite time would be the newest that is ever seen: nothing would be read after it.
+#[test]
+fn an_infinite_time_is_not_taken_for_the_newest() {
+    let folder = folder();
+    let file = folder.path().join("websessions.duckdb");
+    let connection = duckdb::Connection::open(file).expect("the database opens");
+    let create = "CREATE SCHEMA tracker; CREATE TABLE tracker.hits AS SELECT 'p1' AS page_view_id, 's1' AS domain_sessionid, TIMESTAMP '2024-07-01 10:00:00' AS start_tstamp, CAST('infinity' AS TIMESTAMP) AS loaded";
+    connection.execute_batch(create).expect("created");
+    drop(connection);
+    let arguments =
+        ["--var", "page_views_from=tracker.hits", "--var", "page_views_time=loaded", "run", "--output", "json"];
+    let said = folder.run(&arguments);
+    let report = json(&said.stdout);
+    assert_eq!((said.code, &report["report"]["counts"]["refused_page_views"]), (4, &json("1")), "{}", said.stdout);
+    let words = report["error"].as_str().expect("an error");
+    assert!(words.contains("page_view_id p1, loaded: infinity is not a time"), "{words}");
+}
+
 #[test]
 fn sessions_of_a_time_are_built_again() {
     let folder = folder();
@@ -137,7 +219,7 @@ fn sessions_of_a_time_are_built_again() {
 #[test]
 fn what_is_staged_can_be_taken_away() {
     let folder = folder();
-    assert!(done(&folder, &["unstage"]).contains("no page views are staged"));
+    refused(&folder.run(&["unstage"]), 2, &["the database file websessions.duckdb is not there"]);
     done(&folder, &["load", "first.csv"]);
     refused(&folder.run(&["unstage"]), 2, &["3 page views", "--yes"]);
     done(&folder, &["unstage", "--yes"]);
@@ -269,7 +351,6 @@ a1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30
             "sessions with more than one row: 1 (such as a)",
         ),
     ] {
-        done(&folder, &["destroy", "--yes"]);
         let said = folder.run(&["--output", "json", "run", "--page-views", "first.csv"]).done("run").expect("done");
         assert_eq!(json(&said.stdout)["counts"][name], 0, "{}", said.stdout);
         done(&folder, &["load", "--staged", file]);
@@ -279,6 +360,7 @@ a1,a,1,2024-03-10 12:00:00,2024-03-10 12:00:30
         let said = folder.run(&["run", "-q", "--output", "json"]).done("run").expect("done");
         assert!(said.stderr.contains(words), "{}", said.stderr);
         assert_eq!(json(&said.stdout)["counts"][name], 1, "{}", said.stdout);
+        done(&folder, &["destroy", "--yes"]);
     }
 }
 

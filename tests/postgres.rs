@@ -44,6 +44,7 @@ fn the_binary_on_a_server() {
     another_role_s_lock_is_cleared(&cluster);
     names_in_capitals_are_the_unquoted_names_for_custom_sql_too(&cluster);
     doctor_says_before_a_run_what_a_role_lacks(&cluster);
+    a_table_s_values_are_taken_exactly_or_refused(&cluster);
     a_standby_is_refused_and_doctor_says_so_before_a_run(&cluster);
 }
 
@@ -55,6 +56,67 @@ fn execute(cluster: &Cluster, sql: &str) {
         let server = server.unwrap_or_else(|error| panic!("{error}"));
         server.execute(&Statement::new("a test's", sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     });
+}
+
+/// Values of a user's table, of types other than the model's: what page_views holds of each, or why it is refused.
+const OF_OTHER_TYPES: [(&str, &str, Result<&str, &str>); 20] = [
+    ("engaged_time_in_s", "CAST('5.00' AS NUMERIC)", Ok("5")),
+    (
+        "engaged_time_in_s",
+        "CAST('5.0000004' AS NUMERIC)",
+        Err("engaged_time_in_s: 5.0000004 is not a whole number of 64 bits"),
+    ),
+    ("engaged_time_in_s", "CAST('NaN' AS NUMERIC)", Err("engaged_time_in_s: NaN is not a whole number")),
+    ("engaged_time_in_s", "CAST('9223372036854775808' AS NUMERIC)", Err("9223372036854775808 is not a whole number")),
+    ("engaged_time_in_s", "CAST(5 AS REAL)", Ok("5")),
+    ("engaged_time_in_s", "CAST(5.5 AS DOUBLE PRECISION)", Err("engaged_time_in_s: 5.5 is not a whole number")),
+    ("engaged_time_in_s", "CAST('5' AS TEXT)", Err("engaged_time_in_s is text, not integer")),
+    ("engaged_time_in_s", "INTERVAL '5 seconds'", Err("engaged_time_in_s is interval, not integer")),
+    ("geo_latitude", "CAST('7.25' AS NUMERIC)", Ok("7.25")),
+    ("geo_latitude", "CAST('Infinity' AS REAL)", Err("geo_latitude: Infinity is not a finite number")),
+    ("spider_or_robot", "CAST('true' AS TEXT)", Err("spider_or_robot is text, not boolean")),
+    ("app_id", "CAST('11111111-2222-3333-4444-555555555555' AS UUID)", Ok("11111111-2222-3333-4444-555555555555")),
+    ("app_id", "CAST('{}' AS JSONB)", Err("app_id is jsonb, not text")),
+    ("derived_tstamp", "DATE '2024-07-01'", Ok("2024-07-01 00:00:00")),
+    ("derived_tstamp", "TIMESTAMPTZ '2024-07-01 12:00:00+02:00'", Ok("2024-07-01 10:00:00")),
+    ("derived_tstamp", "CAST('infinity' AS TIMESTAMP)", Err("derived_tstamp: infinity is not a time")),
+    ("derived_tstamp", "CAST('-infinity' AS TIMESTAMPTZ)", Err("derived_tstamp: -infinity is not a time")),
+    ("derived_tstamp", "CAST('infinity' AS DATE)", Err("derived_tstamp: infinity is not a time")),
+    ("derived_tstamp", "CAST('0044-03-15 BC' AS TIMESTAMP)", Err("is not a time of the years 0001 to 9999")),
+    ("derived_tstamp", "CAST('10:00' AS TIME)", Err("derived_tstamp is time without time zone, not timestamp")),
+];
+
+fn a_table_s_values_are_taken_exactly_or_refused(cluster: &Cluster) {
+    let folder = folder(cluster);
+    execute(cluster, "CREATE SCHEMA IF NOT EXISTS of_other_types");
+    for (number, (column, value, expected)) in OF_OTHER_TYPES.into_iter().enumerate() {
+        let (table, id) = (format!("of_other_types.hits{number}"), format!("other {number}"));
+        execute(
+            cluster,
+            &format!(
+                "CREATE TABLE {table} AS SELECT '{id}' AS page_view_id, '{id}' AS domain_sessionid, TIMESTAMP '2024-07-01 10:00:00' AS start_tstamp, {value} AS {column}"
+            ),
+        );
+        let said = folder.run(&["--var", &format!("page_views_from={table}"), "run"]);
+        let kept = |said: &Said| {
+            let contents = folder.contents("page_views", &[]).unwrap_or_else(|error| panic!("{error}{}", said.stderr));
+            (contents.column("page_view_id").contains(&Some(id.clone())), contents.column(column))
+        };
+        match expected {
+            Ok(expected) => {
+                let (_, cells) = kept(&said.done(value).expect("taken"));
+                let is_there = cells.iter().flatten().any(|cell| cell.trim_end_matches(".000000") == expected);
+                assert!(is_there, "{value}: {cells:?}");
+            }
+            Err(words) => {
+                let of_a_row = said.code == 4;
+                refused(&said, if of_a_row { 4 } else { 1 }, &[words]);
+                assert_eq!(of_a_row, said.stderr.contains(&format!("page_view_id {id}, ")), "{}", said.stderr);
+                assert!(!kept(&said).0, "{value}");
+            }
+        }
+    }
+    execute(cluster, "DROP SCHEMA of_other_types CASCADE");
 }
 
 /// `Derived` is `derived` to the model as it is to custom SQL, which does not quote it; also on the embedded engine.

@@ -5,7 +5,7 @@ use websessions_core::identifier::Identifier;
 use websessions_core::plan::script;
 use websessions_core::plan::{Statement, Unit};
 use websessions_core::table::TableName;
-use websessions_core::table::{Column, ColumnType, Lifetime, Table, TypeFamily};
+use websessions_core::table::{Column, ColumnType, Lifetime, SourceType, Table, TypeFamily};
 use websessions_core::warehouse::FENCED;
 
 /// BigQuery's SQL.
@@ -87,6 +87,16 @@ impl Dialect for BigQueryDialect {
             "BOOL" => Some(TypeFamily::Boolean),
             "TIMESTAMP" => Some(TypeFamily::Timestamp),
             _ => None,
+        }
+    }
+
+    // A DATETIME has no time zone: it is taken for one in UTC.
+    // <https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_functions#cast_as_timestamp>
+    fn source_type(&self, reported: &str) -> Option<SourceType> {
+        match reported.split('(').next().unwrap_or_default() {
+            "NUMERIC" | "BIGNUMERIC" => Some(SourceType::Decimal),
+            "DATETIME" | "DATE" => Some(SourceType::TimestampByCast),
+            _ => self.type_family(reported).map(SourceType::from),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use websessions_core::dialect::Dialect;
 use websessions_core::plan::{OnlyIf, Statement};
-use websessions_core::table::{Column, ColumnType, TableName, TypeFamily};
+use websessions_core::table::{Column, ColumnType, SourceType, TableName, TypeFamily};
 
 /// How many rows a row group has at most: <https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads>.
 const ROWS_OF_A_GROUP: u32 = 122_880;
@@ -41,6 +41,33 @@ impl Dialect for DuckDbDialect {
             "TIMESTAMP" => Some(TypeFamily::Timestamp),
             _ => None,
         }
+    }
+
+    // <https://duckdb.org/docs/stable/sql/data_types/overview>
+    fn source_type(&self, reported: &str) -> Option<SourceType> {
+        match reported.split('(').next().unwrap_or_default() {
+            "UUID" | "ENUM" => Some(SourceType::TextByCast),
+            "UTINYINT" | "USMALLINT" | "UINTEGER" => Some(SourceType::Integer),
+            "UBIGINT" | "HUGEINT" | "UHUGEINT" | "DECIMAL" => Some(SourceType::Decimal),
+            "TIMESTAMP_NS" => Some(SourceType::FineTimestamp),
+            "TIMESTAMP WITH TIME ZONE" => Some(SourceType::ZonedTimestamp),
+            "TIMESTAMP_S" | "TIMESTAMP_MS" => Some(SourceType::TimestampByCast),
+            "DATE" => Some(SourceType::TimestampByCast),
+            _ => self.type_family(reported).map(SourceType::from),
+        }
+    }
+
+    // Without the functions of time zones, which are an extension; NULL for an infinite one.
+    // <https://duckdb.org/docs/stable/sql/functions/timestamptz>
+    fn in_utc(&self, zoned: &str) -> String {
+        format!("make_timestamp(epoch_us({zoned}))")
+    }
+
+    // A cast rounds; epoch_us cuts towards 1970. <https://duckdb.org/docs/stable/sql/functions/timestamp>
+    fn cut_to_microseconds(&self, timestamp: &str) -> String {
+        format!(
+            "make_timestamp(CASE WHEN isfinite({timestamp}) THEN epoch_us({timestamp}) - CASE WHEN epoch_ns({timestamp}) % 1000 < 0 THEN 1 ELSE 0 END END)"
+        )
     }
 
     // now() has a time zone; its microseconds since the epoch don't depend on the session's.

@@ -3,7 +3,7 @@
 use websessions_core::dialect::Dialect;
 use websessions_core::plan::{Statement, Unit};
 use websessions_core::table::TableName;
-use websessions_core::table::{Column, ColumnType, Lifetime, Table, TypeFamily};
+use websessions_core::table::{Column, ColumnType, Lifetime, SourceType, Table, TypeFamily};
 
 /// Snowflake's SQL.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,28 @@ impl Dialect for SnowflakeDialect {
             "TIMESTAMP_NTZ" => Some(TypeFamily::Timestamp),
             _ => None,
         }
+    }
+
+    // A NUMBER may have a fraction, and a timestamp has nine digits unless its type says otherwise.
+    // <https://docs.snowflake.com/en/sql-reference/intro-summary-data-types>
+    fn source_type(&self, reported: &str) -> Option<SourceType> {
+        match reported {
+            "NUMBER" => Some(SourceType::Decimal),
+            "TIMESTAMP_NTZ" => Some(SourceType::FineTimestamp),
+            "TIMESTAMP_LTZ" | "TIMESTAMP_TZ" => Some(SourceType::ZonedTimestamp),
+            "DATE" => Some(SourceType::TimestampByCast),
+            _ => self.type_family(reported).map(SourceType::from),
+        }
+    }
+
+    // <https://docs.snowflake.com/en/sql-reference/functions/convert_timezone>
+    fn in_utc(&self, zoned: &str) -> String {
+        self.cut_to_microseconds(&format!("CAST(CONVERT_TIMEZONE('UTC', {zoned}) AS TIMESTAMP_NTZ)"))
+    }
+
+    // <https://docs.snowflake.com/en/sql-reference/functions/date_trunc>
+    fn cut_to_microseconds(&self, timestamp: &str) -> String {
+        format!("DATE_TRUNC('MICROSECOND', {timestamp})")
     }
 
     // In UTC, whatever the session's time zone is. <https://docs.snowflake.com/en/sql-reference/functions/sysdate>

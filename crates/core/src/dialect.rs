@@ -3,7 +3,7 @@
 
 use crate::identifier::Identifier;
 use crate::plan::{Change, Phase, Statement, Unit, script};
-use crate::table::{Column, ColumnType, Table, TableName, TypeFamily};
+use crate::table::{Column, ColumnType, SourceType, Table, TableName, TypeFamily};
 
 /// How a warehouse spells things.
 pub trait Dialect: Send + Sync + std::fmt::Debug {
@@ -30,6 +30,22 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// What a type that the warehouse reports for a column holds; `None` if the model has no use for it.
     fn type_family(&self, reported: &str) -> Option<TypeFamily>;
+
+    /// What a type that the warehouse reports for a column of a user's table holds; `None` if no column of the model's is read
+    /// from it.
+    fn source_type(&self, reported: &str) -> Option<SourceType> {
+        self.type_family(reported).map(SourceType::from)
+    }
+
+    /// A timestamp with a time zone as one without, in UTC; what is no finite one may become NULL.
+    fn in_utc(&self, zoned: &str) -> String {
+        format!("{zoned} AT TIME ZONE 'UTC'")
+    }
+
+    /// A timestamp without its digits beyond the microsecond, cut and not rounded; what is no finite one may become NULL.
+    fn cut_to_microseconds(&self, timestamp: &str) -> String {
+        timestamp.to_owned()
+    }
 
     /// The value of a column of type [`ColumnType::Fixed`], as it compares: trailing spaces don't count, in a warehouse
     /// that pads and in one that doesn't. Only U+0020 pads; some warehouses' RTRIM takes every space of Unicode off.

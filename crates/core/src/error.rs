@@ -343,7 +343,7 @@ impl Error {
                 Some("alter the tables to the model's columns, or set entropy to build beside them".into())
             }
             Self::Source { .. } => {
-                Some("nothing was changed; page_views_from may name a view that has these columns".into())
+                Some("nothing was changed; page_views_from under [variables] may name a table or a view, such as one that makes these columns by CAST: 'websessions columns page_views' lists the model's".into())
             }
             Self::MissingInput { .. } => {
                 Some("fill it with the module that makes it, or check scratch_schema and entropy".into())

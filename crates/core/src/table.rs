@@ -54,6 +54,77 @@ impl ColumnType {
     }
 }
 
+/// What a column of a user's table holds, as far as it matters to a column of the model's that is read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceType {
+    /// Text.
+    Text,
+    /// What a cast makes text of, and nothing is lost: a UUID, a word of a list.
+    TextByCast,
+    /// Whole numbers of at most 64 bits.
+    Integer,
+    /// Numbers that may have a fraction, or be beyond 64 bits, and are exact.
+    Decimal,
+    /// Floating-point numbers.
+    Float,
+    /// True or false.
+    Boolean,
+    /// A timestamp without a time zone, in UTC, to the microsecond at most.
+    Timestamp,
+    /// The same, with digits beyond the microsecond.
+    FineTimestamp,
+    /// A timestamp with a time zone.
+    ZonedTimestamp,
+    /// What a cast makes such a timestamp of, and nothing is lost: a date.
+    TimestampByCast,
+}
+
+impl From<TypeFamily> for SourceType {
+    fn from(family: TypeFamily) -> Self {
+        match family {
+            TypeFamily::Text => Self::Text,
+            TypeFamily::Integer => Self::Integer,
+            TypeFamily::Float => Self::Float,
+            TypeFamily::Boolean => Self::Boolean,
+            TypeFamily::Timestamp => Self::Timestamp,
+        }
+    }
+}
+
+impl SourceType {
+    /// Whether a column of the model's is read from it: value by value, where not all of its values are of that column's type.
+    pub fn gives(self, family: TypeFamily) -> bool {
+        match family {
+            TypeFamily::Text => matches!(self, Self::Text | Self::TextByCast),
+            TypeFamily::Integer | TypeFamily::Float => matches!(self, Self::Integer | Self::Decimal | Self::Float),
+            TypeFamily::Boolean => self == Self::Boolean,
+            TypeFamily::Timestamp => {
+                matches!(self, Self::Timestamp | Self::FineTimestamp | Self::ZonedTimestamp | Self::TimestampByCast)
+            }
+        }
+    }
+}
+
+/// A column of a user's table that a column of the model's is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceColumn {
+    /// The model's name of it.
+    pub name: String,
+    /// How the table spells it.
+    pub spelled: String,
+    /// What it holds.
+    pub source_type: SourceType,
+}
+
+impl SourceColumn {
+    /// A column of that name, spelled so, that holds this.
+    pub fn new(name: impl Into<String>, spelled: impl Into<String>, source_type: SourceType) -> Self {
+        Self { name: name.into(), spelled: spelled.into(), source_type }
+    }
+}
+
 impl std::fmt::Display for TypeFamily {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {

@@ -4,7 +4,7 @@ use crate::did_you_mean::unknown;
 use crate::error::Error;
 use crate::identifier::{Entropy, Identifier};
 use crate::own_columns::OwnColumns;
-use crate::table::{SchemaRole, Table, TableName};
+use crate::table::{SchemaRole, SourceColumn, Table, TableName};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -229,10 +229,10 @@ pub struct Variables {
     pub on_multiplied_sessions: Reaction,
     /// Sessions that lose page views.
     pub on_shrunk_sessions: Reaction,
-    /// The columns of that table, as the model names them and as the table spells them: all of the model's, unless a look
-    /// at the table has said otherwise.
+    /// The columns of that table that are read: all of the model's, of its types, unless a look at the table has said
+    /// otherwise.
     #[serde(skip)]
-    pub page_views_columns: Option<Vec<(String, String)>>,
+    pub page_views_columns: Option<Vec<SourceColumn>>,
     /// Columns of one's own, from [`model::own_columns`](crate::model::own_columns).
     #[serde(skip)]
     pub columns: OwnColumns,

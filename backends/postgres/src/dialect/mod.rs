@@ -10,7 +10,7 @@ pub use redshift::RedshiftDialect;
 use std::sync::Arc;
 use websessions_core::dialect::Dialect;
 use websessions_core::plan::Statement;
-use websessions_core::table::{TableName, TypeFamily};
+use websessions_core::table::{SourceType, TableName, TypeFamily};
 
 /// Which of the two a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,5 +42,17 @@ fn type_family(reported: &str) -> Option<TypeFamily> {
         "boolean" => Some(TypeFamily::Boolean),
         "timestamp without time zone" => Some(TypeFamily::Timestamp),
         _ => None,
+    }
+}
+
+/// What the types of a user's table hold, that both report. A numeric may have a fraction, NaN, or more than 64 bits.
+/// <https://www.postgresql.org/docs/current/datatype.html>, <https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html>
+fn source_type(reported: &str) -> Option<SourceType> {
+    match reported {
+        "uuid" => Some(SourceType::TextByCast),
+        "numeric" => Some(SourceType::Decimal),
+        "timestamp with time zone" => Some(SourceType::ZonedTimestamp),
+        "date" => Some(SourceType::TimestampByCast),
+        _ => type_family(reported).map(SourceType::from),
     }
 }

@@ -1,10 +1,10 @@
 //! Postgres' spelling. Source: <https://www.postgresql.org/docs/current/sql.html>.
 
-use super::{share_table, type_family};
+use super::{share_table, source_type, type_family};
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
 use websessions_core::plan::{Phase, Statement, Unit};
-use websessions_core::table::{Column, ColumnType, Lifetime, Table, TableName, TypeFamily};
+use websessions_core::table::{Column, ColumnType, Lifetime, SourceType, Table, TableName, TypeFamily};
 
 /// Postgres, from version 12 on.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,10 @@ impl Dialect for PostgresDialect {
 
     fn type_family(&self, reported: &str) -> Option<TypeFamily> {
         type_family(reported)
+    }
+
+    fn source_type(&self, reported: &str) -> Option<SourceType> {
+        source_type(reported)
     }
 
     // An id is compared by its bytes; a locale's order would cost several times as much.

@@ -1,10 +1,10 @@
 //! Redshift's spelling. Source: <https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_SQLCommandRef.html>.
 
-use super::{share_table, type_family};
+use super::{share_table, source_type, type_family};
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
 use websessions_core::plan::{OnlyIf, Statement, Unit};
-use websessions_core::table::{Column, ColumnType, Layout, Table, TableName, TypeFamily};
+use websessions_core::table::{Column, ColumnType, Layout, SourceType, Table, TableName, TypeFamily};
 
 /// Amazon Redshift.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,10 @@ impl Dialect for RedshiftDialect {
 
     fn type_family(&self, reported: &str) -> Option<TypeFamily> {
         type_family(reported)
+    }
+
+    fn source_type(&self, reported: &str) -> Option<SourceType> {
+        source_type(reported)
     }
 
     // A backslash escapes. <https://docs.aws.amazon.com/redshift/latest/dg/r_Examples_with_character_types.html>

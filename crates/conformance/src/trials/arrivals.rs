@@ -26,6 +26,7 @@ pub(super) const TRIALS: &[(&str, Trial)] = trials![
     page_views_that_are_left_out_or_repeated_can_fail_the_run,
     page_views_before_the_lookback_are_replaced_when_it_widens,
     page_views_of_a_table_that_lacks_a_column_are_refused,
+    page_views_of_a_table_are_exactly_what_it_holds_or_refused,
     page_views_are_destroyed_with_a_count,
     page_views_of_a_run_are_there_until_complete_and_in_the_way_of_nothing,
 ];
@@ -206,6 +207,56 @@ async fn page_views_of_a_table_that_lacks_a_column_are_refused(harness: &dyn Har
     expect("says which", error.to_string().contains("start_tstamp"), true)?;
     let other = case.with(json!({ "page_views_from": format!("{}.nowhere", name.schema) }))?;
     expect("no table", read_source(&*other.warehouse, &other.variables).await.is_err(), true)?;
+    case.drop().await
+}
+
+/// A table's column may be of another type, as long as each of its values is one of the model's: 5.0 is 5, 5.0000004 is refused.
+async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dyn Harness) -> Result<(), String> {
+    let case = with_arrivals(harness, Value::Null, &[]).await?;
+    let dialect = case.warehouse.dialect();
+    let of = |column_type| dialect.column_type(column_type);
+    let (text, time, float) = (of(ColumnType::Text), of(ColumnType::Timestamp), of(ColumnType::Float));
+    let day = "CAST('2024-07-01' AS DATE)".to_owned();
+    let not_a_number = format!("CAST('NaN' AS {float})");
+    let known = |text: &str| Ok(Some(text.to_owned()));
+    let tried: [(&str, &str, Result<Cell, &str>); 8] = [
+        ("engaged_time_in_s", "5.0", known("5")),
+        ("engaged_time_in_s", "5.0000004", Err("5.0000004")),
+        ("engaged_time_in_s", "1.0e30", Err("engaged_time_in_s")),
+        ("engaged_time_in_s", &format!("CAST('5' AS {text})"), Err("engaged_time_in_s")),
+        ("geo_latitude", "7.25", known("7.25")),
+        ("geo_latitude", &not_a_number, Err("finite")),
+        ("derived_tstamp", &day, known("2024-07-01 00:00:00")),
+        ("spider_or_robot", "1", Err("spider_or_robot")),
+    ];
+    for (number, (column, value, expected)) in tried.into_iter().enumerate() {
+        let (_, mut name) = arrivals_table(&case);
+        name.name = format!("of_other_types_{number}");
+        let row = format!(
+            "SELECT\n  CAST('p{number}' AS {text}) AS page_view_id,\n  CAST('s{number}' AS {text}) AS domain_sessionid,\n  CAST('2024-07-01 10:00:00' AS {time}) AS start_tstamp,\n  {value} AS {column}"
+        );
+        case.sql(format!("CREATE TABLE {} AS\n{row}", dialect.table(&name))).await?;
+        let case = case.with(json!({ "page_views_from": name.to_string() }))?;
+        let before = case.contents(PAGE_VIEWS).await.ok();
+        let ran = match looked_at(case.clone()).await {
+            Ok(case) => match run(&case, &Files::default(), true).await {
+                Ok(_) => Ok(case.contents(PAGE_VIEWS).await?.column(column).pop().flatten()),
+                Err(error) => Err(explain(error)),
+            },
+            Err(error) => Err(error),
+        };
+        let what = format!("{value} in {column}");
+        match (ran, expected) {
+            (Ok(found), Ok(expected)) => {
+                let found = found.map(|cell: String| cell.trim_end_matches(".000000").to_owned());
+                expect(&what, found, expected)?;
+            }
+            (Err(error), Err(words)) if error.contains(words) => {
+                expect(&what, case.contents(PAGE_VIEWS).await.ok(), before)?;
+            }
+            (ran, expected) => return Err(format!("{what}: {ran:?}, and not {expected:?}")),
+        }
+    }
     case.drop().await
 }
 

@@ -1,3 +1,4 @@
 SELECT
-  {{ source_columns }}
+  {{ source_columns }},
+  {{ source_refused }}
 FROM {{ source }}

@@ -1,4 +1,5 @@
 SELECT
-  {{ source_columns }}
+  {{ source_columns }},
+  {{ source_refused }}
 FROM {{ source }}
 WHERE ({{ range }}) OR {{ time }} IS NULL

@@ -71,6 +71,7 @@ impl Renderer {
                 text => dialect.column_type(ColumnType::Text),
                 integer => dialect.column_type(ColumnType::Integer),
                 big_integer => dialect.column_type(ColumnType::BigInteger),
+                float => dialect.column_type(ColumnType::Float),
                 timestamp => dialect.column_type(ColumnType::Timestamp),
             },
         };

@@ -8,6 +8,10 @@ use crate::words::counted;
 /// What this run computed: one row, never a problem.
 pub const PAGE_VIEWS_SUMMARY: Finding = Finding::new("page_views_summary", |_| None);
 
+/// Rows of a user's table with a value that its column can't hold exactly.
+pub const REFUSED_PAGE_VIEWS: Finding =
+    Finding::new("refused_page_views", refused).counted(|rows| rows.get(0, "row_count").as_integer());
+
 /// What became of the rows that arrived: so many are kept, repeat one that is kept, or are left out.
 pub const REPEATED_PAGE_VIEWS: Finding =
     Finding::new("repeated_page_views", repeated).warning().counted(|rows| rows.get(0, "rows_repeated").as_integer());
@@ -36,6 +40,15 @@ pub const UNSTAGED_PAGE_VIEWS: Finding =
 /// How many page views production has.
 pub const STORED_PAGE_VIEWS: Finding =
     Finding::new("stored_page_views", stored).counted(|rows| rows.get(0, "page_views").as_integer());
+
+fn refused(rows: &Rows) -> Option<String> {
+    let count = rows.get(0, "row_count").as_integer();
+    (count > 0).then(|| {
+        let samples = [rows.get(0, "first_sample"), rows.get(0, "last_sample")].map(ToString::to_string);
+        let samples = if samples[0] == samples[1] { &samples[..1] } else { &samples[..] };
+        format!("rows with a value that page_views can't hold: {count}, such as {}", samples.join("; "))
+    })
+}
 
 fn repeated(rows: &Rows) -> Option<String> {
     (rows.get(0, "rows_repeated").as_integer() > 0).then(|| {

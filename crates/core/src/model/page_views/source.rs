@@ -2,15 +2,21 @@
 
 use super::tables::PAGE_VIEWS_ARRIVED;
 use crate::error::{Error, WarehouseErrorKind};
-use crate::table::TypeFamily;
+use crate::model::select::sql;
+use crate::model::{Context, Select};
+use crate::table::{ColumnType, SourceColumn, SourceType, TypeFamily};
 use crate::variables::Variables;
 use crate::warehouse::Warehouse;
+
+const NOT_A_TIME: Select = sql!("page_views/source_not_a_time");
+const NOT_FINITE: Select = sql!("page_views/source_not_finite");
+const NOT_WHOLE: Select = sql!("page_views/source_not_whole");
 
 /// What a user's table has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The model's columns that it has, and how it spells each.
-    pub columns: Vec<(String, String)>,
+    /// The model's columns that it has.
+    pub columns: Vec<SourceColumn>,
     /// Its columns that the model doesn't have: not read.
     pub ignored_columns: Vec<String>,
 }
@@ -20,7 +26,9 @@ pub struct Source {
 pub async fn read_source(warehouse: &dyn Warehouse, variables: &Variables) -> Result<Option<Source>, Error> {
     let Some(name) = &variables.page_views_from else { return Ok(None) };
     let dialect = warehouse.dialect();
-    let missing = || Error::MissingInput { table: name.to_string() };
+    let missing = || Error::Source {
+        problems: vec![format!("page_views_from names {name}: there is no such table, or this role may not see it")],
+    };
     let rows = match warehouse.query(&dialect.columns_query(&name.schema, &[&name.name])).await {
         Err(error) if error.kind == WarehouseErrorKind::Missing => return Err(missing()),
         other => {
@@ -44,13 +52,15 @@ pub async fn read_source(warehouse: &dyn Warehouse, variables: &Variables) -> Re
     let mut columns = Vec::new();
     for column in &model {
         let family = column.column_type.family();
-        match find(&column.name) {
-            None if column.required => problems.push(format!("{name}: column {} is missing", column.name)),
-            None => {}
-            Some((_, of)) if dialect.type_family(of) != Some(family) => {
-                problems.push(format!("{name}: column {} is {of}, not {family}", column.name));
+        let Some((spelled, of)) = find(&column.name) else {
+            if column.required {
+                problems.push(format!("{name}: column {} is missing", column.name));
             }
-            Some((spelled, _)) => columns.push((column.name.to_string(), spelled.clone())),
+            continue;
+        };
+        match dialect.source_type(of).filter(|source_type| source_type.gives(family)) {
+            Some(source_type) => columns.push(SourceColumn::new(&*column.name, spelled, source_type)),
+            None => problems.push(format!("{name}: column {} is {of}, not {family}", column.name)),
         }
     }
     if let Some(time) = &variables.page_views_time {
@@ -68,7 +78,92 @@ pub async fn read_source(warehouse: &dyn Warehouse, variables: &Variables) -> Re
     if !problems.is_empty() {
         return Err(Error::Source { problems });
     }
-    let ignored = reported.iter().filter(|(spelled, _)| !columns.iter().any(|(_, known)| known == spelled));
+    let ignored = reported.iter().filter(|(spelled, _)| !columns.iter().any(|known| known.spelled == *spelled));
     let ignored_columns = ignored.map(|(spelled, _)| spelled.clone()).collect();
     Ok(Some(Source { columns, ignored_columns }))
+}
+
+/// How the columns of the user's table are read.
+pub(super) struct Reading {
+    /// The model's names of them.
+    pub names: String,
+    /// A value for each. One that its column can't hold is NULL, or what the column takes of it: the row is refused then.
+    pub values: String,
+    /// What is wrong with a row, in words; NULL if nothing is.
+    pub refused: String,
+}
+
+/// Every value is the model's column's exactly, or its row is refused: as those of a file are.
+pub(super) fn reading(context: &Context<'_>) -> Reading {
+    let model = context.table(PAGE_VIEWS_ARRIVED);
+    let usual = || {
+        let spelled = |name: &str| context.dialect.catalog_name(name);
+        let column = |name: &str, of: ColumnType| SourceColumn::new(name, spelled(name), of.family().into());
+        model.columns.iter().map(|known| column(&known.name, known.column_type)).collect()
+    };
+    let columns: Vec<SourceColumn> = context.variables.page_views_columns.clone().unwrap_or_else(usual);
+    let (mut names, mut values, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
+    for column in &columns {
+        let Some(known) = model.column(&column.name) else { continue };
+        let (value, refusal) = read(context, column, known.column_type);
+        names.push(column.name.as_str());
+        values.push(value);
+        refusals.extend(refusal);
+    }
+    // The run goes on from its newest one.
+    if let Some(time) = &context.variables.page_views_time
+        && !names.contains(&time.as_str())
+    {
+        let time = SourceColumn::new(time.as_str(), context.dialect.catalog_name(time.as_str()), SourceType::Timestamp);
+        refusals.extend(read(context, &time, ColumnType::Timestamp).1);
+    }
+    let text = context.dialect.column_type(ColumnType::Text);
+    let refused = match refusals.is_empty() {
+        true => format!("CAST(NULL AS {text})"),
+        false => format!("CASE\n    {}\n  END", refusals.join("\n    ")),
+    };
+    Reading { names: names.join(",\n  "), values: values.join(",\n  "), refused }
+}
+
+/// A column's value, and when its row is refused, and why.
+fn read(context: &Context<'_>, column: &SourceColumn, of: ColumnType) -> (String, Option<String>) {
+    use SourceType::*;
+    let dialect = &context.dialect;
+    let name = dialect.column_name(&column.spelled);
+    let cast = || format!("CAST({name} AS {})", dialect.column_type(of));
+    let value = match (of.family(), column.source_type) {
+        (TypeFamily::Text, TextByCast) | (TypeFamily::Timestamp, TimestampByCast) => cast(),
+        (TypeFamily::Float, Integer | Decimal) | (TypeFamily::Integer, Decimal | Float) => cast(),
+        (TypeFamily::Timestamp, ZonedTimestamp) => dialect.in_utc(&name),
+        (TypeFamily::Timestamp, FineTimestamp) => dialect.cut_to_microseconds(&name),
+        _ => name.clone(),
+    };
+    let whole = |digits: [&str; 2]| {
+        let values = [("column", name.as_str()), ("lowest", digits[0]), ("highest", digits[1])];
+        Some((context.select_with(&NOT_WHOLE, &values), "a whole number of 64 bits"))
+    };
+    let values = [("column", name.as_str()), ("value", value.as_str())];
+    let check = match (of.family(), column.source_type) {
+        (TypeFamily::Integer, Decimal) => whole(["-9223372036854775808", "9223372036854775807"]),
+        // Beyond these it stands for other numbers, too.
+        (TypeFamily::Integer, Float) => whole(["-9007199254740992", "9007199254740992"]),
+        (TypeFamily::Float, Decimal | Float) => Some((context.select_with(&NOT_FINITE, &values), "a finite number")),
+        (TypeFamily::Timestamp, _) => {
+            Some((context.select_with(&NOT_A_TIME, &values), "a time of the years 0001 to 9999"))
+        }
+        _ => None,
+    };
+    let Some((unfit, expected)) = check else { return (value, None) };
+    let value = match of.family() {
+        TypeFamily::Integer => format!("CASE WHEN {unfit} THEN NULL ELSE {value} END"),
+        _ => value,
+    };
+    let text = |words: &str| dialect.text(words);
+    let refusal = format!(
+        "WHEN {unfit} THEN {} || CAST({name} AS {}) || {}",
+        text(&format!("{}: ", column.name)),
+        dialect.column_type(ColumnType::Text),
+        text(&format!(" is not {expected}"))
+    );
+    (value, Some(refusal))
 }

@@ -1,13 +1,14 @@
 //! The steps of each phase, one function a step. Options choose steps and statements here, never inside SQL.
 
 use super::findings::*;
+use super::source::{Reading, reading};
 use super::tables::*;
 use crate::model::findings::on_found;
 use crate::model::select::sql;
 use crate::model::shared::METADATA_THIS_RUN;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, Phase, Statement, Step, Unit};
-use crate::table::TableName;
+use crate::table::{Column, ColumnType, TableName};
 use crate::variables::{CleanupMode, LookbackGuard};
 
 const ARRIVALS: Select = sql!("page_views/arrivals");
@@ -34,6 +35,7 @@ const SESSIONS: Select = sql!("page_views/page_views_sessions");
 const SOURCE: Select = sql!("page_views/source");
 const SOURCE_LIMIT: Select = sql!("page_views/source_limit");
 const SOURCE_NEWEST: Select = sql!("page_views/source_newest");
+const SOURCE_REFUSED: Select = sql!("page_views/source_refused");
 const SOURCE_SEEN: Select = sql!("page_views/source_seen");
 const SOURCE_SEEN_BEFORE: Select = sql!("page_views/source_seen_before");
 const SOURCE_SINCE: Select = sql!("page_views/source_since");
@@ -89,18 +91,6 @@ fn source<'a>(context: &Context<'a>) -> Option<&'a TableName> {
     context.variables.page_views_from.as_ref().filter(|_| context.files.is_empty())
 }
 
-/// The columns of the user's table that are read, as the model names them and as the table spells them.
-fn source_columns(context: &Context<'_>) -> (String, String) {
-    let model = context.table(PAGE_VIEWS_ARRIVED);
-    let all =
-        || model.columns.iter().map(|column| (column.name.to_string(), context.dialect.catalog_name(&column.name)));
-    let columns: Vec<(String, String)> =
-        context.variables.page_views_columns.clone().unwrap_or_else(|| all().collect());
-    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-    let spelled: Vec<String> = columns.iter().map(|(_, spelled)| context.dialect.column_name(spelled)).collect();
-    (names.join(",\n  "), spelled.join(",\n  "))
-}
-
 /// What a transaction that fills a table ends with, so that the commit knows whether it is as it was filled.
 fn seal(context: &Context<'_>, purpose: &str, select: &Select) -> Statement {
     let is_page_view = context.select(&IS_PAGE_VIEW);
@@ -117,12 +107,21 @@ fn input(context: &Context<'_>) -> Step {
 }
 
 fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
+    // Beside a row's values stands why it is refused, if it is.
+    let mut arrived = context.table(PAGE_VIEWS_ARRIVED).clone();
+    arrived.columns.push(Column::new("refused", ColumnType::Text));
+    let name = context.name(PAGE_VIEWS_ARRIVED);
     let mut units = context.drop_view(PAGE_VIEWS_THIS_RUN);
-    units.extend(context.replace_empty(PAGE_VIEWS_ARRIVED));
+    units.extend(context.dialect.replace_table(&arrived, &name).into_iter().map(Unit::Statement));
     let mut statements = Vec::new();
-    let (names, spelled) = source_columns(context);
+    let Reading { names, values: read, refused } = reading(context);
     let (shown, table) = (source.to_string(), context.dialect.table(source));
-    let mut values = vec![("source", table.as_str()), ("source_name", &shown), ("source_columns", &spelled)];
+    let mut values = vec![
+        ("source", table.as_str()),
+        ("source_name", &shown),
+        ("source_columns", &read),
+        ("source_refused", &refused),
+    ];
     let range;
     let mut select = SOURCE;
     if let Some(time) = &context.variables.page_views_time {
@@ -140,11 +139,16 @@ fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
         select = SOURCE_SINCE;
     }
     statements.push(context.delete(PAGE_VIEWS_ARRIVED, "rows of an earlier attempt", "1 = 1"));
-    let rows =
-        context.dialect.insert(&context.name(PAGE_VIEWS_ARRIVED), &names, &context.select_with(&select, &values));
+    let names = format!("{names},\n  refused");
+    let rows = context.dialect.insert(&name, &names, &context.select_with(&select, &values));
     statements.push(Statement::new(format!("the rows of {source}"), rows));
     statements.push(seal(context, "the count of page views that came", &SEAL_INPUT));
     units.push(Unit::Block { purpose: format!("what came in {source}"), statements });
+    let refuse = OnFound::Fail {
+        because: "no value is rounded, and no row is read in part",
+        hint: "mend the rows, or let page_views_from name a view that casts these columns, or leaves the rows out",
+    };
+    units.push(context.observe(REFUSED_PAGE_VIEWS, refuse, "values that page_views can't hold", &SOURCE_REFUSED));
     units
 }
 

@@ -1,0 +1,1 @@
+{{ column }} IS NOT NULL AND COALESCE({{ value }} NOT BETWEEN CAST('-1.7976931348623157E308' AS {{ type.float }}) AND CAST('1.7976931348623157E308' AS {{ type.float }}), TRUE)
