@@ -118,6 +118,11 @@ impl Dialect for DuckDbDialect {
         ))
     }
 
+    // A transaction reads one snapshot, and DDL is a part of it: <https://duckdb.org/docs/stable/sql/statements/transactions>.
+    fn writes_once(&self) -> bool {
+        true
+    }
+
     // A checkpoint merges row groups where rows were deleted, or that a small INSERT began: half of a table is read and written
     // again, after each run. So connections are opened without that, and it is allowed in a run that finds a table whose row
     // groups are less than half full: then it costs, on average, no more than writing their rows did. Row groups without a row

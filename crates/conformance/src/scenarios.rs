@@ -79,6 +79,7 @@ const OPTIONAL: &[&str] = &[
 const OURS: &[&str] = &[
     "sessions_input_this_run",
     "sessions_input_kept",
+    "sessions_keys_this_run",
     "sessions_lock",
     "sessions_upsert_keys",
     "sessions_userid_manifest_read",

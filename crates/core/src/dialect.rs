@@ -122,6 +122,14 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
+    /// Whether wide rows are written once: the commit computes them from its input by what a narrow table says that this run
+    /// writes, after it has asked whether the input still gives just these rows, and then makes a view of them. Elsewhere a
+    /// scratch table holds them before, and the commit copies it. For a warehouse where each statement of a block reads what was
+    /// there when it began, and where a block may make a view: else what was asked is not what is written.
+    fn writes_once(&self) -> bool {
+        false
+    }
+
     /// What a warehouse needs after a table was filled by a block, to read it as fast as one that was made from a SELECT.
     fn after_fill(&self, _table: &Table, _name: &TableName) -> Vec<Statement> {
         Vec::new()
@@ -317,11 +325,22 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// A query that gives a row if there is a table of that name which is no view.
     fn table_query(&self, name: &TableName) -> String {
+        self.relation_query(name, "BASE TABLE")
+    }
+
+    /// A query that gives a row if there is a view of that name.
+    fn view_query(&self, name: &TableName) -> String {
+        self.relation_query(name, "VIEW")
+    }
+
+    /// A query that gives a row if what has that name is of a type, as the information schema has it.
+    fn relation_query(&self, name: &TableName, table_type: &str) -> String {
         format!(
-            "SELECT table_name\nFROM {}\nWHERE table_schema = {}\n  AND table_name = {}\n  AND table_type = 'BASE TABLE'",
+            "SELECT table_name\nFROM {}\nWHERE table_schema = {}\n  AND table_name = {}\n  AND table_type = {}",
             self.information_schema(&name.schema, "tables"),
             self.text(&self.catalog_name(name.schema.as_str())),
-            self.text(&self.catalog_name(&name.name))
+            self.text(&self.catalog_name(&name.name)),
+            self.text(table_type)
         )
     }
 

@@ -297,6 +297,9 @@ pub struct Table {
     pub layout: Layout,
     /// Whether it is a view of other tables.
     pub view: bool,
+    /// The wide table whose rows it tells, where that is a view of production ([`crate::dialect::Dialect::writes_once`]).
+    /// Elsewhere it isn't made, and that table is read in its place.
+    pub keys_of: Option<&'static str>,
     /// Whether others fill it too: it may have columns that the model knows nothing of, which are left alone.
     pub shared: bool,
 }
@@ -304,13 +307,20 @@ pub struct Table {
 impl Table {
     /// A table without hints for its layout.
     pub fn new(name: &'static str, schema: SchemaRole, lifetime: Lifetime, columns: Vec<Column>) -> Self {
-        Self { name, schema, lifetime, columns, layout: Layout::NONE, view: false, shared: false }
+        Self { name, schema, lifetime, columns, layout: Layout::NONE, view: false, keys_of: None, shared: false }
     }
 
     /// That is a view of other tables.
     #[must_use]
     pub fn view(mut self) -> Self {
         self.view = true;
+        self
+    }
+
+    /// That tells the rows of a wide table, where that is a view of production.
+    #[must_use]
+    pub fn keys_of(mut self, table: &'static str) -> Self {
+        self.keys_of = Some(table);
         self
     }
 

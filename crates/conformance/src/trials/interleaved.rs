@@ -338,7 +338,14 @@ async fn left_behind(case: &Case) -> Result<String, String> {
         let schema = if schema == "scratch" { &case.variables.scratch_schema } else { &case.variables.output_schema };
         let name = TableName { schema: schema.clone(), name: name.to_owned() };
         let sql = format!("SELECT *\nFROM {}", case.warehouse.dialect().table(&name));
-        let found = case.warehouse.query(&sql).await.map_err(|error| format!("{table}: {error}"))?;
+        let found = match case.warehouse.query(&sql).await {
+            // A view of what the other run has dropped.
+            Err(error) if error.kind == WarehouseErrorKind::Missing => {
+                text.push_str(&format!("{table}: of nothing\n"));
+                continue;
+            }
+            other => other.map_err(|error| format!("{table}: {error}"))?,
+        };
         let shown = |column: &String, value: &Value| match (column.to_lowercase().as_str(), value) {
             (_, Value::Null) => String::new(),
             (column, _) if OF_A_RUN.contains(&column) => "set".to_owned(),

@@ -17,7 +17,7 @@ FROM (
   WHERE (SELECT COUNT(*) FROM {{ table.sessions_aggregates }}) > (SELECT distinct_key_count FROM {{ table.sessions_metadata_this_run }})
     AND NOT EXISTS (
       SELECT 1
-      FROM {{ table.sessions_this_run }} AS sessions_this_run
+      FROM {{ table.sessions_keys_this_run }} AS sessions_this_run
       WHERE sessions_this_run.domain_sessionid = aggregates.domain_sessionid
     )
 ) AS reasons

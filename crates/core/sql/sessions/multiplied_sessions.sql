@@ -6,7 +6,7 @@ SELECT
   MAX(domain_sessionid) AS last_sample
 FROM (
   SELECT domain_sessionid
-  FROM {{ table.sessions_this_run }}
+  FROM {{ table.sessions_keys_this_run }}
   WHERE EXISTS (SELECT 1 FROM {{ table.sessions_metadata_this_run }} WHERE rows_this_run > distinct_key_count)
   GROUP BY domain_sessionid
   HAVING COUNT(*) > 1

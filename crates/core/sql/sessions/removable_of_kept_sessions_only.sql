@@ -1,2 +1,2 @@
 {{ sealed }}
-  AND domain_sessionid IN (SELECT domain_sessionid FROM {{ table.sessions_this_run }})
+  AND domain_sessionid IN (SELECT domain_sessionid FROM {{ table.sessions_keys_this_run }})

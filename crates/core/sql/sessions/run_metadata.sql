@@ -25,6 +25,6 @@ CROSS JOIN (
     MIN(start_tstamp) AS min_time_key,
     MAX(start_tstamp) AS max_time_key,
     {{ checksum("domain_sessionid") }} AS sessions_checksum
-  FROM {{ table.sessions_this_run }}
+  FROM {{ table.sessions_keys_this_run }}
 ) AS counts
 WHERE metadata.rows_this_run IS NULL

@@ -1,5 +1,5 @@
 SELECT
   domain_userid,
   MIN(start_tstamp) AS start_tstamp
-FROM {{ table.sessions_this_run }}
+FROM {{ table.sessions_keys_this_run }}
 GROUP BY domain_userid

@@ -5,7 +5,7 @@ SELECT
   MAX(domain_sessionid) AS last_sample
 FROM (
   SELECT this_run.domain_sessionid
-  FROM {{ table.sessions_this_run }} AS this_run
+  FROM {{ table.sessions_keys_this_run }} AS this_run
   INNER JOIN {{ table.sessions_upsert_keys }} AS stored
     ON stored.domain_sessionid = this_run.domain_sessionid
   GROUP BY this_run.domain_sessionid

@@ -33,10 +33,14 @@ impl<'a> Context<'a> {
         Self { module: *module, variables, dialect: Arc::clone(dialect), files, tables, renderer }
     }
 
-    /// A table of the module, or one that all modules share.
+    /// A table of the module, or one that all modules share: the one that is read by that name.
     pub fn table(&self, name: &str) -> &Table {
         let found = self.tables.iter().find(|table| table.name == name);
-        found.unwrap_or_else(|| panic!("module {} has no table {name}", self.module.name))
+        let found = found.unwrap_or_else(|| panic!("module {} has no table {name}", self.module.name));
+        match found.keys_of {
+            Some(wide) if !self.dialect.writes_once() => self.table(wide),
+            _ => found,
+        }
     }
 
     /// A table's full name.
@@ -223,8 +227,14 @@ impl<'a> Context<'a> {
             Lifetime::Run => ends_run,
             Lifetime::Persistent => false,
         };
-        let drop = |table: &Table| if table.view { self.drop_view(table.name) } else { vec![self.drop(table.name)] };
-        let units = self.tables.iter().filter(dropped).flat_map(drop).collect();
+        let once = self.dialect.writes_once();
+        let is_view = |name| once && self.tables.iter().any(|table| table.keys_of == Some(name));
+        let is_made = |table: &&Table| once || table.keys_of.is_none();
+        let drop = |table: &Table| match table.view || is_view(table.name) {
+            true => self.drop_view(table.name),
+            false => vec![self.drop(table.name)],
+        };
+        let units = self.tables.iter().filter(is_made).filter(dropped).flat_map(drop).collect();
         Step::new("cleanup", "drops the tables of this run", units)
     }
 }

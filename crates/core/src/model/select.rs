@@ -50,9 +50,18 @@ impl Renderer {
         dialect: &Arc<dyn Dialect>,
         computed: &[&str],
     ) -> Self {
-        let quoted_name = |table: &Table| match computed.contains(&table.name) {
-            true => dialect.quote(table.name),
-            false => dialect.table(&variables.table_name(table)),
+        let once = dialect.writes_once() && computed.is_empty();
+        let read = |table: &Table| match table.keys_of.filter(|_| !once) {
+            Some(wide) => tables
+                .iter()
+                .find(|table| table.name == wide)
+                .unwrap_or_else(|| unreachable!("it is a table's"))
+                .clone(),
+            None => table.clone(),
+        };
+        let quoted_name = |table: &Table| match read(table) {
+            table if computed.contains(&table.name) => dialect.quote(table.name),
+            table => dialect.table(&variables.table_name(&table)),
         };
         let quoted: BTreeMap<&str, String> = tables.iter().map(|table| (table.name, quoted_name(table))).collect();
         let columns: BTreeMap<&str, String> = tables.iter().map(|table| (table.name, table.column_list())).collect();

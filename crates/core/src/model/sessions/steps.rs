@@ -34,6 +34,9 @@ const CAME_AGAIN: Select = sql!("sessions/came_again");
 const RUN_SUMMARY: Select = sql!("sessions/run_summary");
 const SESSIONS_WITHOUT_USER_FOUND: Select = sql!("sessions/sessions_without_user");
 const SHRUNK: Select = sql!("sessions/shrunk_sessions");
+const KEYS: Select = sql!("sessions/sessions_keys_this_run");
+const OF_THIS_RUN: Select = sql!("sessions/sessions_of_this_run");
+const SESSIONS_ARE_THESE: Select = sql!("sessions/sessions_are_these");
 pub(super) const THIS_RUN: Select = sql!("sessions/sessions_this_run");
 const UPSERT_LIMIT: Select = sql!("sessions/sessions_upsert_limit");
 
@@ -51,7 +54,11 @@ pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
 }
 
 pub(super) fn complete(context: &Context<'_>) -> Vec<Step> {
-    vec![consume(context), context.cleanup(context.variables.cleanup_mode, context.variables.ends_run)]
+    let mut cleanup = context.cleanup(context.variables.cleanup_mode, context.variables.ends_run);
+    if context.variables.cleanup_mode != CleanupMode::All {
+        cleanup.units.splice(0..0, kept(context));
+    }
+    vec![consume(context), cleanup]
 }
 
 pub(super) fn destroy(context: &Context<'_>) -> Vec<Step> {
@@ -83,8 +90,40 @@ fn aggregates(context: &Context<'_>) -> Step {
 }
 
 fn sessions(context: &Context<'_>) -> Step {
-    let purpose = "one row a session, with its first and last page view";
-    Step::new("sessions", purpose, context.replace(SESSIONS_THIS_RUN, &context.select(&THIS_RUN)))
+    let mut units = Vec::new();
+    let once = context.dialect.writes_once();
+    if once {
+        units.extend(context.drop_view(SESSIONS_THIS_RUN));
+    }
+    if !once || context.variables.skip_derived {
+        units.extend(context.replace(SESSIONS_THIS_RUN, &context.select(&THIS_RUN)));
+    }
+    if once {
+        let keys = context.select_with(&KEYS, &[("sessions", &computed(context))]);
+        units.extend(context.replace(SESSIONS_KEYS_THIS_RUN, &keys));
+    }
+    Step::new("sessions", "one row a session, with its first and last page view", units)
+}
+
+/// Where the sessions of this run, with all columns, are read from before production has them.
+fn computed(context: &Context<'_>) -> String {
+    match context.dialect.writes_once() && !context.variables.skip_derived {
+        true => format!("(\n{}\n) AS computed", context.select(&THIS_RUN)),
+        false => context.quoted(SESSIONS_THIS_RUN),
+    }
+}
+
+/// What is a view of production so far, for those who keep it: production goes on.
+fn kept(context: &Context<'_>) -> Option<Unit> {
+    let name = context.name(SESSIONS_THIS_RUN);
+    let is_view = || OnlyIf::Finds(context.dialect.view_query(&name));
+    let table = context.replace(SESSIONS_THIS_RUN, &context.select(&OF_THIS_RUN));
+    let made = table.iter().flat_map(|unit| unit.statements().to_vec());
+    let statements = std::iter::once(context.dialect.drop_view(&name)).chain(made);
+    context.dialect.writes_once().then(|| Unit::Block {
+        purpose: format!("{name} is a table from now on"),
+        statements: statements.map(|statement| statement.only_if(is_view())).collect(),
+    })
 }
 
 fn metadata(context: &Context<'_>) -> Step {
@@ -146,7 +185,7 @@ fn upsert_limit(context: &Context<'_>) -> Step {
             &context.name(SESSIONS),
             context.table(SESSIONS).layout.partition,
             "domain_sessionid",
-            &context.name(SESSIONS_THIS_RUN),
+            &context.name(SESSIONS_KEYS_THIS_RUN),
             range.as_deref(),
         );
         units.extend(context.replace_after(declarations, SESSIONS_UPSERT_KEYS, &rows));
@@ -172,13 +211,23 @@ fn upsert_limit(context: &Context<'_>) -> Step {
 fn commit(context: &Context<'_>) -> Step {
     let holds = Statement::new("this run's tables are as it made them", context.select(&SEAL_HOLDS));
     let mut statements = vec![holds.must_change()];
+    let once = context.dialect.writes_once() && !context.variables.skip_derived;
     if !context.variables.skip_derived {
+        let computed = computed(context);
+        if once {
+            let these = context.select_with(&SESSIONS_ARE_THESE, &[("sessions", &computed)]);
+            statements.push(Statement::new("the page views still give these sessions", these).must_change());
+        }
         let (limit, keys) = (context.name(SESSIONS_UPSERT_LIMIT), context.name(SESSIONS_UPSERT_KEYS));
         let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, Some(&keys));
         let old_rows = context.select_with(&OLD_SESSIONS, &[("range", &range)]);
         statements.extend(declarations);
         statements.push(context.delete(SESSIONS, "old rows of this run's sessions", &old_rows));
-        statements.push(context.insert(SESSIONS, "this run's sessions", &context.select(&NEW_SESSIONS)));
+        statements.push(context.insert(
+            SESSIONS,
+            "this run's sessions",
+            &context.select_with(&NEW_SESSIONS, &[("sessions", &computed)]),
+        ));
     }
     if context.variables.stage_next {
         let old_users = context.select(&OLD_USERS);
@@ -193,6 +242,9 @@ fn commit(context: &Context<'_>) -> Step {
         statements.push(restaged.only_if(reads));
     }
     statements.extend(context.committed(SESSIONS_METADATA_THIS_RUN));
+    if once {
+        statements.push(context.dialect.create_view(&context.name(SESSIONS_THIS_RUN), &context.select(&OF_THIS_RUN)));
+    }
     let purpose = "sessions, user manifest and metadata, all or nothing".to_owned();
     Step::new("commit", "upserts production", vec![Unit::Block { purpose, statements }]).commits()
 }
@@ -200,7 +252,7 @@ fn commit(context: &Context<'_>) -> Step {
 fn consume(context: &Context<'_>) -> Step {
     let mut units = context.hints(Phase::Complete);
     // They are missing if main has not run: then nothing was consumed, and nothing is removed.
-    for table in [SESSIONS_METADATA_THIS_RUN, SESSIONS_INPUT_THIS_RUN, SESSIONS_THIS_RUN] {
+    for table in [SESSIONS_METADATA_THIS_RUN, SESSIONS_INPUT_THIS_RUN, SESSIONS_KEYS_THIS_RUN] {
         units.extend(context.create(table));
     }
     units.extend(context.replace_empty(SESSIONS_INPUT_KEPT));

@@ -37,6 +37,9 @@ pub const SESSIONS_AGGREGATES: &str = "sessions_aggregates";
 /// The sessions of this run, with the columns of production.
 pub const SESSIONS_THIS_RUN: &str = "sessions_this_run";
 
+/// Which rows this run writes, where [`SESSIONS_THIS_RUN`] is a view of production: what is decided by before the commit.
+pub const SESSIONS_KEYS_THIS_RUN: &str = "sessions_keys_this_run";
+
 /// The users of this run, with the start of their first session in it.
 pub const SESSIONS_USERID_MANIFEST_THIS_RUN: &str = "sessions_userid_manifest_this_run";
 
@@ -95,6 +98,18 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
                 .cluster(&["domain_userid", "domain_sessionid"])
                 .joined(&["domain_sessionid", "start_tstamp", "domain_userid"]),
         ),
+        Table::new(
+            SESSIONS_KEYS_THIS_RUN,
+            SchemaRole::Scratch,
+            Lifetime::Module,
+            vec![
+                Column::new("domain_sessionid", Varying(128)),
+                Column::new("start_tstamp", Timestamp),
+                Column::new("domain_userid", Varying(128)),
+                Column::new("page_views", Integer),
+            ],
+        )
+        .keys_of(SESSIONS_THIS_RUN),
         Table::new(
             SESSIONS_USERID_MANIFEST_THIS_RUN,
             SchemaRole::Scratch,
