@@ -79,7 +79,8 @@ fn duckdb() {
                 };
                 let (condition, sql): (Vec<&str>, Vec<&str>) = sql.lines().partition(|line| line.starts_with("--   "));
                 let sql = sql.into_iter().filter(|line| *line != ONLY_IF).collect::<Vec<_>>().join("\n");
-                let asked = condition.iter().map(|line| line.trim_start_matches("--   ")).collect::<Vec<_>>().join("\n");
+                let asked =
+                    condition.iter().map(|line| line.trim_start_matches("--   ")).collect::<Vec<_>>().join("\n");
                 // A table that is missing has no rows.
                 let is_so = || connection.query_row(&asked, [], |_| Ok(())).is_ok();
                 if part.contains(ONLY_IF) && !is_so() {
