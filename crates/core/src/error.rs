@@ -252,8 +252,10 @@ pub enum Error {
         /// Who holds it, since when, until when.
         holder: String,
     },
-    /// This run no longer holds its lock; it stopped before its next write.
-    #[error("this run lost its lock to another run and stopped before {next}")]
+    /// This run no longer holds its lock, or what it has read or made is not as it was; it stopped before its next write.
+    #[error(
+        "this run lost its lock to another run, or what it had read or made was changed by another; it stopped before {next}"
+    )]
     LeaseLost {
         /// What it would have done next.
         next: String,
@@ -352,7 +354,9 @@ impl Error {
             Self::NoResume { .. } => {
                 Some("run the whole again, as it was: every step of the model can run twice".into())
             }
-            Self::LeaseLost { .. } => Some("run again: every step can run twice".into()),
+            Self::LeaseLost { .. } => {
+                Some("run the whole again, don't resume it: every step can run twice".into())
+            }
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
             Self::LoadUnknown { into, .. } => Some(format!(
                 "look in {}, and load again only if they are not there: else they are staged twice",
