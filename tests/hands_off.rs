@@ -66,7 +66,7 @@ fn a_database_is_always_a_file() {
         folder.run(&["--database", name, "run", "--page-views", "good.csv"]).done(name).expect("a run");
         assert!(folder.path().join(name).is_file(), "{name}");
         let said = folder.run(&["--database", name, "export", "sessions", "--to", "x.csv"]).done(name).expect("kept");
-        assert!(said.stdout.contains("1 rows"), "{}", said.stdout);
+        assert!(said.stdout.contains("1 row "), "{}", said.stdout);
     }
 }
 
