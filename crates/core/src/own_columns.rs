@@ -477,7 +477,7 @@ const OF_THE_SQL: &[&str] = &[
     "consumed", "copies", "copy_number", "fingerprint", "fingerprints", "first_view", "first_view_tstamp", "form",
     "forms", "from_first", "from_last", "id", "is_repeated", "last_view", "no_rows", "number", "number_of_all",
     "numbered", "numbers", "of_session", "page_views_less", "pairs", "present", "ranked", "read_or_not", "repeated", "replaced",
-    "replaced_sessions", "row_count", "samples", "session_id", "several", "stored_sessions", "version", "versions",
+    "replaced_sessions", "row_count", "samples", "session_id", "several", "stored_sessions", "this_run", "version", "versions",
 ];
 
 #[cfg(test)]
