@@ -2,7 +2,7 @@
 //! overrides what differs and links the vendor's manual there.
 
 use crate::identifier::Identifier;
-use crate::plan::{Change, Phase, Statement, Unit, script};
+use crate::plan::{Change, Statement, Unit, script};
 use crate::table::{Column, ColumnType, SourceType, Table, TableName, TypeFamily};
 
 /// How a warehouse spells things.
@@ -110,9 +110,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// What a phase begins with to be cheaper: settings of the engine, statistics of the input. No result may depend on
-    /// them.
-    fn hints(&self, _phase: Phase, _input: &Table, _name: &TableName) -> Vec<Statement> {
+    /// What main begins with to read a table cheaper: settings of the engine, statistics. No result may depend on them.
+    fn hints(&self, _input: &Table, _name: &TableName) -> Vec<Statement> {
         Vec::new()
     }
 

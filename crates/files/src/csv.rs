@@ -4,6 +4,7 @@
 use crate::content::{BYTE_ORDER_MARK, Input, LONGEST_ROW};
 use crate::error::{Error, Fault, Problem, quoted};
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
+use websessions_core::words::counted;
 
 /// The line that ends the rows of a COPY of Postgres.
 const END_MARKER: &[u8] = b"\\.";
@@ -308,7 +309,7 @@ impl Records {
             let error = Error::new(
                 Fault::Damaged,
                 self.input.name(),
-                format!("the file ends within a row: {}", counted(found, width)),
+                format!("the file ends within a row: {}", values_of(found, width)),
             );
             return Err(error.at(self.row, Some(line)).with_hint("get or write the whole file again"));
         }
@@ -343,7 +344,7 @@ impl Records {
         if is_blank(raw) {
             return Problem::new("the line is empty");
         }
-        Problem::new(counted(found, width))
+        Problem::new(values_of(found, width))
             .with_hint("a value with the delimiter or a line end in it stands in double quotes")
     }
 
@@ -364,8 +365,8 @@ impl Records {
     }
 }
 
-fn counted(found: usize, width: usize) -> String {
-    format!("{found} {}, the columns are {width}", if found == 1 { "value" } else { "values" })
+fn values_of(found: usize, width: usize) -> String {
+    format!("{}, the columns are {width}", counted(found, "value"))
 }
 
 fn is_blank(bytes: &[u8]) -> bool {

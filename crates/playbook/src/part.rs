@@ -127,6 +127,17 @@ impl Playbook {
         self.phases().iter().any(|(_, phase)| *phase == wanted)
     }
 
+    /// Whether it has a phase of a module.
+    pub fn has_module(&self, module: &Module) -> bool {
+        self.phases().iter().any(|(other, _)| other == module)
+    }
+
+    /// Whether it has phases, of that module alone.
+    pub fn is_of_module(&self, module: &Module) -> bool {
+        let phases = self.phases();
+        !phases.is_empty() && phases.iter().all(|(other, _)| other == module)
+    }
+
     /// Whether it destroys: only `destroy` runs it.
     pub fn destroys(&self) -> bool {
         let destroying = |name: &str| name.to_lowercase().starts_with("xx-destroy");

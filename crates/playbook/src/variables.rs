@@ -17,10 +17,8 @@ const OF_THE_KEY_ALONE: &str = "the old row of a user is found wherever it is";
 impl Playbook {
     /// Why a variable of its own has no effect, if it has none on the only module that it is for.
     pub fn without_effect(&self, name: &str) -> Option<&'static str> {
-        let phases = self.phases();
-        let is_of_users = !phases.is_empty() && phases.iter().all(|(module, _)| *module == users::module());
-        let found = WITHOUT_EFFECT_ON_USERS.iter().find(|(other, _)| *other == name).filter(|_| is_of_users);
-        found.map(|(_, why)| *why)
+        let found = WITHOUT_EFFECT_ON_USERS.iter().find(|(other, _)| *other == name);
+        found.filter(|_| self.is_of_module(&users::module())).map(|(_, why)| *why)
     }
 
     /// The model's variables among its own, as the original reads them, and what is odd about them: a lookback of 0 or

@@ -4,6 +4,7 @@ use super::{Figures, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use websessions_core::words::counted;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,10 +81,10 @@ impl Stage {
         };
         let rounds = self.processes.values().map(|measured| measured.wall_s.len()).max().unwrap_or_default();
         let mut table = format!(
-            "\n### {engine}, {} page views, {}\n\n{rounds} {}; load of the machine {:.1} before, {:.1} after; all give {}.\n\n| process | wall, s | CPU, s | peak, MiB | wall / {} |\n|---|---|---|---|---|\n",
+            "\n### {engine}, {} page views, {}\n\n{}; load of the machine {:.1} before, {:.1} after; all give {}.\n\n| process | wall, s | CPU, s | peak, MiB | wall / {} |\n|---|---|---|---|---|\n",
             thousands(self.page_views),
             self.stage,
-            if rounds == 1 { "round" } else { "rounds" },
+            counted(rounds, "round"),
             self.load[0],
             self.load[1],
             self.rows,

@@ -3,7 +3,7 @@
 use super::{share_table, source_type, type_family};
 use websessions_core::dialect::Dialect;
 use websessions_core::identifier::Identifier;
-use websessions_core::plan::{Phase, Statement, Unit};
+use websessions_core::plan::{Statement, Unit};
 use websessions_core::table::{Column, ColumnType, Lifetime, SourceType, Table, TableName, TypeFamily};
 
 /// Postgres, from version 12 on.
@@ -238,11 +238,8 @@ impl Dialect for PostgresDialect {
         statements.into_iter().map(Unit::Statement).collect()
     }
 
-    fn hints(&self, phase: Phase, input: &Table, name: &TableName) -> Vec<Statement> {
-        match phase {
-            Phase::Main => self.analyze(input, name).into_iter().collect(),
-            Phase::Complete | Phase::Destroy => Vec::new(),
-        }
+    fn hints(&self, input: &Table, name: &TableName) -> Vec<Statement> {
+        self.analyze(input, name).into_iter().collect()
     }
 
     // A DELETE writes to each row and leaves them all to a vacuum; TRUNCATE takes the file. It takes no notice of row security

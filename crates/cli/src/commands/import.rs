@@ -191,7 +191,7 @@ impl Merge<'_> {
 
 /// Whether playbooks have a phase of a module.
 fn has(playbooks: &[Playbook], module: &Module) -> bool {
-    playbooks.iter().any(|playbook| playbook.phases().iter().any(|(other, _)| other == module))
+    playbooks.iter().any(|playbook| playbook.has_module(module))
 }
 
 /// The variables of main and complete. Where they differ in one, the phase that it is for counts; between modules, sessions
@@ -204,7 +204,7 @@ fn variables(playbooks: &[Playbook], left: &mut Vec<String>) -> Result<toml::Tab
     let has_users = has(playbooks, &users::module());
     for playbook in playbooks.iter().filter(|playbook| !playbook.phases().is_empty()) {
         let is_complete = playbook.phases().iter().all(|(_, phase)| *phase == Phase::Complete);
-        let is_of_users = playbook.phases().iter().all(|(module, _)| *module == users::module());
+        let is_of_users = playbook.is_of_module(&users::module());
         let (values, warnings) = playbook.model_variables();
         left.extend(warnings.iter().map(|warning| format!("{}: {warning}", playbook.path.display())));
         for (name, value) in values {

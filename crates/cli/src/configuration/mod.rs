@@ -121,8 +121,7 @@ impl<'a> Configuration<'a> {
 
     /// Whether users follows: among the modules, or in the playbooks.
     pub(crate) fn has_users(&self) -> bool {
-        let in_playbook = |playbook: &Playbook| playbook.phases().iter().any(|(module, _)| *module == users::module());
-        self.modules.has_users() || self.playbooks.iter().any(in_playbook)
+        self.modules.has_users() || self.playbooks.iter().any(|playbook| playbook.has_module(&users::module()))
     }
 
     /// Where the run's lineage goes, if it goes anywhere: where a flag says, else where the file does.

@@ -2,11 +2,11 @@
 //! write alike.
 
 use super::Module;
-use super::select::{Renderer, Select};
+use super::select::{Renderer, Select, read_as};
 use super::shared;
 use crate::dialect::Dialect;
 use crate::files::Files;
-use crate::plan::{Change, Finding, Load, Observation, OnFound, OnlyIf, Phase, Statement, Step, Unit};
+use crate::plan::{Change, Finding, Load, Observation, OnFound, OnlyIf, Statement, Step, Unit};
 use crate::table::{Lifetime, SchemaRole, Table, TableName};
 use crate::variables::{CleanupMode, Variables};
 use std::sync::Arc;
@@ -37,10 +37,7 @@ impl<'a> Context<'a> {
     pub fn table(&self, name: &str) -> &Table {
         let found = self.tables.iter().find(|table| table.name == name);
         let found = found.unwrap_or_else(|| panic!("module {} has no table {name}", self.module.name));
-        match found.keys_of {
-            Some(wide) if !self.dialect.writes_once() => self.table(wide),
-            _ => found,
-        }
+        read_as(&self.tables, found, self.dialect.writes_once())
     }
 
     /// A table's full name.
@@ -175,23 +172,16 @@ impl<'a> Context<'a> {
         Unit::Observation(Observation { finding, on_found, statement: Statement::new(purpose, self.select(select)) })
     }
 
-    /// What the dialect begins a phase with, to be cheaper.
-    pub fn hints(&self, phase: Phase) -> Vec<Unit> {
-        let input = self.module.input.or(self.module.loads);
-        let mut units = input.map(|input| self.hints_for(phase, input)).unwrap_or_default();
-        if phase == Phase::Main {
-            // The others grow with these, or are emptied by each run.
-            let is_big = |table: &&Table| table.layout.partition.is_some() || Some(table.name) == self.module.input;
-            let stay = self.tables.iter().filter(|table| table.lifetime == Lifetime::Persistent).filter(is_big);
-            let compaction = |table| self.dialect.compaction(&self.variables.table_name(table));
-            units.extend(self::units(stay.flat_map(compaction).collect()));
-        }
-        units
-    }
-
-    /// What the dialect begins to read a table with, in a phase, to be cheaper.
-    pub fn hints_for(&self, phase: Phase, input: &str) -> Vec<Unit> {
-        units(self.dialect.hints(phase, self.table(input), &self.name(input)))
+    /// What the dialect begins main with, to be cheaper.
+    pub fn hints(&self) -> Vec<Unit> {
+        let read = self.module.input.or(self.module.loads);
+        let hints = read.map(|input| self.dialect.hints(self.table(input), &self.name(input))).unwrap_or_default();
+        // What another module keeps, that one's main compacts; what has no keys is small, or is emptied by each run.
+        let is_kept = |name: &str| self.module.keys.iter().any(|(kept, _)| *kept == name);
+        let grows = |table: &&Table| is_kept(table.name) || Some(table.name) == self.module.input;
+        let compaction = |table: &Table| self.dialect.compaction(&self.variables.table_name(table));
+        let compaction = self.tables.iter().filter(grows).flat_map(compaction);
+        units(hints.into_iter().chain(compaction).collect())
     }
 
     /// The schemas, each created if it is missing.

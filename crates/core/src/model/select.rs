@@ -31,6 +31,12 @@ macro_rules! sql {
 }
 pub(crate) use sql;
 
+/// The table that is read by the name of one of these: of narrow keys that are not made, the wide table whose rows they tell.
+pub(super) fn read_as<'a>(tables: &'a [Table], table: &'a Table, writes_once: bool) -> &'a Table {
+    let wide = table.keys_of.filter(|_| !writes_once);
+    wide.and_then(|wide| tables.iter().find(|other| other.name == wide)).unwrap_or(table)
+}
+
 /// The functions and names that SQL may use, for some tables, variables and a dialect.
 #[derive(Debug)]
 pub(crate) struct Renderer {
@@ -51,17 +57,9 @@ impl Renderer {
         computed: &[&str],
     ) -> Self {
         let once = dialect.writes_once() && computed.is_empty();
-        let read = |table: &Table| match table.keys_of.filter(|_| !once) {
-            Some(wide) => tables
-                .iter()
-                .find(|table| table.name == wide)
-                .unwrap_or_else(|| unreachable!("it is a table's"))
-                .clone(),
-            None => table.clone(),
-        };
-        let quoted_name = |table: &Table| match read(table) {
+        let quoted_name = |table: &Table| match read_as(tables, table, once) {
             table if computed.contains(&table.name) => dialect.quote(table.name),
-            table => dialect.table(&variables.table_name(&table)),
+            table => dialect.table(&variables.table_name(table)),
         };
         let quoted: BTreeMap<&str, String> = tables.iter().map(|table| (table.name, quoted_name(table))).collect();
         let columns: BTreeMap<&str, String> = tables.iter().map(|table| (table.name, table.column_list())).collect();

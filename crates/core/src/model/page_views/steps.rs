@@ -7,7 +7,7 @@ use crate::model::findings::on_found;
 use crate::model::select::sql;
 use crate::model::shared::METADATA_THIS_RUN;
 use crate::model::{Context, Select};
-use crate::plan::{OnFound, Phase, Statement, Step, Unit};
+use crate::plan::{OnFound, Statement, Step, Unit};
 use crate::table::{Column, ColumnType, TableName};
 use crate::variables::{CleanupMode, LookbackGuard};
 
@@ -59,9 +59,7 @@ pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
 }
 
 pub(super) fn complete(context: &Context<'_>) -> Vec<Step> {
-    let mut cleanup = context.cleanup(context.variables.cleanup_mode, context.variables.ends_run);
-    cleanup.units.splice(0..0, context.hints(Phase::Complete));
-    vec![cleanup]
+    vec![context.cleanup(context.variables.cleanup_mode, context.variables.ends_run)]
 }
 
 pub(super) fn destroy(context: &Context<'_>) -> Vec<Step> {
@@ -102,7 +100,7 @@ fn input(context: &Context<'_>) -> Step {
         Some(source) => from_table(context, source),
         None => context.load(PAGE_VIEWS_ARRIVED, PAGE_VIEWS_THIS_RUN),
     };
-    units.extend(context.hints(Phase::Main));
+    units.extend(context.hints());
     Step::new("input", "what came", units)
 }
 

@@ -5,7 +5,7 @@ use super::tables::*;
 use crate::model::findings::on_found;
 use crate::model::select::sql;
 use crate::model::{Context, Select};
-use crate::plan::{OnFound, OnlyIf, Phase, Statement, Step, Unit};
+use crate::plan::{OnFound, OnlyIf, Statement, Step, Unit};
 use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
 
 pub(super) const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
@@ -68,7 +68,7 @@ pub(super) fn destroy(context: &Context<'_>) -> Vec<Step> {
 }
 
 fn setup(context: &Context<'_>) -> Step {
-    let mut units = context.hints(Phase::Main);
+    let mut units = context.hints();
     units.extend(context.shared_setup());
     for table in [SESSIONS, SESSIONS_USERID_MANIFEST_STAGED] {
         units.extend(context.create(table));
@@ -91,23 +91,28 @@ fn aggregates(context: &Context<'_>) -> Step {
 
 fn sessions(context: &Context<'_>) -> Step {
     let mut units = Vec::new();
-    let once = context.dialect.writes_once();
-    if once {
+    let has_keys = context.dialect.writes_once();
+    if has_keys {
         units.extend(context.drop_view(SESSIONS_THIS_RUN));
     }
-    if !once || context.variables.skip_derived {
+    if !is_view(context) {
         units.extend(context.replace(SESSIONS_THIS_RUN, &context.select(&THIS_RUN)));
     }
-    if once {
+    if has_keys {
         let keys = context.select_with(&KEYS, &[("sessions", &computed(context))]);
         units.extend(context.replace(SESSIONS_KEYS_THIS_RUN, &keys));
     }
     Step::new("sessions", "one row a session, with its first and last page view", units)
 }
 
+/// Whether the sessions of this run, with all columns, are in production only, and `sessions_this_run` is a view of them.
+fn is_view(context: &Context<'_>) -> bool {
+    context.dialect.writes_once() && !context.variables.skip_derived
+}
+
 /// Where the sessions of this run, with all columns, are read from before production has them.
 fn computed(context: &Context<'_>) -> String {
-    match context.dialect.writes_once() && !context.variables.skip_derived {
+    match is_view(context) {
         true => format!("(\n{}\n) AS computed", context.select(&THIS_RUN)),
         false => context.quoted(SESSIONS_THIS_RUN),
     }
@@ -211,10 +216,9 @@ fn upsert_limit(context: &Context<'_>) -> Step {
 fn commit(context: &Context<'_>) -> Step {
     let holds = Statement::new("this run's tables are as it made them", context.select(&SEAL_HOLDS));
     let mut statements = vec![holds.must_change()];
-    let once = context.dialect.writes_once() && !context.variables.skip_derived;
     if !context.variables.skip_derived {
         let computed = computed(context);
-        if once {
+        if is_view(context) {
             let these = context.select_with(&SESSIONS_ARE_THESE, &[("sessions", &computed)]);
             statements.push(Statement::new("the page views still give these sessions", these).must_change());
         }
@@ -242,7 +246,7 @@ fn commit(context: &Context<'_>) -> Step {
         statements.push(restaged.only_if(reads));
     }
     statements.extend(context.committed(SESSIONS_METADATA_THIS_RUN));
-    if once {
+    if is_view(context) {
         statements.push(context.dialect.create_view(&context.name(SESSIONS_THIS_RUN), &context.select(&OF_THIS_RUN)));
     }
     let purpose = "sessions, user manifest and metadata, all or nothing".to_owned();
@@ -250,7 +254,7 @@ fn commit(context: &Context<'_>) -> Step {
 }
 
 fn consume(context: &Context<'_>) -> Step {
-    let mut units = context.hints(Phase::Complete);
+    let mut units = Vec::new();
     // They are missing if main has not run: then nothing was consumed, and nothing is removed.
     for table in [SESSIONS_METADATA_THIS_RUN, SESSIONS_INPUT_THIS_RUN, SESSIONS_KEYS_THIS_RUN] {
         units.extend(context.create(table));

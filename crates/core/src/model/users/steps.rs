@@ -4,7 +4,7 @@ use super::findings::*;
 use super::tables::*;
 use crate::model::select::sql;
 use crate::model::{Context, Select};
-use crate::plan::{OnFound, OnlyIf, Phase, Statement, Step, Unit};
+use crate::plan::{OnFound, OnlyIf, Statement, Step, Unit};
 use crate::variables::CleanupMode;
 
 const COMMITTED_AND_SEALED: Select = sql!("users/committed_and_sealed");
@@ -63,7 +63,7 @@ fn mark(context: &Context<'_>, table: &str) -> Statement {
 }
 
 fn setup(context: &Context<'_>) -> Step {
-    let mut units = context.hints(Phase::Main);
+    let mut units = context.hints();
     units.extend(context.shared_setup());
     for table in [SESSIONS, SESSIONS_USERID_MANIFEST_READ, USERS_TABLES_MADE] {
         units.extend(context.create(table));
@@ -155,7 +155,7 @@ fn commit(context: &Context<'_>) -> Step {
 }
 
 fn consume(context: &Context<'_>) -> Step {
-    let mut units = context.hints(Phase::Complete);
+    let mut units = Vec::new();
     // They are missing if main has not run: then nothing was consumed, and nothing is removed.
     for table in [
         USERS_TABLES_MADE,
