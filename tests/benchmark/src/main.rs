@@ -10,11 +10,16 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use wait4::Wait4;
+use websessions_core::model::sessions;
+use websessions_core::model::sessions::tables::SESSIONS;
+use websessions_core::variables::Variables;
 
 mod page_views;
 mod peers;
 mod postgres;
 mod record;
+
+use record::Engine;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -30,7 +35,7 @@ enum Measure {
     Peers(peers::Options),
     /// Loading a CSV.gz beside the engine's own COPY
     Load(page_views::LoadOptions),
-    /// From a Parquet file to sessions with the page views module, beside sessions alone, and a second day
+    /// From a file to sessions with the page views module: a CSV.gz beside a script that does the same, a Parquet file beside sessions alone, and a second day
     Chain(page_views::Options),
     /// Prints the measurements of a JSON file as the tables of docs/benchmarks.md
     Page { file: PathBuf },
@@ -124,6 +129,26 @@ fn generate(page_views: u64, arguments: &[&str], file: &Path) -> Outcome<()> {
     let mut command = beside("websessions-fixtures")?;
     command.args(["--page-views", &page_views.to_string()]).args(arguments).arg("--to").arg(file);
     measure(&mut command).map(drop)
+}
+
+/// The columns of production.
+fn sessions_columns() -> Vec<String> {
+    let sessions = sessions::module().table(SESSIONS, &Variables::default()).expect("production");
+    sessions.columns.iter().map(|column| column.name.to_string()).collect()
+}
+
+/// A query of the number of a table's sessions and of a checksum of their columns, whatever their order.
+fn sessions_checksum(engine: Engine, table: &str) -> String {
+    let texts: Vec<String> = sessions_columns().iter().map(|name| format!("CAST({name} AS TEXT)")).collect();
+    let texts = texts.join(", ");
+    match engine {
+        Engine::Duckdb => {
+            format!("SELECT CAST(COUNT(*) AS TEXT) || ' rows, ' || CAST(SUM(hash({texts})) AS TEXT) FROM {table}")
+        }
+        Engine::Postgres => format!(
+            "SELECT COUNT(*) || ' rows, ' || SUM(hashtextextended(CAST(ROW({texts}) AS TEXT), 0)) FROM {table}"
+        ),
+    }
 }
 
 /// A folder for databases, which is removed in the end: in `BENCHMARK_FOLDER` if it is set.

@@ -1,13 +1,17 @@
 //! Measures what page views cost before sessions: loading a file beside the engine's own COPY, and the page views module beside
-//! sessions alone. Whole processes in turn. A machine that others use tells more by the processors' time than by the clock.
+//! sessions alone and beside a script that does the same. Whole processes in turn. A machine that others use tells more by the processors' time than by the clock.
 
+use super::peers::SELECT;
 use super::record::{Engine, Stage, keep};
-use super::{Outcome, beside, folder, generate, measure};
+use super::{Outcome, beside, folder, generate, measure, sessions_checksum};
 use duckdb::Connection;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Page views of a file, each once and numbered, as a script would have them.
+const CHAIN: &str = include_str!("../sql/chain.sql");
 
 #[derive(Debug, clap::Args)]
 pub(super) struct LoadOptions {
@@ -142,9 +146,13 @@ pub(super) fn load(LoadOptions { options, file }: &LoadOptions) -> Outcome<()> {
 }
 
 fn count(database: &Path, table: &str, of: &str) -> Outcome<String> {
-    let sql = format!("SELECT CAST(COUNT(*) AS TEXT) FROM {table}");
-    let number: String = Connection::open(database)?.query_row(&sql, [], |row| row.get(0))?;
+    let number = value(database, &format!("SELECT CAST(COUNT(*) AS TEXT) FROM {table}"))?;
     Ok(format!("{number} {of}"))
+}
+
+/// The text that a query gives.
+fn value(database: &Path, sql: &str) -> Outcome<String> {
+    Ok(Connection::open(database)?.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// Where the page views of a process of the chain come from.
@@ -158,9 +166,45 @@ enum From {
     First,
 }
 
-/// From a Parquet file to sessions, beside sessions alone from rows that are staged; then a second day of a tenth as many.
+/// From files to sessions, with the page views module.
 pub(super) fn chain(options: &Options) -> Outcome<()> {
     let place = Place::new(&options.memory_limit)?;
+    chain_beside_a_script(&place, options)?;
+    chain_beside_sessions(&place, options)
+}
+
+/// From a CSV.gz to sessions in an empty database, beside one script of the engine's SQL.
+fn chain_beside_a_script(place: &Place, options: &Options) -> Outcome<()> {
+    let file = place.members(options.size)?;
+    let few = place.generate(1, &[], "few.csv")?;
+    let [typed, run] = ["typed", "run"].map(|name| place.file(&format!("{name}.duckdb")));
+    measure(place.websessions(&typed)?.args(["load", "--staged"]).arg(&few))?;
+    let types = value(
+        &typed,
+        "SELECT string_agg(format('''{}'': ''{}''', column_name, data_type), ', ' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_schema = 'scratch' AND table_name = 'page_views_staged'",
+    )?;
+    let page_views = CHAIN.replace("{file}", &file.display().to_string()).replace("{types}", &types);
+    let script = format!("{page_views}CREATE TABLE derived.sessions AS\n{};\n", SELECT.trim_end());
+    let (ours, engines) = ("websessions run --page-views", "a script that does the same");
+    let name = format!("from a CSV.gz to sessions, memory_limit {}", options.memory_limit);
+    let mut stage = Stage::new(Engine::Duckdb, options.size, &name, engines);
+    for _ in 0..options.rounds {
+        for what in [ours, engines] {
+            let figures = if what == ours {
+                measure(place.websessions(&run)?.args(["run", "--page-views"]).arg(&file))?
+            } else {
+                measure(&mut place.engine(&run, &script)?)?
+            };
+            stage.add(what, &figures);
+            stage.gave(what, value(&run, &sessions_checksum(Engine::Duckdb, "derived.sessions"))?)?;
+            std::fs::remove_file(&run)?;
+        }
+    }
+    keep(&options.to, stage, &BTreeMap::new())
+}
+
+/// From a Parquet file to sessions, beside sessions alone from rows that are staged; then a second day of a tenth as many.
+fn chain_beside_sessions(place: &Place, options: &Options) -> Outcome<()> {
     let first = place.generate(options.size, &[], "first.parquet")?;
     let second = place.generate(options.size / 10, &["--seed", "2"], "second.parquet")?;
     let [staged, history, run] = ["staged", "history", "run"].map(|name| place.file(&format!("{name}.duckdb")));

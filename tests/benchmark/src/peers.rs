@@ -1,19 +1,17 @@
 //! What people would pick instead, beside ours: dbt and SQLMesh with a project each, an analyst's one good script, the plain
 //! formulation and the floor. Each is a whole process on a copy of the same database, in turn; its rows are compared with ours.
 
+use super::postgres::Server;
 use super::record::{Engine, Stage, keep};
-use super::{Figures, Outcome, beside, folder, generate, measure, measure_within, postgres::Server};
+use super::{Figures, Outcome, beside, folder, generate, measure, measure_within, sessions_checksum, sessions_columns};
 use duckdb::{Config, Connection};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use websessions_core::model::sessions;
-use websessions_core::model::sessions::tables::SESSIONS;
-use websessions_core::variables::Variables;
 
 /// The sessions of what is staged, as one SELECT of both engines: dbt's model, SQLMesh's and the script are made from it.
-const SELECT: &str = include_str!("../peers/sessions.sql");
+pub(super) const SELECT: &str = include_str!("../peers/sessions.sql");
 const PLAIN_DUCKDB: &str = include_str!("../sql/plain.sql");
 const PLAIN_POSTGRES: &str = include_str!("../sql/plain_postgres.sql");
 const FLOOR: &str = include_str!("../sql/floor.sql");
@@ -209,22 +207,6 @@ impl Place {
                 command
             }
         })
-    }
-
-    /// A query of the number of a table's sessions and of a checksum of their columns, whatever their order.
-    fn checksum(&self, table: &str) -> String {
-        let sessions = sessions::module().table(SESSIONS, &Variables::default()).expect("production");
-        let texts: Vec<String> =
-            sessions.columns.iter().map(|column| format!("CAST({} AS TEXT)", column.name)).collect();
-        let texts = texts.join(", ");
-        match self {
-            Self::Folder { .. } => {
-                format!("SELECT CAST(COUNT(*) AS TEXT) || ' rows, ' || CAST(SUM(hash({texts})) AS TEXT) FROM {table}")
-            }
-            Self::Server { .. } => format!(
-                "SELECT COUNT(*) || ' rows, ' || SUM(hashtextextended(CAST(ROW({texts}) AS TEXT), 0)) FROM {table}"
-            ),
-        }
     }
 
     /// What a server still does for a process that was stopped ends, too.
@@ -433,7 +415,7 @@ impl Race<'_> {
                 let whole = self.run(one, name == "first day", &mut stage)?;
                 if whole && round == 0 {
                     if let Some(table) = one.production(self.engine, &self.place)? {
-                        stage.gave(&one.key(), self.place.value(RUN, &self.place.checksum(&table))?)?;
+                        stage.gave(&one.key(), self.place.value(RUN, &sessions_checksum(self.engine, &table))?)?;
                     }
                     self.place.copy(RUN, &format!("{}_after", one.key()))?;
                 }
@@ -511,9 +493,8 @@ impl Race<'_> {
 
 /// The sessions of the first day again, under other ids, each copy 14 days earlier than the one before.
 fn copies(table: &str, from: usize, to: usize) -> String {
-    let sessions = sessions::module().table(SESSIONS, &Variables::default()).expect("production");
-    let names: Vec<&str> = sessions.columns.iter().map(|column| column.name.as_ref()).collect();
-    let values = names.iter().map(|name| match *name {
+    let names = sessions_columns();
+    let values = names.iter().map(|name| match name.as_str() {
         "domain_sessionid" => "domain_sessionid || '~' || n".to_owned(),
         "start_tstamp" | "end_tstamp" => format!("{name} - n * INTERVAL '14 days'"),
         other => other.to_owned(),
