@@ -145,9 +145,9 @@ fn sessions_checksum(engine: Engine, table: &str) -> String {
         Engine::Duckdb => {
             format!("SELECT CAST(COUNT(*) AS TEXT) || ' rows, ' || CAST(SUM(hash({texts})) AS TEXT) FROM {table}")
         }
-        Engine::Postgres => format!(
-            "SELECT COUNT(*) || ' rows, ' || SUM(hashtextextended(CAST(ROW({texts}) AS TEXT), 0)) FROM {table}"
-        ),
+        Engine::Postgres => {
+            format!("SELECT COUNT(*) || ' rows, ' || SUM(hashtextextended(CAST(ROW({texts}) AS TEXT), 0)) FROM {table}")
+        }
     }
 }
 
