@@ -13,6 +13,7 @@ pub(super) const TRIALS: &[(&str, Trial)] = trials![
     a_drifted_table_stops_the_run_before_anything_changes,
     destroy_drops_what_is_ours_and_nothing_else,
     entropy_keeps_tables_apart,
+    the_tables_of_an_earlier_run_are_taken_over,
 ];
 
 async fn a_drifted_table_stops_the_run_before_anything_changes(harness: &dyn Harness) -> Result<(), String> {
@@ -106,5 +107,31 @@ async fn entropy_keeps_tables_apart(harness: &dyn Harness) -> Result<(), String>
     expect("sessions", case.count(SESSIONS).await?, 2)?;
     test.phase(Phase::Destroy).await?;
     expect("sessions after the test's destroy", case.count(SESSIONS).await?, 2)?;
+    case.drop().await
+}
+
+/// Whether a run kept its tables, ended between its phases, or kept nothing: the next one has the same names, be they of tables
+/// or of views.
+async fn the_tables_of_an_earlier_run_are_taken_over(harness: &dyn Harness) -> Result<(), String> {
+    let case = Case::new(harness, json!({"ends_run": true})).await?;
+    let of = |id: &str| vec![view(id, 1, 12, 1)];
+    let is_kept =
+        async || -> Result<bool, String> { Ok(case.tables().await?.contains(&"scratch.sessions_this_run".to_owned())) };
+    for (id, mode) in [("a", "trace"), ("b", "debug"), ("c", "trace"), ("d", "all"), ("e", "debug")] {
+        stage(&case, of(id)).await?;
+        case.with(json!({"cleanup_mode": mode}))?.run().await?;
+        expect(mode, is_kept().await?, mode != "all")?;
+        if is_kept().await? {
+            expect("the sessions that are kept", case.count(SESSIONS_THIS_RUN).await?, 1)?;
+        }
+    }
+    // main alone, twice: the second has the first one's view, or table, before it.
+    stage(&case, of("f")).await?;
+    case.phase(Phase::Main).await?;
+    stage(&case, of("g")).await?;
+    case.run().await?;
+    expect("sessions", case.count(SESSIONS).await?, 7)?;
+    expect("staged", case.count(PAGE_VIEWS_STAGED).await?, 0)?;
+    expect("kept", is_kept().await?, false)?;
     case.drop().await
 }
