@@ -297,6 +297,87 @@ fn schedulers_at_the_same_time_wait_for_each_other() {
     }
 }
 
+/// A run that failed left others the time to change what it had read: `resume` computes what is there now.
+#[test]
+fn what_changed_since_a_run_failed_is_read_again_by_resume() {
+    const HEADER: &str = "page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp\n";
+    let cluster = Cluster::start("").expect("a server");
+    let folder = folder(&cluster);
+    // The second page view of b is late: without it there is no last one, and so no session.
+    folder.write("early.csv", &format!("{HEADER}a1,a,ann,1,2024-03-10,\nb1,b,bob,1,2024-03-10,\nb3,b,bob,3,2024-03-12,\n"));
+    folder.write("late.csv", &format!("{HEADER}b2,b,bob,2,2024-03-11,\n"));
+    let fail = ["--var", "on_dropped_sessions=fail"];
+    for target in ["laptop", "server"] {
+        let once = Place { folder: &folder, target, entropy: "entropy=_once".to_owned() };
+        once.done(&["load", "--staged", "early.csv", "late.csv"]);
+        once.done(&[&["run"], &fail[..]].concat());
+        let tables = ["sessions", "users", "derived.own"];
+        let expected = once.tables(&tables);
+        assert_eq!(expected[0].rows.len(), 2);
+        for (number, flags) in [&fail[..], &[]].into_iter().enumerate() {
+            let place = Place { folder: &folder, target, entropy: format!("entropy=_late{number}") };
+            place.done(&["load", "--staged", "early.csv"]);
+            let run = folder.run(&place.arguments(&[&["run"], &fail[..]].concat()));
+            refused(&run, 4, &["on_dropped_sessions is fail", "production was not changed"]);
+            let again = folder.run(&place.arguments(&[&["resume"], &fail[..]].concat()));
+            refused(&again, 4, &["on_dropped_sessions is fail", "production was not changed"]);
+            place.done(&["load", "--staged", "late.csv"]);
+            let said = place.done(&[&["resume"], flags].concat());
+            // What is a table already is committed as it is, and what came since stays for the next run.
+            let is_table = target == "server" && flags.is_empty();
+            assert_eq!(said.contains("is read again, as it is now"), !is_table, "{said}");
+            if is_table {
+                place.done(&["run"]);
+            }
+            assert_eq!(place.tables(&tables), expected, "{target}, {flags:?}");
+        }
+    }
+}
+
+/// The lock of a dead run in an embedded file holds nobody up, though the machine's clock was set back since.
+#[test]
+fn a_dead_run_s_lock_of_a_later_time_is_freed() {
+    let folder = Folder::new();
+    folder.write("first.csv", &format!("{HEADER}{FIRST}"));
+    folder.write("own.sql", "SELECT * FROM nowhere_at_all");
+    folder.write("websessions.toml", "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n");
+    // What failed leaves the table of the lock.
+    refused(&folder.run(&["run", "--page-views", "first.csv"]), 1, &["nowhere_at_all"]);
+    duckdb::Connection::open(folder.path().join("websessions.duckdb"))
+        .and_then(|database| {
+            database.execute_batch(
+                "UPDATE scratch.sessions_lock SET holder = 'dead', acquired_tstamp = TIMESTAMP '2100-01-01', expires_tstamp = TIMESTAMP '2100-01-02'",
+            )
+        })
+        .expect("a lock");
+    folder.write("own.sql", "SELECT 1");
+    folder.run(&["run", "--page-views", "first.csv"]).done("run").expect("a run");
+}
+
+/// A file that a command writes is whole or as it was: also where the system lets it write nothing.
+#[cfg(unix)]
+#[test]
+fn a_configuration_that_can_t_be_written_stays_as_it_was() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("playbooks")).expect("a folder");
+    folder.write(
+        "playbooks/01-sessions-main.yml.tmpl",
+        ":variables:\n  :output_schema: derived\n:steps:\n- :name: main\n  :queries:\n    - :name: main\n      :file: standard/03-sessions/01-main/05-commit-sessions.sql\n",
+    );
+    let own = "# my own\n[variables]\nupsert_lookback_days = 7\n";
+    for arguments in [&["import", "playbooks", "--force"] as &[&str], &["init", "--force"]] {
+        let path = folder.write("websessions.toml", own);
+        let there = || std::fs::read_to_string(&path).expect("the file");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -f 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_websessions")]).args(arguments);
+        let ended = limited.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(!ended.expect("a shell").success());
+        assert_eq!(there(), own, "{arguments:?}");
+        folder.run(arguments).done("again").expect("written");
+        assert_ne!(there(), own, "{arguments:?}");
+    }
+}
+
 /// The next day's run comes though the first day's failed, and nobody repeats that one.
 #[test]
 fn a_run_that_failed_is_no_harm_to_the_next_day_s() {

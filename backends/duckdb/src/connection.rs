@@ -5,7 +5,7 @@ use crate::errors::warehouse_error;
 use crate::statement::{execute, in_transaction, query};
 use crate::{files, load};
 use duckdb::{Config, Connection, InterruptHandle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use websessions_core::CancellationToken;
@@ -27,8 +27,8 @@ pub struct DuckDbWarehouse {
 }
 
 struct Inner {
-    /// When, by the engine's clock.
-    opened: String,
+    /// The locks that were looked at since the file was opened.
+    locks: Mutex<HashSet<TableName>>,
     root: Mutex<Connection>,
     idle: Mutex<Vec<Connection>>,
     busy: Mutex<BTreeMap<u64, Arc<InterruptHandle>>>,
@@ -80,11 +80,8 @@ impl DuckDbWarehouse {
         let whole = std::path::absolute(path)
             .map_err(|error| (context(), WarehouseError::new(WarehouseErrorKind::Resources, error.to_string())))?;
         let root = Connection::open_with_flags(whole, config).map_err(|error| (context(), warehouse_error(&error)))?;
-        let now =
-            query(&root, &format!("SELECT {} AS now", DuckDbDialect.now())).map_err(|error| (context(), error))?;
-        let opened = now.get(0, "now").to_string();
         let inner = Inner {
-            opened,
+            locks: Mutex::default(),
             root: Mutex::new(root),
             idle: Mutex::default(),
             busy: Mutex::default(),
@@ -154,9 +151,9 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     }
 }
 
-/// While this process has the file open no other can: whoever took a lock in it before is dead. A table that has a lock's
-/// name and is not one, column by column, is somebody's own.
-fn free_dead_lock(connection: &Connection, table: &TableName, opened: &str) -> Result<(), WarehouseError> {
+/// While this process has the file open no other can: whoever took a lock in it before is dead, whatever the clock says. A
+/// table that has a lock's name and is not one, column by column, is somebody's own.
+fn free_dead_lock(connection: &Connection, table: &TableName) -> Result<(), WarehouseError> {
     let dialect = DuckDbDialect;
     let found = query(connection, &dialect.columns_query(&table.schema, &[&table.name]))?;
     let columns: Vec<String> =
@@ -164,11 +161,7 @@ fn free_dead_lock(connection: &Connection, table: &TableName, opened: &str) -> R
     if columns.iter().map(String::as_str).ne(lock::table().column_names()) {
         return Ok(());
     }
-    let sql = format!(
-        "UPDATE {}\nSET holder = NULL\nWHERE holder IS NOT NULL AND acquired_tstamp < CAST({} AS TIMESTAMP)",
-        dialect.table(table),
-        dialect.text(opened)
-    );
+    let sql = format!("UPDATE {}\nSET holder = NULL\nWHERE holder IS NOT NULL", dialect.table(table));
     execute(connection, &sql).map(|_| ())
 }
 
@@ -228,8 +221,16 @@ impl Warehouse for DuckDbWarehouse {
     }
 
     async fn free_dead_lock(&self, lock: &TableName) -> Result<(), WarehouseError> {
-        let (table, opened) = (lock.clone(), self.inner.opened.clone());
-        self.with(move |connection| free_dead_lock(connection, &table, &opened)).await
+        let (table, inner) = (lock.clone(), Arc::clone(&self.inner));
+        self.with(move |connection| {
+            let mut looked_at = guard(&inner.locks);
+            if !looked_at.contains(&table) {
+                free_dead_lock(connection, &table)?;
+                looked_at.insert(table);
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn load(&self, load: &Load) -> Result<Vec<Loaded>, WarehouseError> {

@@ -252,11 +252,15 @@ pub enum Error {
         /// Who holds it, since when, until when.
         holder: String,
     },
-    /// This run no longer holds its lock, or what it has read or made is not as it was; it stopped before its next write.
-    #[error(
-        "this run lost its lock to another run, or what it had read or made was changed by another; it stopped before {next}"
-    )]
+    /// This run no longer holds its lock; it stopped before its next write.
+    #[error("this run lost its lock to another run; it stopped before {next}")]
     LeaseLost {
+        /// What it would have done next.
+        next: String,
+    },
+    /// This run holds its lock, but what it has read or made is not as it was: nothing of it was committed.
+    #[error("what this run had read or made was changed by another; it stopped before {next}")]
+    Changed {
         /// What it would have done next.
         next: String,
     },
@@ -308,6 +312,7 @@ impl Error {
             | Self::Unit { .. }
             | Self::Locked { .. }
             | Self::LeaseLost { .. }
+            | Self::Changed { .. }
             | Self::Cancelled { .. }
             | Self::Drift { .. }
             | Self::Source { .. }
@@ -354,8 +359,8 @@ impl Error {
             Self::NoResume { .. } => {
                 Some("run the whole again, as it was: every step of the model can run twice".into())
             }
-            Self::LeaseLost { .. } => {
-                Some("run the whole again, don't resume it: every step can run twice".into())
+            Self::LeaseLost { .. } | Self::Changed { .. } => {
+                Some("run the whole again: every step can run twice".into())
             }
             Self::Cancelled { .. } => Some("run again to finish: every step can run twice".into()),
             Self::LoadUnknown { into, .. } => Some(format!(

@@ -88,7 +88,8 @@ fn create(path: &Path) -> Result<BufWriter<File>, Error> {
     if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
         let mut first = Vec::new();
         File::open(path).and_then(|file| file.take(HEADER.len() as u64).read_to_end(&mut first)).map_err(failed)?;
-        if first != HEADER.as_bytes() {
+        // A command that was stopped, or had no room, may have written a part of it.
+        if !HEADER.as_bytes().starts_with(&first) {
             let message = "the file for rejected rows is there, and has something else in it";
             return Err(Error::new(Fault::Usage, path.display().to_string(), message)
                 .with_hint("name another file after --rejects"));

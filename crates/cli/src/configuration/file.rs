@@ -15,16 +15,30 @@ use websessions_playbook::CustomModule;
 /// The file that is read if none is named.
 pub(crate) const FILE_NAME: &str = "websessions.toml";
 
-/// Writes a configuration file, which nobody else may write, whatever the umask is: else it would not be read.
+/// Writes a configuration file, which is whole or as it was, and which nobody else may write, whatever the umask is: else it
+/// would not be read.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    replace(path, text).map_err(|source| Error::File { path: path.display().to_string(), source })
+}
+
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    // What a link leads to is replaced, not the link.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let replaced = match std::fs::metadata(&path) {
+        Ok(found) if !found.is_file() => return std::fs::write(&path, text),
+        found => found.ok().map(|found| found.permissions()),
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut written = tempfile::Builder::new().prefix(".websessions-").tempfile_in(folder)?;
+    written.write_all(text.as_bytes())?;
+    written.as_file().sync_all()?;
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|source| Error::File { path: path.display().to_string(), source })
+    let replaced = replaced.or_else(|| Some(std::os::unix::fs::PermissionsExt::from_mode(0o644)));
+    if let Some(permissions) = replaced {
+        written.as_file().set_permissions(permissions)?;
+    }
+    written.persist(&path)?;
+    Ok(())
 }
 
 /// The file's parts. Empty if there is no file.

@@ -293,7 +293,7 @@ impl Connections {
         }
         // The other holds its lock, but a late statement of the first may have made or dropped a table of its.
         match &other {
-            Ok(_) | Err(RunError { error: Error::LeaseLost { .. }, .. }) => {}
+            Ok(_) | Err(RunError { error: Error::LeaseLost { .. } | Error::Changed { .. }, .. }) => {}
             Err(RunError { error: Error::Unit { source, .. }, .. }) if source.kind == WarehouseErrorKind::Missing => {}
             Err(RunError { error, .. }) => return Err(format!("the other run: {}", chain(error))),
         }

@@ -107,8 +107,8 @@ async fn come(case: Case, what: &[Arrival], by: By, folder: &Path, name: &str) -
     Ok((looked_at(case).await?, files))
 }
 
-/// A run that lost its lock may still make each scratch table anew, empty, while another works with it: that fails, or what it
-/// commits is right.
+/// A run that lost its lock may still make each scratch table anew, empty, while another works with it: that one, which holds
+/// the lock, says that its tables were changed, or what it commits is right.
 async fn a_table_of_a_run_of_page_views_that_another_makes_anew_is_noticed(
     harness: &dyn Harness,
 ) -> Result<(), String> {
@@ -130,7 +130,7 @@ async fn a_table_of_a_run_of_page_views_that_another_makes_anew_is_noticed(
             let what = |error: String| format!("{table} is emptied as {step} begins: {error}");
             match emptied_as_it_begins(&case, harness, &files, step, table).await? {
                 Ok(_) => compare(&case, &all).await.map_err(what)?,
-                Err(RunError { error: Error::LeaseLost { .. }, .. }) => {
+                Err(RunError { error: Error::Changed { .. }, .. }) => {
                     expect("page views", case.contents(PAGE_VIEWS).await?, before).map_err(what)?;
                     noticed.push(table);
                 }
@@ -227,7 +227,7 @@ async fn interleave(harness: &dyn Harness, by: By, first: usize, other: usize) -
     // The other holds its lock, but a late statement of the first may have made or dropped a table of its.
     match &other {
         Ok(_) => compare(&case, &all).await.map_err(|error| format!("the other run has ended well, but {error}"))?,
-        Err(RunError { error: Error::LeaseLost { .. }, .. }) => {}
+        Err(RunError { error: Error::LeaseLost { .. } | Error::Changed { .. }, .. }) => {}
         Err(RunError { error: Error::Unit { source, .. }, .. }) if source.kind == WarehouseErrorKind::Missing => {}
         Err(RunError { error, .. }) => return Err(format!("the other run: {}", chain(error))),
     }

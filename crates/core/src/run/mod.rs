@@ -217,6 +217,13 @@ fn check_places(jobs: &[Job], variables: &Variables, dialect: &dyn crate::dialec
     Ok(())
 }
 
+/// Why a run stopped, and where: the number of the step among those of all jobs, and that of its plan's first step.
+struct Stopped {
+    error: Error,
+    step: usize,
+    first_of_plan: usize,
+}
+
 /// A run that has begun.
 struct Run<'a> {
     warehouse: &'a dyn Warehouse,
@@ -275,14 +282,14 @@ impl Run<'_> {
             Err((error, note)) => (Err(error), note),
             Ok(first) => {
                 let result = tokio::select! {
-                    result = self.work(jobs, first, &lease) => result,
+                    result = self.work_or_begin_anew(jobs, first, resume, &lease) => result,
                     () = self.heartbeat(&lease) => unreachable!("the heart beats until the work is done"),
                 };
-                let begun = self.recorder.steps_begun();
-                let note = result.as_ref().err().and_then(|_| note_at(jobs, (first + begun).checked_sub(1)?));
                 // The first step of a module: nothing is done that a later run could go on from.
-                let note = note.filter(|_| first + begun > 1 || jobs.first().is_some_and(Job::is_custom));
-                (result, note)
+                let notable = |number: &usize| *number > 0 || jobs.first().is_some_and(Job::is_custom);
+                let stopped = result.as_ref().err().map(|stopped| stopped.step).filter(notable);
+                let note = stopped.and_then(|number| note_at(jobs, number));
+                (result.map_err(|stopped| stopped.error), note)
             }
         };
         if let Err(error) = lease.release(note.as_ref()).await {
@@ -345,18 +352,40 @@ impl Run<'_> {
         }
     }
 
+    /// Runs the jobs from a step on. A run that stopped leaves others the time to mend or to change what its plan had read: if
+    /// a resumed run can't go on with what the plan had made by then, the plan begins anew.
+    async fn work_or_begin_anew(
+        &self,
+        jobs: &[Job],
+        first: usize,
+        resume: bool,
+        lease: &Lease<'_>,
+    ) -> Result<(), Stopped> {
+        match self.work(jobs, first, lease).await {
+            Err(Stopped { error: error @ (Error::Changed { .. } | Error::Check { .. }), first_of_plan, .. })
+                if resume && first_of_plan < first =>
+            {
+                self.warn(format!("{error}; what was read before is read again, as it is now"));
+                self.work(jobs, first_of_plan, lease).await
+            }
+            done => done,
+        }
+    }
+
     /// Runs the jobs from a step on: its number among the steps of all of them.
-    async fn work(&self, jobs: &[Job], first: usize, lease: &Lease<'_>) -> Result<(), Error> {
-        let mut skip = first;
-        for (number, job) in jobs.iter().enumerate() {
+    async fn work(&self, jobs: &[Job], first: usize, lease: &Lease<'_>) -> Result<(), Stopped> {
+        let mut begin = 0;
+        for (position, job) in jobs.iter().enumerate() {
             let all = &job.plan().steps;
+            let (start, skip) = (begin, first.saturating_sub(begin));
+            begin += all.len();
             let steps = all.get(skip..).unwrap_or_default();
-            skip = skip.saturating_sub(all.len());
             if steps.is_empty() && !all.is_empty() {
                 continue;
             }
-            if let (Some((module, Phase::Main)), 1..) = (job.of(), number) {
-                self.check(|| preflight::check_input(self.warehouse, module, self.variables)).await?;
+            if let (Some((module, Phase::Main)), 1..) = (job.of(), position) {
+                let input = self.check(|| preflight::check_input(self.warehouse, module, self.variables)).await;
+                input.map_err(|error| Stopped { error, step: start + skip, first_of_plan: start })?;
             }
             let plan = job.plan();
             self.recorder.on(&Event::PlanStarted {
@@ -368,59 +397,69 @@ impl Run<'_> {
             let result = self.steps(plan, steps, lease).await;
             let seconds = started.elapsed().as_secs_f64();
             self.recorder.on(&Event::PlanFinished { plan: plan.name.clone(), seconds });
-            result?;
+            result.map_err(|(position, error)| Stopped {
+                error,
+                step: start + skip + position,
+                first_of_plan: start,
+            })?;
         }
         Ok(())
     }
 
-    async fn steps(&self, plan: &Plan, steps: &[Step], lease: &Lease<'_>) -> Result<(), Error> {
-        for step in steps {
-            self.warehouse.announce(&Activity {
-                run: self.options.holder.id.clone(),
-                plan: plan.name.clone(),
-                step: step.name.clone(),
-            });
-            self.recorder.on(&Event::StepStarted {
-                plan: plan.name.clone(),
-                step: step.name.clone(),
-                purpose: step.purpose.clone(),
-                commits: step.commits,
-            });
-            let started = Instant::now();
-            let together = if step.is_parallel() { PARALLEL_SCRIPTS } else { 1 };
-            let work: Vec<BoxFuture<'_, _>> =
-                step.units.iter().map(|unit| self.unit(plan, step, unit, lease).boxed()).collect();
-            let mut results = futures_util::stream::iter(work).buffered(together);
-            let mut failed = None;
-            for unit in &step.units {
-                let Some(result) = results.next().await else { break };
-                match result {
-                    Ok(rows) => {
-                        if let (Unit::Observation(observation), Some(rows)) = (unit, rows) {
-                            let checked = check_finding(observation, &rows);
-                            if observation.finding.warns
-                                && let Some(message) = (observation.finding.in_words)(&rows)
-                            {
-                                self.warn(message);
-                            }
-                            self.recorder.on(&Event::Observed { finding: observation.finding, rows });
-                            checked?;
-                        }
-                    }
-                    // The scripts beside it end first.
-                    Err(error) if step.is_parallel() => match &failed {
-                        None => failed = Some(error),
-                        Some(_) => self.warn(format!("{error}")),
-                    },
-                    Err(error) => return Err(error),
-                }
-            }
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            let seconds = started.elapsed().as_secs_f64();
-            self.recorder.on(&Event::StepFinished { plan: plan.name.clone(), step: step.name.clone(), seconds });
+    /// Runs steps of a plan. An error comes with the position of its step among them.
+    async fn steps(&self, plan: &Plan, steps: &[Step], lease: &Lease<'_>) -> Result<(), (usize, Error)> {
+        for (position, step) in steps.iter().enumerate() {
+            self.step(plan, step, lease).await.map_err(|error| (position, error))?;
         }
+        Ok(())
+    }
+
+    async fn step(&self, plan: &Plan, step: &Step, lease: &Lease<'_>) -> Result<(), Error> {
+        self.warehouse.announce(&Activity {
+            run: self.options.holder.id.clone(),
+            plan: plan.name.clone(),
+            step: step.name.clone(),
+        });
+        self.recorder.on(&Event::StepStarted {
+            plan: plan.name.clone(),
+            step: step.name.clone(),
+            purpose: step.purpose.clone(),
+            commits: step.commits,
+        });
+        let started = Instant::now();
+        let together = if step.is_parallel() { PARALLEL_SCRIPTS } else { 1 };
+        let work: Vec<BoxFuture<'_, _>> =
+            step.units.iter().map(|unit| self.unit(plan, step, unit, lease).boxed()).collect();
+        let mut results = futures_util::stream::iter(work).buffered(together);
+        let mut failed = None;
+        for unit in &step.units {
+            let Some(result) = results.next().await else { break };
+            match result {
+                Ok(rows) => {
+                    if let (Unit::Observation(observation), Some(rows)) = (unit, rows) {
+                        let checked = check_finding(observation, &rows);
+                        if observation.finding.warns
+                            && let Some(message) = (observation.finding.in_words)(&rows)
+                        {
+                            self.warn(message);
+                        }
+                        self.recorder.on(&Event::Observed { finding: observation.finding, rows });
+                        checked?;
+                    }
+                }
+                // The scripts beside it end first.
+                Err(error) if step.is_parallel() => match &failed {
+                    None => failed = Some(error),
+                    Some(_) => self.warn(format!("{error}")),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        self.recorder.on(&Event::StepFinished { plan: plan.name.clone(), step: step.name.clone(), seconds });
         Ok(())
     }
 
@@ -476,6 +515,9 @@ impl Run<'_> {
                 });
             }
             if error.kind == WarehouseErrorKind::Fenced {
+                if self.still_holds(lease).await {
+                    return Err(Error::Changed { next });
+                }
                 lease.lose();
             }
             if lease.lost().is_cancelled() {
@@ -523,6 +565,12 @@ impl Run<'_> {
             () = self.cancellation.cancelled() => {}
         }
         true
+    }
+
+    /// Whether the warehouse says that the lock is ours.
+    async fn still_holds(&self, lease: &Lease<'_>) -> bool {
+        let _alone = lease.renewals.lock().await;
+        matches!(lease.renew().await, Ok(true))
     }
 
     /// Whether the warehouse says that the lock is ours no more.

@@ -329,11 +329,6 @@ impl<'a> Recorder<'a> {
         Self { report: Mutex::default(), listener }
     }
 
-    /// How many steps have begun.
-    pub(super) fn steps_begun(&self) -> usize {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).steps().count()
-    }
-
     pub(super) fn into_report(self) -> Report {
         self.report.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
