@@ -260,3 +260,29 @@ fn a_disk_that_is_full() {
     folder.run(&["run"]).done("run").expect("a run with room");
     assert!(folder.contents("sessions", &[]).expect("sessions").rows.len() > 200);
 }
+
+/// What a scheduler's surroundings lack, or call oddly: nothing is made elsewhere, and the exit code tells.
+#[cfg(target_os = "linux")]
+#[test]
+fn odd_surroundings() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = with_sessions();
+    let inside = folder.path().join("a?b");
+    std::fs::create_dir(&inside).expect("a folder");
+    let arguments = ["--database", "a?b/x.duckdb", "run", "--page-views", "good.csv"];
+    check(&folder.run(&arguments), &arguments, 1, &["can't open the database a?b/x.duckdb", "without '?'"]);
+    assert_eq!(std::fs::read_dir(&inside).expect("the folder").count(), 0);
+    // In the name of the file itself it is a letter as any other.
+    folder.run(&["--database", "a?b.duckdb", "run", "--page-views", "good.csv"]).done("run").expect("a run");
+    let export = ["export", "sessions", "--to"];
+    let name = std::ffi::OsStr::from_bytes(b"a\xffb.csv");
+    let said: Said = folder.command(&export).arg(name).output().expect("the binary starts").into();
+    check(&said, &export, 1, &["UTF-8", "'--to -'"]);
+    let to_output = ["export", "sessions", "--to", "-"];
+    let without = folder.command(&to_output).env("TMPDIR", "/nonexistent").output().expect("the binary starts").into();
+    check(&without, &to_output, 1, &["/nonexistent (TMPDIR)"]);
+    refuses(&folder, &["--lineage", "", "run"], 2, &["a value is required for '--lineage"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let unheard = folder.command(&["nonsense"]).stderr(full).status().expect("the binary starts");
+    assert_eq!(unheard.code(), Some(2));
+}

@@ -300,11 +300,15 @@ fn schedulers_at_the_same_time_wait_for_each_other() {
 /// A run that failed left others the time to change what it had read: `resume` computes what is there now.
 #[test]
 fn what_changed_since_a_run_failed_is_read_again_by_resume() {
-    const HEADER: &str = "page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp\n";
+    const HEADER: &str =
+        "page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp\n";
     let cluster = Cluster::start("").expect("a server");
     let folder = folder(&cluster);
     // The second page view of b is late: without it there is no last one, and so no session.
-    folder.write("early.csv", &format!("{HEADER}a1,a,ann,1,2024-03-10,\nb1,b,bob,1,2024-03-10,\nb3,b,bob,3,2024-03-12,\n"));
+    folder.write(
+        "early.csv",
+        &format!("{HEADER}a1,a,ann,1,2024-03-10,\nb1,b,bob,1,2024-03-10,\nb3,b,bob,3,2024-03-12,\n"),
+    );
     folder.write("late.csv", &format!("{HEADER}b2,b,bob,2,2024-03-11,\n"));
     let fail = ["--var", "on_dropped_sessions=fail"];
     for target in ["laptop", "server"] {

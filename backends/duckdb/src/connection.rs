@@ -79,6 +79,12 @@ impl DuckDbWarehouse {
         // A whole path is nothing but a path: ":memory:", "md:x", "s3://x" are names of files here.
         let whole = std::path::absolute(path)
             .map_err(|error| (context(), WarehouseError::new(WarehouseErrorKind::Resources, error.to_string())))?;
+        // It puts its log's ending before the first '?' of a path.
+        if whole.parent().is_some_and(|folder| folder.as_os_str().as_encoded_bytes().contains(&b'?')) {
+            let message = "the engine takes what follows the '?' in the folder's name for something else than a path";
+            let error = WarehouseError::new(WarehouseErrorKind::Unsupported, message);
+            return Err((context(), error.with_hint("nothing was made; choose a folder without '?' in its name")));
+        }
         let root = Connection::open_with_flags(whole, config).map_err(|error| (context(), warehouse_error(&error)))?;
         let inner = Inner {
             locks: Mutex::default(),

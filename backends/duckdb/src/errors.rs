@@ -25,7 +25,8 @@ pub(crate) fn warehouse_error(error: &duckdb::Error) -> WarehouseError {
             .with_hint("raise the target's memory_limit, or set temp_directory to a disk with room");
     }
     // A commit that could not be written comes as a transaction's error.
-    if begins("IO Error") || begins("FATAL Error") || message.contains("Could not write file") {
+    let unwritten = ["Could not write file", "Cannot open file"].iter().any(|words| message.contains(words));
+    if begins("IO Error") || begins("FATAL Error") || unwritten {
         let hint = file_hint(&message);
         return WarehouseError::new(Kind::Resources, message).with_hint(hint);
     }
@@ -53,6 +54,10 @@ fn file_hint(message: &str) -> &'static str {
         ("not a valid DuckDB database file", "choose another path: this file is something else"),
         ("Corrupt database file", "restore the file from a copy of yours, or choose another path"),
         ("Is a directory", "choose the path of a file: this is a folder"),
+        (
+            ".wal\": Permission denied",
+            "the engine writes a log beside the file: let its folder be written to, or copy the file to one that can be",
+        ),
         ("No such file or directory", "make the folder, or choose another path"),
     ];
     let found = known.iter().find(|(words, _)| message.contains(words));
@@ -122,6 +127,12 @@ mod tests {
         Connection::open_with_flags(path, config)?.execute_batch("CREATE TABLE t (a INT)")
     }
 
+    fn no_room_for_a_log(path: &std::path::Path) -> duckdb::Result<()> {
+        let connection = Connection::open(path)?;
+        std::fs::create_dir(path.with_extension("duckdb.wal")).expect("a folder");
+        connection.execute_batch("CREATE TABLE t (a INT)")
+    }
+
     fn interrupted(path: &std::path::Path) -> duckdb::Result<()> {
         let connection = Connection::open(path)?;
         let handle = connection.interrupt_handle();
@@ -154,6 +165,7 @@ mod tests {
             (|path| Connection::open(path.with_file_name("")).map(drop), Resources, Retry::Never, "a folder", 1),
             (of_a_newer_engine, Resources, Retry::Never, "STORAGE_VERSION", 1),
             (damaged, Resources, Retry::Never, "restore", 1),
+            (no_room_for_a_log, Resources, Retry::Never, "", 1),
             (no_database, Resources, Retry::Never, "something else", 1),
         ]
     };

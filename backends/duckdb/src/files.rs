@@ -53,6 +53,11 @@ pub(crate) fn export_statement(table: &str, file: &Path) -> Result<String, Wareh
     // A whole path is nothing but a path, and is written as it is asked for.
     // <https://duckdb.org/docs/stable/sql/statements/copy#copy--to-options>
     let whole = std::path::absolute(file).map_err(|error| data_error(format!("{}: {error}", file.display())))?;
-    let path = DuckDbDialect.text(&whole.to_string_lossy());
+    // <https://duckdb.org/docs/stable/sql/data_types/text>
+    let path = whole.to_str().ok_or_else(|| {
+        data_error(format!("{}: the engine writes to files only whose names are UTF-8", file.display()))
+            .with_hint("choose another name or folder, or '--to -' for standard output")
+    })?;
+    let path = DuckDbDialect.text(path);
     Ok(format!("COPY (SELECT * FROM {table}) TO {path} ({options}, USE_TMP_FILE false)"))
 }

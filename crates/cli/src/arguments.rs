@@ -42,7 +42,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
     /// Tell what a run reads and writes, as OpenLineage's events: a file, or an address that begins with http:// or https://
-    #[arg(long, global = true, env = "WEBSESSIONS_LINEAGE", value_name = "FILE|URL")]
+    #[arg(long, global = true, env = "WEBSESSIONS_LINEAGE", value_name = "FILE|URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) lineage: Option<String>,
     /// No progress and no records of it: warnings and errors alone
     #[arg(long, short, global = true)]

@@ -448,7 +448,11 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
             let first = first.strip_prefix("error: ").unwrap_or(first);
             let hint = Some(rest.trim().to_owned()).filter(|rest| !rest.is_empty());
             let failure = Failure { hint, ..Failure::of(first.to_owned(), exit_code) };
-            if failure.tell(None) { Ok(()) } else { written(error.print()) }
+            // Where stderr takes nothing, the exit code is left.
+            if !failure.tell(None) {
+                let _ = error.print();
+            }
+            Ok(())
         }
     };
     if answered.is_ok() { exit_code } else { 1 }

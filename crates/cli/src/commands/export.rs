@@ -115,15 +115,12 @@ impl Destination {
         matches!(self, Self::StandardOutput)
     }
 
-    /// Writes a file that is whole or as it was before.
-    pub(super) fn write(&self, content: &[u8]) -> std::io::Result<()> {
-        let folder = self.folder().map_err(|error| match error {
-            Error::File { source, .. } => source,
-            other => std::io::Error::other(other),
-        })?;
+    /// Writes a file, which the user calls so, that is whole or as it was before.
+    pub(super) fn write(&self, content: &[u8], to: &Path) -> Result<(), Error> {
+        let folder = self.folder()?;
         let part = folder.path().join(self.file_name());
-        std::fs::write(&part, content)?;
-        self.take(&part)
+        let written = std::fs::write(&part, content).and_then(|()| self.take(&part));
+        written.map_err(|source| Error::File { path: to.display().to_string(), source })
     }
 
     /// A folder for the file while it is written, which ends with this process.
@@ -137,9 +134,10 @@ impl Destination {
                 std::fs::metadata(folder).map_err(failed)?;
                 name.tempdir_in(folder).map_err(failed)
             }
-            Self::Stream(_) | Self::StandardOutput => name
-                .tempdir()
-                .map_err(|source| Error::File { path: std::env::temp_dir().display().to_string(), source }),
+            Self::Stream(_) | Self::StandardOutput => name.tempdir().map_err(|source| {
+                let path = format!("{} (TMPDIR), the folder of temporary files", std::env::temp_dir().display());
+                Error::File { path, source }
+            }),
         }
     }
 

@@ -93,10 +93,10 @@ impl Invocation<'_> {
     ) -> Result<(usize, i64), Error> {
         let (page, sessions) = self.page(warehouse, days, checks).await?;
         let bytes = page.len();
-        tokio::task::spawn_blocking(move || destination.write(page.as_bytes()))
-            .await
-            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-            .map_err(|source| Error::File { path: to.display().to_string(), source })?;
+        let named = to.to_owned();
+        let written = tokio::task::spawn_blocking(move || destination.write(page.as_bytes(), &named)).await;
+        let failed = |error| Error::File { path: to.display().to_string(), source: std::io::Error::other(error) };
+        written.map_err(failed)??;
         Ok((bytes, sessions))
     }
 
