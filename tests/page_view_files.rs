@@ -118,6 +118,28 @@ fn faults() -> Vec<Case> {
             Refused(&["row 1", "UTF-8"]),
         ),
         case("empty.csv", "", Refused(&["empty.csv", "the file is empty"])),
+        // What it is, in place of what it is not.
+        case("sixteen.csv", "p\0a\0g\0e\0", Refused(&["sixteen.csv", "UTF-16", "iconv"])),
+        case("workbook.csv", "PK\x03\x04", Refused(&["a zip archive", "save it as CSV"])),
+        case("download.csv.gz", gzip("<html>502"), Refused(&["HTML or XML", "a page with an error"])),
+        case(
+            "mac.csv",
+            csv(&row("1", "5,x")).replace('\n', "\r"),
+            Refused(&["line 1", "carriage return", "tr '\\r' '\\n'"]),
+        ),
+        // Names with what can't be seen; values keep it.
+        case(
+            "invisible.csv",
+            csv(&row("1", "5,x\u{a0}")).replace("page_title", "\u{200b}page_title\u{a0}"),
+            Staged("page_title\nx\u{a0}\n"),
+        ),
+        // Numbers at the ends of their columns, and beyond.
+        case("largest.csv", csv(&row("1", "2147483647,x")), Staged("engaged_time_in_s\n2147483647\n")),
+        case(
+            "larger.csv",
+            csv(&row("1", "2147483648,x")),
+            Refused(&["row 1, line 2, column engaged_time_in_s", "\"2147483648\"", "to 2147483647"]),
+        ),
         case(
             "names.csv",
             "page_view_id,domain_session_id,page_view_in_session_index,start_tstamp,end_tstamp\n",
@@ -304,11 +326,7 @@ fn rows_are_left_out_only_on_request(folder: &Folder) {
         refused(&run(&["load", "wrong.csv", "--max-bad-rows", "1"]), 1, &["row 3", "more than 1"]);
         let said = run(&["-q", "load", "wrong.csv", "--max-bad-rows", "2", "--rejects", "rejects.csv"]);
         let said = said.done("load").expect("the others are loaded");
-        assert!(
-            said.stderr.contains("wrong.csv: 2 wrong rows were left out; they are in rejects.csv"),
-            "{}",
-            said.stderr
-        );
+        assert!(said.stderr.contains("wrong.csv: 2 wrong rows left out; see rejects.csv"), "{}", said.stderr);
         let staged = folder.contents("page_views_staged", &place).expect("page views");
         assert_eq!(staged.column("page_view_id"), vec![Some("1".to_owned()), Some("4".to_owned())]);
         let rejects =
@@ -329,6 +347,15 @@ fn rows_are_left_out_only_on_request(folder: &Folder) {
     }
     assert_eq!(std::fs::read(folder.path().join("wrong.csv")).expect("a file"), wrong);
     folder.contents("page_views_staged", &["--var", "entropy=_rejects"]).expect("the database is as it was");
+    for (options, words) in [
+        (["--rejects", "-"], "--rejects names a file"),
+        (["--null", ","], "no word for NULL"),
+        (["--null", "\n"], "no word for NULL"),
+    ] {
+        let said = folder.run(&[&["load", "wrong.csv", "--max-bad-rows", "2"], &options[..]].concat());
+        refused(&said, 2, &[words]);
+        assert!(!folder.path().join("-").exists());
+    }
     // In the folder that is read, for a command that is repeated.
     std::fs::create_dir(folder.path().join("mixed")).expect("a folder");
     folder.write("mixed/wrong.csv", &csv(&format!("{}3,s3\n", row("1", "5,x"))));
@@ -382,6 +409,19 @@ fn what_is_taken_deliberately(folder: &Folder) {
         assert_eq!(staged("entropy=_pipe", &["load", "pipe.csv"], "").0, "d");
         writing.join().expect("a thread").expect("all of it was read");
         std::fs::remove_file(pipe).expect("removed");
+        // One file by two names, and what can't be looked at.
+        let path = |name: &str| folder.path().join(name);
+        std::fs::hard_link(path("days/1.csv"), path("again.csv")).expect("a link");
+        std::os::unix::fs::symlink("gone", path("days/3.csv")).expect("a link");
+        for (files, words) in [
+            (["days/1.csv", "again.csv"], ["again.csv", "the same file as days/1.csv"]),
+            (["days", "again.csv"], ["days/3.csv", "it is a link"]),
+        ] {
+            let said = folder.run(&[&["--target", target, "--var", "entropy=_refused", "load"], &files[..]].concat());
+            refused(&said, 1, &[words[0], words[1], "nothing was loaded"]);
+        }
+        std::fs::remove_file(path("again.csv")).expect("removed");
+        std::fs::remove_file(path("days/3.csv")).expect("removed");
         let (_, told) = staged("entropy=_told", &["--log-format", "json", "load", "days/1.csv"], "");
         let size = csv(&row("a", "5,x")).len();
         let loading = format!("\"event\":\"loading\",\"file\":\"days/1.csv\",\"bytes\":{size},\"total\":{size}");

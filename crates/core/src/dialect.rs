@@ -28,6 +28,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// A column type.
     fn column_type(&self, column_type: ColumnType) -> String;
 
+    /// How many bits a column of whole numbers has.
+    fn bits(&self, _column_type: ColumnType) -> u32 {
+        64
+    }
+
     /// What a type that the warehouse reports for a column holds; `None` if the model has no use for it.
     fn type_family(&self, reported: &str) -> Option<TypeFamily>;
 

@@ -62,9 +62,9 @@ pub enum SourceType {
     Text,
     /// What a cast makes text of, and nothing is lost: a UUID, a word of a list.
     TextByCast,
-    /// Whole numbers of at most 64 bits.
+    /// Whole numbers that each column of whole numbers takes.
     Integer,
-    /// Numbers that may have a fraction, or be beyond 64 bits, and are exact.
+    /// Numbers that may have a fraction, or more bits than a column of whole numbers takes, and are exact.
     Decimal,
     /// Floating-point numbers.
     Float,

@@ -5,7 +5,7 @@ use crate::error::{Error, Fault};
 use crate::source;
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Cursor, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,12 @@ const SNIFFED: u64 = 4096;
 /// The largest window of zstd that is unpacked, as a power of two: 128 MiB, what its own tool takes unasked.
 const ZSTD_WINDOW: u32 = 27;
 
+/// A byte order mark begins a file: within one, another file begins.
+pub(crate) fn glued_by_mark(file: &str, row: u64, line: u64) -> Error {
+    let message = "a byte order mark, with which a file begins: files were glued together";
+    Error::new(Fault::Damaged, file, message).at(row, Some(line)).with_hint("load the files one by one")
+}
+
 /// The kinds of files whose rows are lines or objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -30,7 +36,31 @@ pub(crate) enum Kind {
     JsonArray,
 }
 
-/// An opened file.
+/// A file as it was when it was opened.
+pub(crate) struct Opened {
+    file: File,
+    before: Metadata,
+}
+
+impl Opened {
+    pub(crate) fn size(&self) -> u64 {
+        self.before.len()
+    }
+
+    /// Checks that nobody has written to the file since: what was read may be half of it.
+    pub(crate) fn check(&self, name: &str) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::new(Fault::Unreadable, name, error.to_string());
+        let now = self.file.metadata().map_err(failed)?;
+        if now.len() == self.before.len() && now.modified().ok() == self.before.modified().ok() {
+            return Ok(());
+        }
+        let message =
+            format!("the file changed while it was read: it had {} bytes, and has {}", self.size(), now.len());
+        Err(Error::new(Fault::Damaged, name, message).with_hint("load it once it is written to its end"))
+    }
+}
+
+/// The content of an opened file.
 pub(crate) enum Content {
     Text(Kind, Input),
     Parquet(File),
@@ -91,18 +121,45 @@ fn compression_of(first: &[u8]) -> Option<Compression> {
 fn foreign(first: &[u8]) -> Option<(&'static str, &'static str)> {
     const UNPACK: &str = "unpack it first, or compress its files with gzip or zstd";
     const CONVERT: &str = "write it as CSV, NDJSON or Parquet";
-    let kinds: [(&[u8], _, _); 9] = [
-        (b"PK\x03\x04", "a zip archive", UNPACK),
-        (b"BZh", "compressed with bzip2", UNPACK),
-        (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
+    let kinds: [(&[u8], _, _); 23] = [
+        (b"PK\x03\x04", "a zip archive", "unpack it first; a workbook of Excel is one, too: save it as CSV"),
+        (b"PK\x05\x06", "an empty zip archive", UNPACK),
+        (b"BZh", "a file that bzip2 compressed", UNPACK),
+        (b"\xfd7zXZ\0", "a file that xz compressed", UNPACK),
+        (b"\x04\x22\x4d\x18", "a file that lz4 compressed", UNPACK),
+        (b"\xff\x06\0\0sNaP", "a file that snappy compressed", UNPACK),
+        (b"\x1f\x9d", "a file that compress compressed", UNPACK),
+        (b"LZIP", "a file that lzip compressed", UNPACK),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
+        (b"Rar!\x1a", "a rar archive", UNPACK),
         (b"\xff\xfe\0\0", "text in UTF-32", "write it in UTF-8: iconv -f UTF-32 -t UTF-8"),
         (b"\xff\xfe", "text in UTF-16", "write it in UTF-8: iconv -f UTF-16 -t UTF-8"),
         (b"\xfe\xff", "text in UTF-16", "write it in UTF-8: iconv -f UTF-16 -t UTF-8"),
         (b"Obj\x01", "an Avro file", CONVERT),
         (b"ORC", "an ORC file", CONVERT),
+        (b"ARROW1", "an Arrow file", CONVERT),
+        (b"FEA1", "a Feather file", CONVERT),
+        (b"SQLite format 3", "a database of SQLite", CONVERT),
+        (b"PGDMP", "a dump of Postgres", CONVERT),
+        (b"PGCOPY\n\xff", "a binary COPY of Postgres", CONVERT),
+        (b"\xd0\xcf\x11\xe0", "a document of Microsoft Office", CONVERT),
+        (b"%PDF", "a PDF document", CONVERT),
         (b"PARE", "an encrypted Parquet file", "write it without encryption"),
     ];
-    kinds.into_iter().find(|(magic, ..)| first.starts_with(magic)).map(|(_, what, hint)| (what, hint))
+    if let Some((_, what, hint)) = kinds.into_iter().find(|(magic, ..)| first.starts_with(magic)) {
+        return Some((what, hint));
+    }
+    match first {
+        [0, b' '..=b'~', 0, b' '..=b'~', ..] => {
+            Some(("text in UTF-16", "write it in UTF-8: iconv -f UTF-16BE -t UTF-8"))
+        }
+        [b' '..=b'~', 0, b' '..=b'~', 0, ..] => {
+            Some(("text in UTF-16", "write it in UTF-8: iconv -f UTF-16LE -t UTF-8"))
+        }
+        _ if first.get(257..262) == Some(b"ustar") => Some(("a tar archive", UNPACK)),
+        _ if first.get(8..12) == Some(b"DUCK") => Some(("a database of DuckDB", CONVERT)),
+        _ => None,
+    }
 }
 
 /// A stream that was read, even in part, does not begin anew: a second attempt would see its rest as a whole.
@@ -117,24 +174,26 @@ fn read_once(source: &Source) -> Result<(), Error> {
 }
 
 /// Opens a source, and tells of which kind it is.
-pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Option<u64>), Error> {
+pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Option<Opened>), Error> {
     let name = source.to_string();
     let failed = |error: std::io::Error| Error::new(Fault::Unreadable, &name, error.to_string());
     let format = |message: String| Error::new(Fault::Format, &name, message);
-    let (file, reader, total, endings): (Option<File>, Bytes, _, _) = match source {
+    let (opened, reader, endings): (Option<Opened>, Bytes, _) = match source {
         Source::StandardInput => {
             read_once(source)?;
-            (None, Box::new(std::io::stdin()), None, (None, None))
+            (None, Box::new(std::io::stdin()), (None, None))
         }
         Source::File(path) => {
             let file = File::open(path).map_err(failed)?;
-            let metadata = file.metadata().map_err(failed)?;
-            let total = metadata.is_file().then_some(metadata.len());
-            if total.is_none() {
-                read_once(source)?;
-            }
-            let twin = total.map(|_| file.try_clone()).transpose().map_err(failed)?;
-            (twin, Box::new(file), total, source::endings(path))
+            let before = file.metadata().map_err(failed)?;
+            let opened = match before.is_file() {
+                true => Some(Opened { file: file.try_clone().map_err(failed)?, before }),
+                false => {
+                    read_once(source)?;
+                    None
+                }
+            };
+            (opened, Box::new(file), source::endings(path))
         }
     };
     let reader: Bytes = Box::new(Counted { inner: reader, counter: counter.clone() });
@@ -146,11 +205,11 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
         return Err(format(format!("{what} is not read")).with_hint(hint));
     }
     if first.starts_with(b"PAR1") {
-        let Some(file) = file else {
+        let Some(opened) = opened else {
             return Err(format("Parquet is read from its end, which a stream doesn't have".to_owned())
                 .with_hint("save it as a file, and name that"));
         };
-        return Ok((Content::Parquet(file), total));
+        return Ok((Content::Parquet(opened.file.try_clone().map_err(failed)?), Some(opened)));
     }
     let (ending, compressed_ending) = endings;
     let compression = compression_of(&first);
@@ -202,6 +261,10 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
             return Err(format("the name ends in .parquet, the content is no Parquet file".to_owned())
                 .with_hint("it is damaged, or not what its name says: write it again, or give it the name that fits"));
         }
+        (Some(b'<'), _) => {
+            return Err(format("HTML or XML is not read".to_owned())
+                .with_hint("look into it: a download may have given a page with an error in place of the file"));
+        }
         (Some(b'{'), _) => Kind::NewlineDelimitedJson,
         (Some(b'['), _) => Kind::JsonArray,
         (_, None | Some("csv")) => Kind::Csv,
@@ -210,7 +273,7 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
                 .with_hint("one object a line, or one array of objects"));
         }
     };
-    Ok((Content::Text(kind, input), total))
+    Ok((Content::Text(kind, input), opened))
 }
 
 /// The bytes of a file, unpacked, a part of them in memory.
@@ -285,13 +348,29 @@ impl Input {
     }
 
     fn failed(&self, error: &std::io::Error) -> Error {
-        let (fault, message) = match (self.compressed, error.kind()) {
-            (false, _) => (Fault::Unreadable, error.to_string()),
-            (true, ErrorKind::UnexpectedEof) => {
-                (Fault::Damaged, "the compressed file ends too early: it was cut off".to_owned())
-            }
-            (true, _) => (Fault::Damaged, format!("the compressed file is damaged: {error}")),
+        let text = error.to_string();
+        let damaged = |message: &str| {
+            (Fault::Damaged, format!("the compressed file {message}"), "get or write the whole file again")
         };
-        Error::new(fault, &self.name, message).with_hint("get or write the whole file again")
+        let (fault, message, hint) = match (self.compressed, error.kind()) {
+            (false, _) => (Fault::Unreadable, text, "get or write the whole file again"),
+            (true, ErrorKind::UnexpectedEof) => damaged("ends too early: it was cut off"),
+            (true, _) if text == "invalid gzip header" => {
+                damaged("is damaged: its header is wrong, or something else follows what is compressed")
+            }
+            // The words of zstd: <https://github.com/facebook/zstd/blob/dev/lib/common/error_private.c>.
+            (true, _) if text.starts_with("Dictionary") => (
+                Fault::Format,
+                "the file is compressed with a dictionary, which is not in it".to_owned(),
+                "compress it without one",
+            ),
+            (true, _) if text.starts_with("Frame requires too much memory") => (
+                Fault::Format,
+                format!("the file is compressed with a window of more than {} MiB", 1 << (ZSTD_WINDOW - 20)),
+                "compress it with a smaller one: zstd --long=27, or without --long",
+            ),
+            (true, _) => damaged(&format!("is damaged: {text}")),
+        };
+        Error::new(fault, &self.name, message).with_hint(hint)
     }
 }

@@ -1,8 +1,9 @@
 //! CSV as RFC 4180 has it: a quote opens a value or is none. A tolerant reader can't tell NULL from "", an open quote from
 //! a closed one, nor text after a closing quote from a value; so the few rules stand here, instead of a library's leniency.
 
-use crate::content::{BYTE_ORDER_MARK, Input, LONGEST_ROW};
+use crate::content::{BYTE_ORDER_MARK, Input, LONGEST_ROW, glued_by_mark};
 use crate::error::{Error, Fault, Problem, quoted};
+use crate::field::trimmed;
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 use websessions_core::words::counted;
 
@@ -26,6 +27,7 @@ struct Cell {
 enum Flaw {
     BareQuote,
     TextAfterQuote,
+    CarriageReturn,
 }
 
 /// What is wrong, and in which value.
@@ -81,7 +83,8 @@ fn scan(data: &[u8], ended: bool, delimiter: u8, cells: &mut Vec<Cell>) -> Scan 
                         None if ended => data.len(),
                         None => return Scan::Incomplete,
                     };
-                    return Scan::Record { length, flaw: flaw.or(Some((Flaw::TextAfterQuote, cell))) };
+                    let found = if data.get(at) == Some(&b'\r') { Flaw::CarriageReturn } else { Flaw::TextAfterQuote };
+                    return Scan::Record { length, flaw: flaw.or(Some((found, cell))) };
                 }
             }
             continue;
@@ -219,12 +222,15 @@ impl Records {
             return Err(faulty("the file has no line of column names".to_owned()));
         };
         let record = &self.input.data()[..length];
+        if is_blank(record) {
+            return Err(faulty("the first line is empty, where the names of the columns stand".to_owned())
+                .with_hint("take it out, or name the columns with --header"));
+        }
         let texts = match flaw {
             Some(flaw) => Err(flawed(flaw)),
             None => texts(record, &self.cells, &[], &mut self.unescaped),
         };
-        let texts =
-            texts.map(|texts| texts.iter().map(|text| text.text.trim_matches(' ').to_owned()).collect::<Vec<_>>());
+        let texts = texts.map(|texts| texts.iter().map(|text| trimmed(text.text).to_owned()).collect::<Vec<_>>());
         let names = texts.map_err(|problem| {
             let mut error = faulty(format!("the line of column names: {}", problem.message));
             error.hint = problem.hint;
@@ -300,10 +306,7 @@ impl Records {
         let (found, width) = (self.cells.len(), self.width.unwrap_or(self.cells.len()));
         let wrong_width = (found != width).then(|| self.wrong_width(found, width, raw));
         if record.starts_with(BYTE_ORDER_MARK) {
-            let message = "a byte order mark, with which a file begins: files were glued together";
-            return Err(Error::new(Fault::Damaged, self.input.name(), message)
-                .at(self.row, Some(line))
-                .with_hint("load the files one by one"));
+            return Err(glued_by_mark(self.input.name(), self.row, line));
         }
         if cut_off && end == record.len() && found < width && raw != END_MARKER {
             let error = Error::new(
@@ -382,11 +385,19 @@ fn line_end(record: &[u8]) -> usize {
 }
 
 fn flawed((flaw, _): (Flaw, usize)) -> Problem {
-    match flaw {
-        Flaw::BareQuote => Problem::new("a quote within a value that is not quoted"),
-        Flaw::TextAfterQuote => Problem::new("text follows the quote that closes a value"),
-    }
-    .with_hint("a value with a quote in it stands in double quotes, and the quote twice: \"27.5\"\" screen\"")
+    let message = match flaw {
+        Flaw::BareQuote => "a quote within a value that is not quoted",
+        Flaw::TextAfterQuote => "text follows the quote that closes a value",
+        Flaw::CarriageReturn => return carriage_return(),
+    };
+    Problem::new(message)
+        .with_hint("a value with a quote in it stands in double quotes, and the quote twice: \"27.5\"\" screen\"")
+}
+
+fn carriage_return() -> Problem {
+    Problem::new("a carriage return that ends no line, in a value that is not quoted").with_hint(
+        "lines end with LF or CRLF: tr '\\r' '\\n' makes such lines of those that end with a carriage return alone",
+    )
 }
 
 /// The values of a record as text.
@@ -412,7 +423,7 @@ fn texts<'a>(
             let problem = if memchr(0, value).is_some() {
                 Problem::new(format!("{} has a NUL character", quoted(&text[cell.start..cell.end])))
             } else if !cell.quoted && memchr(b'\r', value).is_some() {
-                Problem::new("a carriage return that ends no line, in a value that is not quoted")
+                carriage_return()
             } else {
                 continue;
             };

@@ -1,10 +1,31 @@
-//! The columns that are looked for in a file, in the model's vocabulary of types.
-//! Their names are compared without case.
+//! The columns that are looked for in a file, in the model's vocabulary of types. Their names are compared without case, and
+//! without what can't be seen around them.
 
+use std::borrow::Cow;
 pub(crate) use websessions_core::did_you_mean::nearest;
 use websessions_core::table::Column;
 pub use websessions_core::table::ColumnType;
 pub(crate) use websessions_core::table::TypeFamily;
+
+/// A column's name without what can't be seen around it: blanks, those of other scripts, tabs, a byte order mark.
+pub(crate) fn trimmed(name: &str) -> &str {
+    // U+00AD, U+200B to U+200F and U+2060 are no blanks for Unicode, and as invisible.
+    let is_invisible = |character: char| {
+        character.is_whitespace()
+            || character.is_control()
+            || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    name.trim_matches(is_invisible)
+}
+
+/// A column's name as it is compared.
+pub(crate) fn comparable(name: &str) -> Cow<'_, str> {
+    let name = trimmed(name);
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    }
+}
 
 /// A column that a file may have.
 #[derive(Clone, Debug, PartialEq, Eq)]

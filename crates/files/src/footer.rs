@@ -1,6 +1,7 @@
 //! The footer of a Parquet file has no checksum, but names each column and its type twice: once for the file, once for each
 //! group of rows. Readers use one of the two; a damaged one would be another column without a word, so they are compared.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use thrift::protocol::{TCompactInputProtocol, TInputProtocol, TType};
 
@@ -11,6 +12,7 @@ type Protocol<'a> = TCompactInputProtocol<Cursor<&'a [u8]>>;
 struct Column {
     physical: Option<i32>,
     path: Vec<String>,
+    encrypted: bool,
 }
 
 /// An element of the schema: a column, or a group of the next so many elements.
@@ -21,9 +23,9 @@ struct Element {
     children: i32,
 }
 
-/// Checks the footer, without its length and the mark at its end.
+/// Checks the footer, without its length and the mark at its end. Gives the columns, or groups of them, that are encrypted.
 /// The numbers of the fields are those of <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
-pub(crate) fn check(footer: &[u8]) -> Result<(), String> {
+pub(crate) fn check(footer: &[u8]) -> Result<BTreeSet<String>, String> {
     let (mut elements, mut groups) = (Vec::new(), Vec::new());
     let mut protocol = TCompactInputProtocol::new(Cursor::new(footer));
     fields(&mut protocol, &mut |protocol, field, kind| match (field, kind) {
@@ -42,6 +44,7 @@ pub(crate) fn check(footer: &[u8]) -> Result<(), String> {
     let mut elements = elements.into_iter();
     let root = elements.next().ok_or("it has no schema")?;
     leaves(&mut elements, root.children, &mut Vec::new(), &mut columns)?;
+    let mut encrypted = BTreeSet::new();
     for group in &groups {
         if group.len() != columns.len() {
             return Err(format!("a group of rows has {} columns, the schema {}", group.len(), columns.len()));
@@ -55,9 +58,12 @@ pub(crate) fn check(footer: &[u8]) -> Result<(), String> {
                     "the column {name:?} of the schema is {other:?}, or of another type, in a group of rows"
                 ));
             }
+            if chunk.encrypted {
+                encrypted.extend(column.path.first().cloned());
+            }
         }
     }
-    Ok(())
+    Ok(encrypted)
 }
 
 /// The columns among the elements, in order.
@@ -75,7 +81,7 @@ fn leaves(
         let element = elements.next().ok_or("its schema ends too early")?;
         path.push(element.name);
         match element.children {
-            0 => columns.push(Column { physical: element.physical, path: path.clone() }),
+            0 => columns.push(Column { physical: element.physical, path: path.clone(), encrypted: false }),
             children => leaves(elements, children, path, columns)?,
         }
         path.pop();
@@ -105,6 +111,11 @@ fn group(protocol: &mut Protocol<'_>) -> thrift::Result<Vec<Column>> {
             let mut column = Column::default();
             fields(protocol, &mut |protocol, field, kind| match (field, kind) {
                 (3, TType::Struct) => chunk(protocol, &mut column),
+                // How it is encrypted, and what is encrypted of its description.
+                (8 | 9, _) => {
+                    column.encrypted = true;
+                    protocol.skip(kind)
+                }
                 _ => protocol.skip(kind),
             })?;
             columns.push(column);

@@ -1,7 +1,7 @@
 //! JSON: one object a line, or one array of objects. The bytes of each object are found first, so that memory stays bounded,
 //! and then parsed; a number keeps its digits, as text, until its column's type reads it.
 
-use crate::content::{Input, Kind, LONGEST_ROW};
+use crate::content::{BYTE_ORDER_MARK, Input, Kind, LONGEST_ROW, glued_by_mark};
 use crate::error::{Error, Fault, Problem, quoted};
 use memchr::{memchr, memchr_iter, memchr2};
 use serde::Deserialize;
@@ -78,6 +78,9 @@ impl Objects {
             let blanks = blanks(self.input.data());
             self.consume(blanks);
             let (data, ended) = (self.input.data(), self.input.ended);
+            if data.starts_with(BYTE_ORDER_MARK) {
+                return Err(glued_by_mark(self.input.name(), self.row + 1, self.line));
+            }
             match memchr(b'\n', data) {
                 Some(end) if end < LONGEST_ROW => return Ok(Some(end)),
                 None if ended && data.is_empty() => return Ok(None),
@@ -262,13 +265,18 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Entries<'_>, Problem> {
         Problem::new("bytes that are not UTF-8").with_hint("write the file in UTF-8, such as: iconv -f LATIN1 -t UTF-8")
     })?;
     serde_json::from_str(text).map_err(|error| {
-        Problem::new(unparsed(&error)).with_hint("a file is one object a line, or one array of objects")
+        Problem::new(unparsed(&error))
+            .with_hint("a file is one object a line (jq -c . writes it so), or one array of objects")
     })
 }
 
 /// The keys and values of an object.
-pub(crate) fn members(entries: Entries<'_>) -> Result<Members<'_>, Problem> {
-    entries.0.into_iter().map(|(key, value)| scalar(value.get()).map(|value| (key, value))).collect()
+pub(crate) fn members<'a>(entries: Entries<'a>) -> Result<Members<'a>, Problem> {
+    let member = |(key, value): (Cow<'a, str>, &'a RawValue)| match scalar(value.get()) {
+        Ok(value) => Ok((key, value)),
+        Err(problem) => Err(problem.in_column(&key)),
+    };
+    entries.0.into_iter().map(member).collect()
 }
 
 fn scalar(raw: &str) -> Result<Option<Scalar<'_>>, Problem> {

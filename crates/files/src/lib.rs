@@ -25,7 +25,7 @@ pub use copy::write_copy_text;
 pub use error::{Error, Fault};
 pub use field::{ColumnType, Columns, Field};
 pub use loading::Loading;
-pub use reader::{Reader, delimiter};
+pub use reader::{Reader, delimiter, null};
 pub use rejects::Rejects;
 pub use source::{COMPRESSED_ENDINGS, ENDINGS, Sources};
 pub use timestamp::time_zone;

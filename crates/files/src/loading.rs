@@ -105,10 +105,7 @@ fn read(
     required: &[&str],
     pieces: &Sender<Result<Piece, Error>>,
 ) -> Result<(), Error> {
-    let mut rejects = match files.most_bad_rows {
-        0 => Rejects::none(),
-        most => Rejects::new(most, files.rejects.as_deref())?,
-    };
+    let mut rejects = Rejects::new(files.most_bad_rows, files.rejects.as_deref())?;
     for source in &files.sources {
         let left_out = rejects.count();
         let mut reader = Reader::open(source, fields, required, &files.options)?;

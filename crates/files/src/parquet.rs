@@ -25,7 +25,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -34,6 +34,10 @@ pub(crate) struct ParquetFile {
     name: String,
     file: File,
     metadata: ArrowReaderMetadata,
+    /// Columns that are encrypted.
+    encrypted: BTreeSet<String>,
+    /// The types that the writer noted beside those of Parquet, if it did.
+    noted: Option<SchemaRef>,
 }
 
 fn damaged(name: &str, error: impl std::fmt::Display) -> Error {
@@ -49,7 +53,7 @@ impl ParquetFile {
             .map_err(|panic| damaged(name, panic))?
             .map_err(|error| damaged(name, error))?;
         let checked = decode(|| check_footer(&file, metadata.metadata()));
-        checked.and_then(|checked| checked).map_err(|error| damaged(name, error))?;
+        let encrypted = checked.and_then(|checked| checked).map_err(|error| damaged(name, error))?;
         let groups: i64 = metadata.metadata().row_groups().iter().map(|group| group.num_rows()).sum();
         if groups != metadata.metadata().file_metadata().num_rows() {
             return Err(damaged(name, "its counts of rows contradict each other"));
@@ -76,9 +80,11 @@ impl ParquetFile {
             })
             .collect();
         let wanted = Arc::new(arrow_schema::Schema::new(fields));
+        let noted = decode(|| ArrowReaderMetadata::try_new(metadata.metadata().clone(), ArrowReaderOptions::new()));
+        let noted = noted.ok().and_then(Result::ok).map(|noted| noted.schema().clone());
         let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options.with_schema(wanted))
             .map_err(|error| damaged(name, error))?;
-        Ok(Self { name: name.to_owned(), file, metadata })
+        Ok(Self { name: name.to_owned(), file, metadata, encrypted, noted })
     }
 
     pub(crate) fn columns(&self) -> Vec<String> {
@@ -93,21 +99,30 @@ impl ParquetFile {
         clock: Clock,
         counter: Counter,
     ) -> Result<ParquetRows, Error> {
-        let Self { name, file, metadata } = self;
+        let Self { name, file, metadata, encrypted, noted } = self;
         let root = metadata.parquet_schema().root_schema();
         let mut sources = Vec::new();
         for (position, target) in positions.iter().enumerate() {
             let Some(field) = target.and_then(|target| fields.get(target)) else { continue };
             let column = &root.get_fields()[position];
+            let refused = |message: String| Error::new(Fault::Columns, &name, message).in_column(&field.name);
+            if encrypted.contains(column.name()) {
+                return Err(refused("it is encrypted".to_owned()).with_hint("write the file without encryption"));
+            }
             let data_type = metadata.schema().field(position).data_type();
+            // Parquet has no type for a span of time: it is a number there, in a unit that only the writer's note says.
+            let span = noted
+                .as_ref()
+                .map(|noted| noted.field(position).data_type())
+                .filter(|of| matches!(of, DataType::Duration(_)));
+            let data_type = span.unwrap_or(data_type);
             let is_uuid = column.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid);
             if !is_readable(data_type, is_uuid) {
                 let expected = match field.column_type {
                     ColumnType::Timestamp => "a timestamp or text",
                     _ => "a number, text, a truth value or a timestamp",
                 };
-                return Err(Error::new(Fault::Columns, &name, format!("its type is {data_type}, expected {expected}"))
-                    .in_column(&field.name)
+                return Err(refused(format!("its type is {data_type}, expected {expected}"))
                     .with_hint("write the column as text, or leave it out"));
             }
             if contradicts(column) {
@@ -141,7 +156,7 @@ impl ParquetFile {
 }
 
 /// The last eight bytes are the footer's length and a mark.
-fn check_footer(file: &File, metadata: &ParquetMetaData) -> Result<(), String> {
+fn check_footer(file: &File, metadata: &ParquetMetaData) -> Result<BTreeSet<String>, String> {
     let size = file.len();
     let read = |start: u64, length: u64| {
         let length = usize::try_from(length).map_err(|error| error.to_string())?;
@@ -151,7 +166,7 @@ fn check_footer(file: &File, metadata: &ParquetMetaData) -> Result<(), String> {
     let last = read(end, 8)?;
     let length = last.first_chunk().map_or(0, |length| u64::from(u32::from_le_bytes(*length)));
     let start = end.checked_sub(length).ok_or("it is too short")?;
-    footer::check(&read(start, length)?)?;
+    let encrypted = footer::check(&read(start, length)?)?;
     // The footer names places from the file's begin. If all that it names ends before it, another file may stand before.
     let named = metadata.row_groups().iter().flat_map(|group| group.columns()).map(last_byte).fold(4, i64::max);
     let before = u64::try_from(named).ok().and_then(|named| start.checked_sub(named)).unwrap_or_default();
@@ -159,7 +174,7 @@ fn check_footer(file: &File, metadata: &ParquetMetaData) -> Result<(), String> {
         Some(end) if read(end, 8)?.as_ref() == b"PAR1PAR1" => {
             Err("another Parquet file stands before it: load the files one by one".to_owned())
         }
-        _ => Ok(()),
+        _ => Ok(encrypted),
     }
 }
 

@@ -2,10 +2,10 @@
 //! wrong, so what was taken counts only once the reader has said that the file is at its end.
 
 use crate::batch::{Batch, BatchBuilder, schema};
-use crate::content::{self, Content, Counter, Kind};
+use crate::content::{self, Content, Counter, Kind, Opened};
 use crate::csv::{self, Record, Records};
 use crate::error::{Error, Fault, Problem, quoted};
-use crate::field::{Columns, Field, TypeFamily, nearest};
+use crate::field::{Columns, Field, TypeFamily, comparable, nearest};
 use crate::json::{self, Objects, Scalar};
 use crate::parquet::{ParquetFile, ParquetRows};
 use crate::rejects::Rejects;
@@ -17,6 +17,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use websessions_core::files::{Position, ReadOptions, Source};
 
+/// Why two spellings are one name.
+const SAME_NAME: &str = "are the same, as names are compared without case and blanks around them";
 /// The most names that an error or a report lists.
 const LISTED: usize = 1000;
 
@@ -26,6 +28,16 @@ pub fn delimiter(text: &str) -> Result<u8, String> {
         b"\\t" => Ok(b'\t'),
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(*byte),
         _ => Err(format!("{text:?} is no delimiter: one ASCII character such as ';', or \\t for a tab")),
+    }
+}
+
+/// A word for NULL that no value can be is a mistake.
+pub fn null(word: &str, delimiter: u8) -> Result<(), String> {
+    match word.bytes().any(|byte| byte == delimiter || matches!(byte, b'"' | b'\r' | b'\n' | 0)) {
+        true => {
+            Err(format!("{word:?} is no word for NULL: an unquoted value has no delimiter, quote or line end in it"))
+        }
+        false => Ok(()),
     }
 }
 
@@ -45,7 +57,8 @@ pub struct Reader {
     columns: Columns,
     batch: BatchBuilder,
     counter: Counter,
-    total: Option<u64>,
+    /// The file as it was when it was opened; `None` for a stream.
+    opened: Option<Opened>,
     count: u64,
     /// Whether all rows are in batches.
     whole: bool,
@@ -59,8 +72,9 @@ impl Reader {
         let (name, counter) = (source.to_string(), Counter::default());
         let usage = |message| Error::new(Fault::Usage, name.as_str(), message);
         let zone = options.time_zone.as_deref().map(time_zone).transpose().map_err(usage)?;
+        null(&options.null, options.delimiter).map_err(usage)?;
         let clock = Clock { format: options.time_format, zone };
-        let (content, total) = content::open(source, &counter)?;
+        let (content, opened) = content::open(source, &counter)?;
         let (rows, fields, columns) = match content {
             Content::Text(Kind::Csv, input) => {
                 let mut records = Records::new(input, options.delimiter);
@@ -96,7 +110,7 @@ impl Reader {
             }
         };
         let batch = BatchBuilder::new(&fields);
-        Ok(Self { name, rows, clock, fields, columns, batch, counter, total, count: 0, whole: false, ended: None })
+        Ok(Self { name, rows, clock, fields, columns, batch, counter, opened, count: 0, whole: false, ended: None })
     }
 
     /// The file, as it was named.
@@ -126,7 +140,7 @@ impl Reader {
 
     /// How far the file has been read.
     pub fn position(&self) -> Position {
-        Position { file: self.name.clone(), bytes: self.counter.bytes(), total: self.total }
+        Position { file: self.name.clone(), bytes: self.counter.bytes(), total: self.opened.as_ref().map(Opened::size) }
     }
 
     /// The next rows; `None` once the whole file was read and nothing was wrong with it. Until then what was given is to
@@ -135,7 +149,10 @@ impl Reader {
         if let Some(ended) = &self.ended {
             return ended.clone().map(|()| None);
         }
-        let read = self.read(rejects);
+        let read = self.read(rejects).and_then(|batch| match (&batch, &self.opened) {
+            (None, Some(opened)) => opened.check(&self.name).map(|()| batch),
+            _ => Ok(batch),
+        });
         match &read {
             Ok(Some(batch)) => self.count += batch.len() as u64,
             Ok(None) => self.ended = Some(Ok(())),
@@ -235,19 +252,15 @@ struct Matched {
 impl Matched {
     fn new(file: &str, names: &[String], fields: &[Field], required: &[&str]) -> Result<Self, Error> {
         let known: HashMap<&str, &Field> = fields.iter().map(|field| (field.name.as_str(), field)).collect();
-        let mut seen: HashMap<String, &str> = HashMap::new();
+        let mut seen: HashMap<Cow<'_, str>, &str> = HashMap::new();
         let (mut positions, mut found, mut ignored) = (Vec::new(), Vec::<Field>::new(), Vec::new());
         for name in names {
-            let lower = name.to_ascii_lowercase();
-            let field = known.get(lower.as_str());
-            if let Some(first) = seen.insert(lower, name).filter(|_| !name.is_empty()) {
+            let compared = comparable(name);
+            let (field, unnamed) = (known.get(compared.as_ref()), compared.is_empty());
+            if let Some(first) = seen.insert(compared, name).filter(|_| !unnamed) {
                 let message = match first == name {
                     true => format!("the column {} stands twice", quoted(name)),
-                    false => format!(
-                        "the columns {} and {} are the same, as names are compared without case",
-                        quoted(first),
-                        quoted(name)
-                    ),
+                    false => format!("the columns {} and {} {SAME_NAME}", quoted(first), quoted(name)),
                 };
                 return Err(Error::new(Fault::Columns, file, message)
                     .with_hint("take one of them out, or give it another name"));
@@ -288,12 +301,13 @@ fn columns(
     if let Some(column) = required.iter().find(|column| !found.iter().any(|found| found == *column)) {
         let there: Vec<String> = found.iter().chain(&ignored).take(20).map(|name| quoted(name)).collect();
         let more = if found.len() + ignored.len() > there.len() { ", …" } else { "" };
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
         let near = nearest(column, ignored.iter().map(String::as_str));
         let hint = match near {
             Some(near) => format!("the file has {}: give that column the name {column}", quoted(near)),
             None => format!("a file of page views has at least {}", required.join(", ")),
         };
-        let message = format!("the required column {column} is missing; the columns are {}{more}", there.join(", "));
+        let message = format!("the required column {column} is missing; the columns are {there}{more}");
         return Err(Error::new(Fault::Columns, file, message).with_hint(hint));
     }
     Ok(Columns { found, missing, ignored })
@@ -302,6 +316,11 @@ fn columns(
 /// A hint if the line of column names looks as if something else stood between the names.
 fn likely_delimiter(names: &[String], used: u8) -> Option<String> {
     let [only] = names else { return None };
+    if only.starts_with("sep=") {
+        return Some(
+            "the first line is a note to Excel: take it out, and name what follows sep= after --delimiter".to_owned(),
+        );
+    }
     let delimiters = [(b';', "';'"), (b'\t', "'\\t'"), (b'|', "'|'"), (b',', "','")];
     let (_, likely) = delimiters.into_iter().find(|(byte, _)| *byte != used && only.as_bytes().contains(byte))?;
     Some(format!("the names stand between {likely}: read the file with --delimiter {likely}"))
@@ -332,10 +351,7 @@ impl Names {
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        match key.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => self.positions.get(&key.to_ascii_lowercase()).copied(),
-            false => self.positions.get(key).copied(),
-        }
+        self.positions.get(comparable(key).as_ref()).copied()
     }
 
     /// The values of a row.
@@ -356,13 +372,9 @@ impl Names {
             };
             let field = &fields[position];
             if std::mem::replace(&mut self.last[position], self.row) == self.row {
-                let same = |other: &&(Cow<'_, str>, _)| other.0.eq_ignore_ascii_case(key);
+                let same = |other: &&(Cow<'_, str>, _)| comparable(&other.0) == comparable(key);
                 let first = members[..number].iter().find(same).map_or("", |(first, _)| first);
-                let message = format!(
-                    "the keys {} and {} are the same, as names are compared without case",
-                    quoted(first),
-                    quoted(key)
-                );
+                let message = format!("the keys {} and {} {SAME_NAME}", quoted(first), quoted(key));
                 return Err(Problem::new(message).in_column(&field.name));
             }
             self.seen[position] = true;

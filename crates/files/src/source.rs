@@ -3,7 +3,9 @@
 
 use crate::error::{Error, Fault};
 use crate::field::nearest;
+use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use websessions_core::files::Source;
 
@@ -44,7 +46,7 @@ impl Sources {
                 self.sources.push(Source::File(path.to_owned()));
                 Ok(())
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_pattern(&name) => self.add_pattern(&name),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_pattern(&name) => self.add_pattern(path),
             Err(error) => {
                 let refused = Error::new(Fault::Unreadable, name, error.to_string());
                 Err(match nearest_file(path) {
@@ -56,18 +58,13 @@ impl Sources {
     }
 
     fn add_folder(&mut self, folder: &Path, name: &str) -> Result<(), Error> {
-        let failed = |error: std::io::Error| Error::new(Fault::Unreadable, name, error.to_string());
-        let mut entries: Vec<PathBuf> = Vec::new();
-        for entry in folder.read_dir().map_err(failed)? {
-            entries.push(entry.map_err(failed)?.path());
-        }
-        entries.sort();
         let before = self.sources.len();
-        for entry in entries {
+        for entry in entries(folder)? {
             // Writers keep what is not finished, and their own records, under such names.
             let hidden =
                 entry.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')));
-            if !hidden && entry.is_file() && has_known_ending(&entry) {
+            // What can't be looked at may be a day's page views: a link whose file is gone, a folder without rights.
+            if !hidden && has_known_ending(&entry) && metadata(&entry)?.is_file() {
                 self.sources.push(Source::File(entry));
             } else {
                 self.left_out.push(entry);
@@ -80,56 +77,146 @@ impl Sources {
         Ok(())
     }
 
-    fn add_pattern(&mut self, pattern: &str) -> Result<(), Error> {
-        let usage = |message: String| Error::new(Fault::Usage, pattern, message);
-        // As in a shell: `*` stays within a folder, and a leading dot is named.
-        let options = glob::MatchOptions {
-            case_sensitive: true,
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-        };
-        let paths = glob::glob_with(&as_pattern(Path::new(pattern)), options)
-            .map_err(|error| usage(format!("no pattern: {error}")))?;
+    fn add_pattern(&mut self, pattern: &Path) -> Result<(), Error> {
         let before = self.sources.len();
-        for path in paths {
-            let path = path.map_err(|error| Error::new(Fault::Unreadable, pattern, error.to_string()))?;
-            if path.is_dir() {
-                self.left_out.push(path);
-            } else {
+        for path in matches(pattern)? {
+            // A pipe is read where it is named: who knows whether somebody writes to it?
+            if metadata(&path)?.is_file() {
                 self.sources.push(Source::File(path));
+            } else {
+                self.left_out.push(path);
             }
         }
         if self.sources.len() == before {
-            return Err(usage("there is no file of this name, and none that the pattern matches".to_owned()));
+            let message = "there is no file of this name, and none that the pattern matches";
+            return Err(Error::new(Fault::Usage, pattern.display().to_string(), message));
         }
         Ok(())
     }
 
-    /// A file that is named twice would be read twice.
+    /// A file that is named twice would be read twice, also if its names are two.
     fn refuse_repetitions(&self) -> Result<(), Error> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashMap::new();
         for source in &self.sources {
-            let identity = match source {
-                Source::File(path) => path.canonicalize().ok(),
-                Source::StandardInput => Some(PathBuf::from("-")),
+            let Some(first) = identity(source).and_then(|identity| seen.insert(identity, source)) else { continue };
+            let message = match first == source {
+                true => "named twice: it would be read twice".to_owned(),
+                false => format!("the same file as {first}: it would be read twice"),
             };
-            if identity.is_some_and(|identity| !seen.insert(identity)) {
-                return Err(Error::new(Fault::Usage, source.to_string(), "named twice: it would be read twice"));
-            }
+            return Err(Error::new(Fault::Usage, source.to_string(), message));
         }
         Ok(())
     }
+}
+
+/// What a file is known by, whatever its names are: links give it several.
+#[cfg(unix)]
+fn identity(source: &Source) -> Option<(u64, u64)> {
+    use std::os::{fd::AsFd, unix::fs::MetadataExt};
+    let metadata = match source {
+        Source::File(path) => path.metadata().ok()?,
+        Source::StandardInput => {
+            std::fs::File::from(std::io::stdin().as_fd().try_clone_to_owned().ok()?).metadata().ok()?
+        }
+    };
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(source: &Source) -> Option<PathBuf> {
+    match source {
+        Source::File(path) => path.canonicalize().ok(),
+        Source::StandardInput => Some(PathBuf::from("-")),
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(Fault::Unreadable, path.display().to_string(), error.to_string())
+}
+
+/// What is there, behind links.
+fn metadata(path: &Path) -> Result<Metadata, Error> {
+    path.metadata().map_err(|error| {
+        let refused = unreadable(path, &error);
+        match path.is_symlink() {
+            true => refused.with_hint("it is a link: take it away, or mend what it leads to"),
+            false => refused,
+        }
+    })
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |error: std::io::Error| unreadable(folder, &error);
+    let entries = folder.read_dir().map_err(failed)?;
+    let mut entries = entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect::<Result<Vec<_>, _>>()?;
+    entries.sort();
+    Ok(entries)
 }
 
 fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 
-/// A pattern in which a folder that is there is a name, whatever characters are in it.
-fn as_pattern(path: &Path) -> String {
-    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new(""));
-    let rest = path.strip_prefix(folder).unwrap_or(path);
-    PathBuf::from(glob::Pattern::escape(&folder.to_string_lossy())).join(rest).to_string_lossy().into_owned()
+/// What a pattern means, in the order of names. As in a shell, `*` stays within a folder and a leading dot is named; `**` is
+/// a folder and all below. What is there under a name is meant by it, whatever characters are in it.
+fn matches(pattern: &Path) -> Result<Vec<PathBuf>, Error> {
+    const OPTIONS: glob::MatchOptions =
+        glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let name = part.as_os_str().to_string_lossy();
+        let mut next = Vec::new();
+        for folder in found {
+            let named = folder.join(part);
+            if named.symlink_metadata().is_ok() {
+                next.push(named);
+            } else if name == "**" {
+                next.extend(folders_below(&folder)?);
+            } else if is_pattern(&name) {
+                let wanted = glob::Pattern::new(&name).map_err(|error| {
+                    let message = format!("there is no file of this name, and it is no pattern: {error}");
+                    Error::new(Fault::Usage, pattern.display().to_string(), message)
+                })?;
+                let is_wanted = |entry: &PathBuf| {
+                    // A name that is not UTF-8 is one all the same.
+                    entry.file_name().is_some_and(|name| wanted.matches_with(&name.to_string_lossy(), OPTIONS))
+                };
+                next.extend(entries_of(&folder)?.into_iter().filter(is_wanted));
+            }
+        }
+        found = next;
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// What is in a folder; nothing if it is none.
+fn entries_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    if folder.as_os_str().is_empty() {
+        let entries = entries(Path::new("."))?;
+        return Ok(entries.iter().filter_map(|entry| entry.file_name().map(PathBuf::from)).collect());
+    }
+    match metadata(folder)?.is_dir() {
+        true => entries(folder),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// The folder and all below, but not those that are hidden or behind links.
+fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut folders = vec![folder.to_owned()];
+    let mut next = 0;
+    while let Some(folder) = folders.get(next) {
+        let is_folder = |entry: &PathBuf| {
+            let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            !hidden && entry.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+        };
+        let below: Vec<PathBuf> = entries_of(folder)?.into_iter().filter(is_folder).collect();
+        folders.extend(below);
+        next += 1;
+    }
+    Ok(folders)
 }
 
 /// The ending of a file's name and that of its compression, in lower case.
@@ -235,6 +322,61 @@ mod tests {
         );
         assert_eq!(Sources::resolve(["-"]).map(|found| found.sources), Ok(vec![Source::StandardInput]));
         assert!(Sources::resolve(["-", "-"]).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_two_names_is_one_file() {
+        let folder = folder(&["views.csv", "other.csv", "d/1.csv"]);
+        let at = |name: &str| folder.path().join(name);
+        std::fs::hard_link(at("views.csv"), at("hard.csv")).expect("a link");
+        std::os::unix::fs::symlink(at("views.csv"), at("soft.csv")).expect("a link");
+        std::os::unix::fs::symlink(at("d"), at("e")).expect("a link");
+        for pair in [["views.csv", "hard.csv"], ["soft.csv", "views.csv"], ["hard.csv", "d/../soft.csv"], ["d", "e"]] {
+            let refused = names(folder.path(), &pair).expect_err("one file");
+            assert!(refused.fault == Fault::Usage && refused.message.contains("the same file as"), "{refused:?}");
+        }
+        assert!(names(folder.path(), &["views.csv", "other.csv", "e"]).is_ok());
+        assert!(Sources::resolve(["-", "/dev/stdin"]).is_err());
+    }
+
+    /// A link whose file is gone may be a day's page views: not left out without a word.
+    #[cfg(unix)]
+    #[test]
+    fn what_can_not_be_looked_at_is_refused() {
+        let folder = folder(&["d/1.csv"]);
+        std::os::unix::fs::symlink("gone", folder.path().join("d/2.csv")).expect("a link");
+        for argument in ["d", "d/*.csv", "d/2.csv", "**/*.csv"] {
+            let refused = names(folder.path(), &[argument]).expect_err("a link to nothing");
+            assert!(refused.fault == Fault::Unreadable && refused.file.ends_with("d/2.csv"), "{argument}: {refused:?}");
+        }
+        std::fs::rename(folder.path().join("d/2.csv"), folder.path().join("d/_2.csv")).expect("renamed");
+        assert_eq!(names(folder.path(), &["d"]), Ok(vec!["d/1.csv".to_owned()]));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_name_that_is_not_utf_8_is_a_name() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = folder(&["d/1.csv"]);
+        let strange = folder.path().join("d").join(OsStr::from_bytes(b"caf\xe9.csv"));
+        std::fs::write(&strange, "x").expect("a file");
+        for argument in ["d", "d/*.csv", "d/caf?.csv"] {
+            let found = Sources::resolve([folder.path().join(argument)]).expect("files").sources;
+            assert!(found.contains(&Source::File(strange.clone())), "{argument}: {found:?}");
+        }
+        assert!(Sources::resolve([&strange]).is_ok());
+    }
+
+    #[test]
+    fn two_asterisks_are_all_folders_below() {
+        let folder = folder(&["d/1.csv", "d/a/2.csv", "d/a/b/3.csv", "d/.git/4.csv"]);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path().join("d"), folder.path().join("d/a/up")).expect("a link");
+        let all = ["d/1.csv", "d/a/2.csv", "d/a/b/3.csv"].map(str::to_owned).to_vec();
+        assert_eq!(names(folder.path(), &["d/**/*.csv"]), Ok(all));
+        assert_eq!(names(folder.path(), &["d/**/3.csv"]), Ok(vec!["d/a/b/3.csv".to_owned()]));
+        assert!(names(folder.path(), &["d/[1-"]).is_err_and(|error| error.message.contains("it is no pattern")));
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! Parquet: typed columns of many types give the values that text would give. Files are written here, and two by pyarrow:
-//! `checksums.parquet` (`write_page_checksum=True`) and `int96.parquet` (`use_deprecated_int96_timestamps=True`).
+//! Parquet: typed columns of many types give the values that text would give. Files are written here, and three by pyarrow:
+//! `checksums.parquet` (`write_page_checksum=True`), `int96.parquet` (`use_deprecated_int96_timestamps=True`) and
+//! `encrypted.parquet` (`EncryptionConfiguration(plaintext_footer=True, column_keys={"k": ["user_id", "extra"]})`).
 
 mod support;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int32Array,
-    Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray,
-    TimestampNanosecondArray, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, DurationMicrosecondArray,
+    Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
 };
 use parquet::arrow::ArrowWriter;
 use std::path::{Path, PathBuf};
@@ -134,6 +135,29 @@ fn text_is_text_and_nothing_else() {
     assert_refused("page_view_id", Arc::new(StringArray::from(vec![Some("p"), None])), "must have one");
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>(vec![Some(vec![Some(1)]), None]);
     assert_refused("category", Arc::new(list), "its type is List");
+}
+
+/// A span of time is a number in Parquet, and only a note of the writer's says in which unit.
+#[test]
+fn times_of_day_and_spans_of_time_are_refused() {
+    for column in ["engaged_time_in_s", "user_id", "geo_latitude", "start_tstamp"] {
+        assert_refused(column, Arc::new(DurationMicrosecondArray::from(vec![5_000_000, 6])), "its type is Duration(");
+        assert_refused(column, Arc::new(Time64MicrosecondArray::from(vec![5_000_000, 6])), "its type is Time64(");
+    }
+    assert!(with_column("other", Arc::new(DurationMicrosecondArray::from(vec![5, 6]))).is_ok());
+}
+
+#[test]
+fn a_column_that_is_encrypted_is_refused() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/encrypted.parquet");
+    let error = read(&path).expect_err("encrypted");
+    assert_eq!((error.fault, error.column.as_deref()), (Fault::Columns, Some("user_id")), "{error:?}");
+    assert!(error.message.contains("it is encrypted"), "{error}");
+    // One that is not looked for may be.
+    let others: Vec<_> = fields().into_iter().filter(|field| field.name != "user_id").collect();
+    let mut reader = Reader::open(&Source::File(path), &others, &REQUIRED, &ReadOptions::default()).expect("right");
+    assert_eq!(reader.next_batch(&mut Rejects::none()).expect("right").map(|batch| batch.len()), Some(1));
+    assert_eq!(reader.next_batch(&mut Rejects::none()).map(|batch| batch.is_none()), Ok(true));
 }
 
 #[test]

@@ -73,6 +73,16 @@ fn a_name_that_contradicts_the_content_is_refused() {
         ("a.ndjson", csv.as_bytes().to_vec(), "no JSON"),
         ("a.csv.gz", gzip(gzip(&csv)), "compressed twice"),
         ("a.csv", b"PK\x03\x04xxxx".to_vec(), "a zip archive"),
+        ("a.csv.gz", b"BZh91AY&SY".to_vec(), "a file that bzip2 compressed is not read"),
+        ("a.csv.gz", b"\xfd7zXZ\0\0".to_vec(), "a file that xz compressed"),
+        ("a.csv", b"\x04\x22\x4d\x18".to_vec(), "a file that lz4 compressed"),
+        ("a.tar.gz", gzip([&[b'a'; 257][..], b"ustar\0"].concat()), "a tar archive"),
+        ("a.csv", b"SQLite format 3\0".to_vec(), "a database of SQLite"),
+        ("a.csv", b"PGCOPY\n\xff\r\n\0".to_vec(), "a binary COPY of Postgres"),
+        ("a.csv", b"<!DOCTYPE html>".to_vec(), "HTML or XML"),
+        ("a.ndjson.gz", gzip("\n<Error/>"), "HTML or XML"),
+        ("a.csv", b"p\0a\0g\0".to_vec(), "UTF-16"),
+        ("a.json", b"\0{\0}".to_vec(), "UTF-16"),
         ("a.csv", b"\xff\xfep\0a\0".to_vec(), "UTF-16"),
         ("a.csv", b"\xff\xfe\0\0p\0\0\0".to_vec(), "UTF-32"),
         ("a.csv", Vec::new(), "the file is empty"),
@@ -143,6 +153,7 @@ fn a_row_has_as_many_values_as_there_are_columns() {
         "4 values",
     );
     assert_says(&refused("a.csv", csv("\np1,s1,2024-07-01,5,x\n")), (Some(1), Some(2), None), "the line is empty");
+    assert_says(&refused("a.csv", format!("\n{}", csv(""))), (None, Some(1), None), "the first line is empty");
     let end_marker = refused("a.csv", csv("p1,s1,2024-07-01,5,x\n\\.\np2,s1,2024-07-01,5,x\n"));
     assert_says(&end_marker, (Some(2), Some(3), None), "COPY of Postgres");
 }
@@ -184,6 +195,10 @@ fn files_that_were_glued_together_are_refused() {
         assert_eq!(error.fault, Fault::Damaged);
         assert_says(&error, (Some(2), Some(3), None), "a byte order mark, with which a file begins");
     }
+    let object = "{\"page_view_id\":\"p1\",\"domain_sessionid\":\"s1\",\"start_tstamp\":\"2024-07-01\"}\n";
+    let marked = refused("a.ndjson", format!("\u{feff}{object}\u{feff}{object}"));
+    assert_eq!(marked.fault, Fault::Damaged);
+    assert_says(&marked, (Some(2), Some(2), None), "a byte order mark, with which a file begins");
     let two = [gzip(csv(&row("p1"))), gzip(csv(&row("p2")))].concat();
     assert_says(&refused("a.csv.gz", two), (Some(2), Some(3), None), "second line of column names");
 }
@@ -280,6 +295,88 @@ fn columns_are_found_by_name_whatever_the_case() {
     assert_says(&refused("a.csv", "p1,s1,2024-07-01\n"), (None, None, None), "--header");
 }
 
+/// What can't be seen around a name is no part of it; in a value of text it is one.
+#[test]
+fn what_is_invisible_around_a_name_is_no_part_of_it() {
+    for invisible in [" ", "\t", "\u{a0}", "\u{200b}", "\u{feff}", "\u{3000}", "\u{ad}"] {
+        let name = format!("{invisible}User_Id{invisible}");
+        let value = format!("{invisible}u{invisible}");
+        let expected = vec![format!("{ROW} user_id={value:?}")];
+        let header = format!("page_view_id,domain_sessionid,start_tstamp,{name}\n");
+        assert_eq!(rows("a.csv", format!("{header}p1,s1,2024-07-01 10:00:00,{value}\n")), expected, "{invisible:?}");
+        let row = serde_json::json!({
+            "page_view_id": "p1", "domain_sessionid": "s1", "start_tstamp": "2024-07-01 10:00:00", &name: value,
+        });
+        assert_eq!(rows("a.ndjson", row.to_string()), expected, "{invisible:?}");
+        let twice = refused("a.csv", header.replace('\n', ",user_id\n"));
+        assert_says(&twice, (None, None, None), "are the same");
+    }
+    let folder = Folder::new();
+    let names = ["page_view_id", " domain_sessionid", "start_tstamp "].map(str::to_owned).to_vec();
+    let headed = ReadOptions { header: Some(names), ..ReadOptions::default() };
+    let path = folder.write("a.csv", "p1,s1,2024-07-01 10:00:00\n");
+    assert_eq!(read_with(&path, &headed, Rejects::none()).map(|table| table.rows), Ok(vec![ROW.to_owned()]));
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_refused() {
+    let folder = Folder::new();
+    let row = "p1,s1,2024-07-01 10:00:00,5,title\n";
+    let text = csv(row);
+    let with = |name: &str, change: &dyn Fn(&std::path::Path)| {
+        let path = folder.write(name, &text);
+        let mut reader = Reader::open(&Source::File(path.clone()), &fields(), &REQUIRED, &ReadOptions::default())?;
+        assert_eq!(reader.next_batch(&mut Rejects::none())?.map(|batch| batch.len()), Some(1));
+        change(&path);
+        reader.next_batch(&mut Rejects::none()).map(|batch| assert!(batch.is_none()))
+    };
+    let append = |path: &std::path::Path| std::fs::write(path, csv(&row.repeat(2))).expect("written");
+    let error = with("grows.csv", &append).expect_err("it has grown");
+    assert_eq!(error.fault, Fault::Damaged);
+    assert_says(
+        &error,
+        (None, None, None),
+        &format!("it had {} bytes, and has {}", text.len(), text.len() + row.len()),
+    );
+    let cut = |path: &std::path::Path| std::fs::write(path, HEADER).expect("written");
+    assert!(with("shrinks.csv", &cut).is_err_and(|error| error.message.contains("changed while it was read")));
+    let touch = |path: &std::path::Path| {
+        let file = std::fs::File::options().append(true).open(path).expect("a file");
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("set");
+    };
+    assert!(with("written.csv", &touch).is_err_and(|error| error.message.contains("changed while it was read")));
+    // Another file under its name is not what is read.
+    assert_eq!(with("goes.csv", &|path| std::fs::remove_file(path).expect("removed")), Ok(()));
+}
+
+#[test]
+fn a_word_for_null_can_be_a_value() {
+    for (word, delimiter) in [("\\N", b','), ("NULL", b','), ("", b','), (",", b';'), (" ", b',')] {
+        assert_eq!(websessions_files::null(word, delimiter), Ok(()), "{word:?}");
+    }
+    for (word, delimiter) in [(",", b','), ("a;b", b';'), ("\"", b','), ("\"\"", b','), ("\n", b','), ("\0", b',')] {
+        assert!(websessions_files::null(word, delimiter).is_err_and(|message| message.contains("no word for NULL")));
+        let folder = Folder::new();
+        let options = ReadOptions { null: word.to_owned(), delimiter, ..ReadOptions::default() };
+        let error = read_with(&folder.write("a.csv", HEADER), &options, Rejects::none()).expect_err("no word");
+        assert_eq!(error.fault, Fault::Usage);
+    }
+}
+
+#[test]
+fn a_compression_that_is_not_read_is_named() {
+    // Frames with a number of a dictionary, and with a window of 256 MiB.
+    let dictionary = b"\x28\xb5\x2f\xfd\x21\x07\x05\x29\x00\x00hello";
+    let window = b"\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00";
+    for (content, words) in [(&dictionary[..], "compressed with a dictionary"), (&window[..], "more than 128 MiB")] {
+        let error = refused("a.csv.zst", content);
+        assert_eq!(error.fault, Fault::Format, "{error:?}");
+        assert_says(&error, (None, None, None), words);
+    }
+    let padded = [gzip(csv("p1,s1,2024-07-01,5,x\n")), vec![0; 512]].concat();
+    assert_says(&refused("a.csv.gz", padded), (None, None, None), "something else follows what is compressed");
+}
+
 #[test]
 fn keys_of_json_are_found_by_name_whatever_the_case() {
     let row = |more: &str| {
@@ -333,6 +430,14 @@ fn bytes_that_are_no_text_are_refused() {
         (Some(1), Some(2), Some("page_title")),
         "carriage return",
     );
+    for text in [csv("p1,s1,2024-07-01,5,x\n").replace('\n', "\r"), "\"page_view_id\"\r\"p1\"\r".to_owned()] {
+        let error = refused("a.csv", text);
+        assert_eq!(error.fault, Fault::Columns);
+        assert_says(&error, (None, Some(1), None), "a carriage return that ends no line");
+        assert!(error.hint.is_some_and(|hint| hint.contains("tr '\\r' '\\n'")));
+    }
+    let escape = "{\"page_view_id\":\"p1\",\"other\":\"\\ud800\"}\n";
+    assert_says(&refused("a.ndjson", escape), (Some(1), Some(1), Some("other")), "an escape is no character");
     let json = "{\"page_view_id\":\"p\\u0000\"}\n";
     assert_says(&refused("a.ndjson", json), (Some(1), Some(1), Some("page_view_id")), "NUL");
     let latin = b"{\"page_view_id\":\"caf\xe9\"}\n";

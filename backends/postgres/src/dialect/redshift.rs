@@ -58,8 +58,16 @@ impl Dialect for RedshiftDialect {
         type_family(reported)
     }
 
+    // An INT has 32 bits.
+    fn bits(&self, column_type: ColumnType) -> u32 {
+        if column_type == ColumnType::Integer { 32 } else { 64 }
+    }
+
     fn source_type(&self, reported: &str) -> Option<SourceType> {
-        source_type(reported)
+        match reported {
+            "bigint" => Some(SourceType::Decimal),
+            _ => source_type(reported),
+        }
     }
 
     // A backslash escapes. <https://docs.aws.amazon.com/redshift/latest/dg/r_Examples_with_character_types.html>

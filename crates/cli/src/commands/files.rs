@@ -3,7 +3,7 @@
 use crate::arguments::Reading;
 use crate::output;
 use std::path::{Path, PathBuf};
-use websessions_core::error::Error;
+use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
 use websessions_core::files::{Files, ReadOptions, Source};
 use websessions_core::warehouse::Loaded;
 use websessions_core::words::counted;
@@ -11,6 +11,10 @@ use websessions_files::Sources;
 
 /// The files that are named, and how they are read.
 pub(super) fn files(named: &[PathBuf], reading: &Reading) -> Result<Files, Error> {
+    websessions_files::null(&reading.null, reading.delimiter).map_err(Error::configuration)?;
+    if reading.rejects.as_deref() == Some(Path::new("-")) {
+        return Err(Error::configuration("--rejects names a file: standard output is for the report"));
+    }
     let failed = |error: websessions_files::Error| Error::Warehouse {
         context: "can't load the files".into(),
         source: error.into(),
@@ -29,14 +33,25 @@ pub(super) fn files(named: &[PathBuf], reading: &Reading) -> Result<Files, Error
         if let Source::File(path) = source
             && path.is_file()
         {
-            std::fs::File::open(path).map_err(|source| Error::File { path: path.display().to_string(), source })?;
+            std::fs::File::open(path).map_err(|error| {
+                let source = WarehouseError::new(WarehouseErrorKind::Resources, format!("{}: {error}", path.display()));
+                Error::Warehouse {
+                    context: "can't load the files".into(),
+                    source: source.with_hint("nothing was loaded"),
+                }
+            })?;
         }
     }
     // Writers name so what is not finished, and their own records.
     let is_hidden =
         |path: &Path| path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')));
     for path in left_out.iter().filter(|path| !is_hidden(path)) {
-        output::warn(&format!("{} was left out: it is no file of page views by its ending", path.display()));
+        let reason = match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => "it is a folder: name it, and its files are read",
+            Ok(metadata) if !metadata.is_file() => "it is no regular file: name it, and it is read",
+            _ => "it is no file of page views by its ending",
+        };
+        output::warn(&format!("{} was left out: {reason}", path.display()));
     }
     let mut files = Files::new(sources);
     files.options = ReadOptions {

@@ -4,6 +4,7 @@ use super::event::{Event, Listener};
 use crate::error::WarehouseError;
 use crate::plan::Load;
 use crate::warehouse::{Loaded, Warehouse};
+use crate::words::counted;
 use std::time::Duration;
 
 /// How often the progress is told.
@@ -37,10 +38,10 @@ pub(super) async fn load_files(
     tell();
     for file in loaded.iter().filter(|file| file.rows_left_out > 0) {
         let kept = match &files.rejects {
-            Some(path) => format!("they are in {}", path.display()),
-            None => "--rejects FILE keeps them".to_owned(),
+            Some(path) => format!("see {}", path.display()),
+            None => "--rejects FILE keeps what is left out".to_owned(),
         };
-        let message = format!("{}: {} wrong rows were left out; {kept}", file.file, file.rows_left_out);
+        let message = format!("{}: {} left out; {kept}", file.file, counted(file.rows_left_out, "wrong row"));
         listener.on(&Event::Warning { message });
     }
     listener.on(&Event::Loaded { files: loaded.clone() });

@@ -12,6 +12,9 @@ const NOT_A_TIME: Select = sql!("page_views/source_not_a_time");
 const NOT_FINITE: Select = sql!("page_views/source_not_finite");
 const NOT_WHOLE: Select = sql!("page_views/source_not_whole");
 
+/// The whole numbers up to here are floating-point numbers, each its own.
+const EXACT: i128 = 1 << 53;
+
 /// What a user's table has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -138,18 +141,23 @@ fn read(context: &Context<'_>, column: &SourceColumn, of: ColumnType) -> (String
         (TypeFamily::Timestamp, FineTimestamp) => dialect.cut_to_microseconds(&name),
         _ => name.clone(),
     };
-    let whole = |digits: [&str; 2]| {
-        let values = [("column", name.as_str()), ("lowest", digits[0]), ("highest", digits[1])];
-        Some((context.select_with(&NOT_WHOLE, &values), "a whole number of 64 bits"))
+    let bits = dialect.bits(of);
+    let (lowest, highest) = (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1);
+    let whole = |lowest: i128, highest: i128| {
+        let (lowest, highest) = (lowest.to_string(), highest.to_string());
+        let values = [("column", name.as_str()), ("lowest", lowest.as_str()), ("highest", highest.as_str())];
+        Some((context.select_with(&NOT_WHOLE, &values), format!("a whole number of {bits} bits")))
     };
     let values = [("column", name.as_str()), ("value", value.as_str())];
     let check = match (of.family(), column.source_type) {
-        (TypeFamily::Integer, Decimal) => whole(["-9223372036854775808", "9223372036854775807"]),
+        (TypeFamily::Integer, Decimal) => whole(lowest, highest),
         // Beyond these it stands for other numbers, too.
-        (TypeFamily::Integer, Float) => whole(["-9007199254740992", "9007199254740992"]),
-        (TypeFamily::Float, Decimal | Float) => Some((context.select_with(&NOT_FINITE, &values), "a finite number")),
+        (TypeFamily::Integer, Float) => whole(lowest.max(-EXACT), highest.min(EXACT)),
+        (TypeFamily::Float, Decimal | Float) => {
+            Some((context.select_with(&NOT_FINITE, &values), "a finite number".to_owned()))
+        }
         (TypeFamily::Timestamp, _) => {
-            Some((context.select_with(&NOT_A_TIME, &values), "a time of the years 0001 to 9999"))
+            Some((context.select_with(&NOT_A_TIME, &values), "a time of the years 0001 to 9999".to_owned()))
         }
         _ => None,
     };
