@@ -229,10 +229,42 @@ fn a_wrong_declaration_is_refused_with_its_place() {
             of("").replace("\"plan\"", "\"app_id\""),
             &["[[column]] \"app_id\": name: the model has a column of this name"],
         ),
+        // The name first: another type would not help.
+        (
+            of("").replace("\"plan\"", "\"domain_userid\"").replace("\"text\"", "\"integer\""),
+            &["name: the model has a column of this name"],
+        ),
+        (of("").replace("\"plan\"", "\"1a\""), &["name: \"1a\" is not a usable name: a lower-case letter first"]),
+        (of("").replace("\"plan\"", "\"_x\""), &["name: \"_x\" is not a usable name: a lower-case letter first"]),
+        (of("sql = \"\""), &["sql: is empty"]),
+        (of("sql = \"getenv('HOME')\""), &["sql: unknown function \"getenv\"; known are: abs, "]),
     ] {
         let folder = folder(&configuration);
         let said = folder.run(&["run", "--page-views", "visits.csv"]);
         refused(&said, 2, &[&["websessions.toml"], words].concat());
         assert_eq!(folder.dump(), "no database", "{configuration}");
+    }
+}
+
+#[test]
+fn a_value_that_cant_be_computed_is_told_with_the_columns_that_may_be_why() {
+    let of = |sql: &str| {
+        format!("{COLUMNS}[[column]]\nname = \"tier_number\"\nfrom = \"first\"\ntype = \"integer\"\nsql = \"{sql}\"\n")
+    };
+    for sql in ["plan_tier", "CAST(plan_tier AS INTEGER)"] {
+        let folder = folder(&of(sql));
+        let named = format!("tier_number (first of {sql})");
+        let words = ["[[column]]", &named, "TRY_CAST"];
+        let said = folder.run(&["run", "--page-views", "visits.csv"]);
+        refused(&said, 1, &words);
+        // Those that give a value as it is are not why.
+        let hint = said.stderr.split("hint: ").last().expect("a hint");
+        assert!(!hint.contains("last_plan"), "{hint}");
+        // The page views wait, and a preview of them says the same.
+        refused(&folder.run(&["preview"]), 1, &words);
+        folder.write("websessions.toml", &of("TRY_CAST(plan_tier AS INTEGER)"));
+        done(&folder, &["preview"]);
+        done(&folder, &["run"]);
+        assert_eq!(rows(&folder, "sessions", &["domain_sessionid", "tier_number"])[0], "a | NULL");
     }
 }

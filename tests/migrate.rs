@@ -87,6 +87,13 @@ fn what_tables_lack_is_added_as_the_refusal_and_the_plan_say_and_rebuild_fills_i
     let text = old(&["plan", "migrate"]).done("plan").expect("a plan").stdout;
     assert!(expected.iter().all(|statement| text.contains(&format!("{statement};"))), "{text}");
     refused(&old(&["plan", "migrate", "--dialect", "bigquery"]), 2, &["leave --dialect out"]);
+    for (module, lacks) in [("page_views", &expected[..1]), ("sessions", &expected[..3]), ("users", &expected[1..])] {
+        let planned = old(&["plan", "migrate", "--module", module, "--output", "json"]).done("plan").expect("a plan");
+        let planned = statements(&json(&planned.stdout));
+        assert!(lacks.iter().all(|statement| planned.iter().any(|known| known == statement)), "{module}: {planned:?}");
+        assert!(planned.iter().all(|statement| lacks.contains(&statement.as_str())), "{module}: {planned:?}");
+    }
+    refused(&old(&["plan", "migrate", "--module", "user"]), 2, &["did you mean \"users\""]);
     refused(&old(&["migrate"]), 2, &[expected[1], "--yes"]);
     refused(&old(&["run"]), 1, &["app_id is missing"]);
     let said = old(&["--log-format", "json", "--output", "json", "migrate", "--yes"]).done("migrate").expect("done");
@@ -157,8 +164,17 @@ sql = \"CASE WHEN page_title = 'two' THEN 1 ELSE 0 END\"
         "ALTER TABLE \"derived\".\"page_views\" ADD COLUMN IF NOT EXISTS plan_tier VARCHAR;",
         "ALTER TABLE \"derived\".\"sessions\" ADD COLUMN IF NOT EXISTS looked_at_two BIGINT;",
     ];
-    refused(&refusal, 1, &words[1..3]);
+    // All that this run needs, whichever of its modules; 'migrate' adds no less.
+    refused(&refusal, 1, &words);
+    let planned = statements(&json(&done(&folder, &["--target", "old", "plan", "migrate", "--output", "json"])));
+    assert!(planned.len() > 4, "{planned:?}");
+    for statement in &planned {
+        assert!(refusal.stderr.contains(&format!("{statement};")), "{statement}: {}", refusal.stderr);
+    }
     refused(&old(&["main"]), 1, &[words[0], words[1], words[3]]);
+    for look in [&["show", "sessions"] as &[&str], &["explain", "a"], &["preview"]] {
+        refused(&old(look), 1, &words[..2]);
+    }
     old(&["migrate", "--yes"]).done("migrate").expect("done");
     old(&["run", "--page-views", "second.csv"]).done("run").expect("done");
     let columns = ["domain_sessionid", "looked_at_two", "plan_tier"];
@@ -230,4 +246,29 @@ fn a_module_that_is_not_configured_is_migrated_by_its_name() {
     let words = ["domain_sessionid is missing, without which no row is of use", "drops nothing"];
     refused(&folder.run(&["migrate", "--module", "users", "--yes"]), 1, &words);
     refused(&folder.run(&["migrate", "--yes"]), 1, &words);
+}
+
+#[test]
+fn a_look_at_what_an_earlier_run_left_says_that_it_did() {
+    let folder = folder("");
+    let declared = "[[column]]\nname = \"plan_tier\"\nfrom = \"first\"\ntype = \"text\"\n";
+    let look = ["show", "sessions_this_run"];
+    done(&folder, &["--var", "cleanup_mode=debug", "run", "--page-views", "first.csv"]);
+    done(&folder, &look);
+    done(&folder, &["load", "first.csv"]);
+    done(&folder, &["main"]);
+    done(&folder, &look);
+    folder.write("websessions.toml", declared);
+    // A table of the model first, then the view of it, and the table that 'complete' makes of the view.
+    refused(&folder.run(&look), 1, &["derived.sessions: column plan_tier", "'websessions migrate' asks"]);
+    done(&folder, &["migrate", "--yes"]);
+    let outdated = "scratch.sessions_this_run is of a run that was before it had plan_tier: the next run makes it anew";
+    refused(&folder.run(&look), 1, &[outdated]);
+    done(&folder, &["--var", "cleanup_mode=debug", "complete"]);
+    done(&folder, &["--var", "cleanup_mode=debug", "run", "--page-views", "first.csv"]);
+    done(&folder, &look);
+    // What has nothing to do with columns stays as it is.
+    let said = folder.run(&["show", "derived.not_there"]);
+    refused(&said, 1, &["can't show derived.not_there"]);
+    assert!(!said.stderr.contains("migrate"), "{}", said.stderr);
 }

@@ -206,14 +206,64 @@ fn sessions_of_a_time_are_built_again() {
     done(&folder, &["run", "--page-views", "first.csv", "second.csv"]);
     let all = tables(&folder);
     done(&folder, &["destroy", "--yes"]);
-    done(&folder, &["rebuild", "--from", "2024-03-11"]);
-    assert_eq!(sessions(&folder), [""; 0]);
+    let nothing = ["production has no page view in that time", "nothing was changed: name an earlier day"];
+    let before = but_for_the_lock(&folder);
+    refused(&folder.run(&["rebuild", "--from", "2024-03-11"]), 4, &nothing);
+    assert_eq!(but_for_the_lock(&folder), before);
     done(&folder, &["rebuild", "--from", "2024-03-01", "--to", "2024-03-10"]);
     assert_eq!(tables(&folder), all);
     refused(&folder.run(&["rebuild", "--from", "yesterday"]), 2, &["yesterday", "2024-03-31"]);
     refused(&folder.run(&["rebuild", "--from", "2024-02-30"]), 2, &["2024-02-30"]);
     refused(&folder.run(&["rebuild", "--from", "2024-03-02", "--to", "2024-03-01"]), 2, &["comes after"]);
     refused(&folder.run(&["rebuild"]), 2, &["--from"]);
+}
+
+fn but_for_the_lock(folder: &Folder) -> Vec<String> {
+    folder.dump().lines().filter(|line| !line.contains("lock")).map(str::to_owned).collect()
+}
+
+#[test]
+fn rebuild_and_load_need_the_module_that_keeps_page_views() {
+    let folder = folder();
+    folder.write(
+        "staged.csv",
+        "page_view_id,domain_sessionid,domain_userid,start_tstamp,end_tstamp,page_view_in_session_index\na1,a,ann,2024-03-10 12:00:00,2024-03-10 12:00:30,1\n",
+    );
+    done(&folder, &["load", "--staged", "staged.csv"]);
+    done(&folder, &["run"]);
+    let (before, rebuild) = (folder.dump(), ["rebuild", "--from", "2024-03-01"]);
+    // Nothing was ever taken in.
+    refused(&folder.run(&rebuild), 1, &["there is no input table derived.page_views", "of your own stages"]);
+    assert_eq!(folder.dump(), before);
+    folder.write("websessions.toml", "modules = [\"sessions\"]\n");
+    let words =
+        ["rebuild stages what the module page_views keeps, and the modules are sessions", "nothing was changed"];
+    refused(&folder.run(&rebuild), 2, &words);
+    refused(&folder.run(&["plan", "rebuild", "--from", "2024-03-01"]), 2, &words[..1]);
+    refused(&folder.run(&["load", "first.csv"]), 2, &["page views come, and the modules are sessions"]);
+    assert_eq!(folder.dump(), before);
+    // What is added then is filled by whoever stages.
+    let declared = "[[column]]\nname = \"plan_tier\"\nfrom = \"first\"\ntype = \"text\"\n";
+    folder.write("websessions.toml", &format!("modules = [\"sessions\"]\n{declared}"));
+    let said = folder.run(&["migrate", "--yes"]).done("migrate").expect("done");
+    assert!(said.stderr.contains("stage all of their page views once more"), "{}", said.stderr);
+    assert!(!said.stderr.contains("rebuild"), "{}", said.stderr);
+}
+
+#[test]
+fn complete_says_that_production_was_dropped_before_it_removes_anything() {
+    let folder = folder();
+    let debug = |command: &'static str| ["--var", "cleanup_mode=debug", command];
+    done(&folder, &["load", "first.csv"]);
+    done(&folder, &debug("main"));
+    let connection = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
+    connection.execute_batch("DROP TABLE derived.sessions").expect("dropped");
+    drop(connection);
+    let words = ["dropped or altered after main", "'websessions run' makes what is missing"];
+    refused(&folder.run(&debug("complete")), 1, &words);
+    done(&folder, &debug("run"));
+    assert_eq!(sessions(&folder), ["a: 2", "b: 1"]);
+    assert_eq!(folder.contents("sessions_this_run", &[]).expect("kept").rows.len(), 2);
 }
 
 #[test]

@@ -1050,6 +1050,44 @@ fn lint_finds_what_a_run_would_trip_over() {
 }
 
 #[test]
+fn what_would_change_a_view_is_refused_before_anything_runs() {
+    let folder = folder("postgres");
+    let lint = |target: &str| folder.run(&["--target", target, "lint"]);
+    folder.write(
+        "websessions.toml",
+        "[target.laptop]\ntype = \"duckdb\"\n[target.server]\ntype = \"postgres\"\nhost = \"nowhere.invalid\"\n[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n",
+    );
+    let view = "which is a view in this warehouse: read it";
+    let alters = "alters sessions_this_run, which the model needs as it made it";
+    let writes = "writes to sessions_this_run, which the model makes anew in each run";
+    for (sql, on_server) in [
+        ("DELETE FROM scratch.sessions_this_run WHERE page_views = 1", writes),
+        ("UPDATE scratch.sessions_this_run SET page_views = 1", writes),
+        ("DROP TABLE scratch.sessions_this_run", writes),
+        ("CREATE INDEX by_user ON scratch.sessions_this_run (domain_userid)", "0 errors, 0 warnings"),
+        ("ALTER TABLE scratch.sessions_this_run ADD COLUMN own INTEGER", alters),
+    ] {
+        folder.write("own.sql", sql);
+        let said = lint("laptop");
+        refused(&said, 4, &["1 error"]);
+        assert!(
+            said.stdout.contains(&format!("own.sql:1: error: changes sessions_this_run, {view}")),
+            "{}",
+            said.stdout
+        );
+        let run = folder.run(&["--target", "laptop", "run"]);
+        refused(&run, 2, &["own.sql:1: changes sessions_this_run", view, "nothing was changed"]);
+        assert_eq!(folder.dump(), "no database");
+        let said = lint("server");
+        assert!(said.stdout.contains(on_server), "{sql}: {}", said.stdout);
+    }
+    // With skip_derived it is a table everywhere.
+    folder.write("own.sql", "DELETE FROM scratch.sessions_this_run WHERE page_views = 1");
+    let said = folder.run(&["--target", "laptop", "--var", "skip_derived=true", "lint"]);
+    assert!(said.stdout.contains(writes), "{}", said.stdout);
+}
+
+#[test]
 fn an_imported_configuration_does_the_same() {
     let folder = portable();
     std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");

@@ -146,7 +146,10 @@ fn the_modules_and_the_users_own_sql_run_in_the_order_of_the_configuration() {
 #[test]
 fn what_is_wrong_with_modules_is_said_before_anything_runs() {
     for (configuration, words) in [
-        ("modules = [\"users\"]", "modules lacks sessions"),
+        (
+            "modules = [\"users\"]",
+            "modules lacks sessions, which every run computes: modules = [\"sessions\", \"users\"]",
+        ),
         ("modules = [\"users\", \"sessions\"]", "modules has sessions after users"),
         ("modules = [\"sessions\", \"sessions\"]", "modules has sessions after sessions"),
         ("modules = [\"sessions\", \"user\"]", "modules has an unknown module \"user\"; did you mean \"users\""),

@@ -386,9 +386,10 @@ pub(crate) enum Command {
         /// What to plan
         #[arg(value_enum, default_value_t = PlanPhase::Run)]
         phase: PlanPhase,
-        /// The module whose phase it is
-        #[arg(long, value_name = "NAME", default_value = "sessions")]
-        module: String,
+        /// The module whose phase it is [default: sessions]; of 'migrate', whose tables [default: of the modules that are
+        /// configured]
+        #[arg(long, value_name = "NAME")]
+        module: Option<String>,
         /// The files of page views that come
         #[arg(long, value_name = "FILE", num_args = 1..)]
         page_views: Vec<PathBuf>,

@@ -116,26 +116,42 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
                 invocation.load(&files, *waiting).await
             }
         }
-        Command::Export { table, to } => Ok(invoke(none, Purpose::Run)?.export(table, to).await?),
-        Command::Report { html, days, checks } => Ok(invoke(none, Purpose::Run)?.report(html, *days, *checks).await?),
-        Command::Status => Ok(invoke(none, Purpose::Run)?.status().await?),
+        Command::Export { table, to } => {
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.export(table, to).await).await
+        }
+        Command::Report { html, days, checks } => {
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.report(html, *days, *checks).await).await
+        }
+        Command::Status => {
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.status().await).await
+        }
         Command::History { module, since, limit } => {
             let module = module.as_deref().map(jobs::module).transpose()?.map(|module| module.name.to_owned());
             let runs = Runs { module, since: since.clone(), limit: *limit };
-            Ok(invoke(none, Purpose::Run)?.history(&runs).await?)
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.history(&runs).await).await
         }
         Command::Show { table, condition, columns, limit } => {
-            Ok(invoke(none, Purpose::Run)?.look(table, condition.as_deref(), columns, *limit).await?)
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.look(table, condition.as_deref(), columns, *limit).await).await
         }
         Command::Check { names, file, since, samples, junit } => {
             let (names, files) = (names.clone(), file.clone());
             let asked = check::Asked { names, files, since: since.clone(), samples: *samples };
-            Ok(invoke(none, Purpose::Run)?.check(&asked, junit.as_deref()).await?)
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.check(&asked, junit.as_deref()).await).await
         }
-        Command::Explain { session } => Ok(invoke(none, Purpose::Run)?.explain(session).await?),
+        Command::Explain { session } => {
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.explain(session).await).await
+        }
         Command::Preview { page_views, .. } if !page_views.is_empty() => Err(preview::of_files(page_views).into()),
         Command::Preview { samples, fail_over, .. } => {
-            Ok(invoke(none, Purpose::Run)?.preview(*samples, *fail_over).await?)
+            let looking = invoke(none, Purpose::Run)?;
+            looking.looked(looking.preview(*samples, *fail_over).await).await
         }
         Command::Compare { tables, key, samples } => {
             Ok(compare::compare(registry, global, &compare::Compared { tables, key, samples: *samples }).await?)
@@ -143,12 +159,12 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
         Command::Plan { phase, module, page_views, reading, days, dialect, split, estimate, playbooks, selection } => {
             let purpose = if *phase == PlanPhase::Destroy { Purpose::Destroy } else { Purpose::Run };
             let (mut invocation, page_views) = (invoke(playbooks, purpose)?, files(page_views, reading)?);
-            let what = Planned { phase: *phase, module, page_views: &page_views, days, selection };
+            let what = Planned { phase: *phase, module: module.as_deref(), page_views: &page_views, days, selection };
             if *estimate {
                 return invocation.estimate(&what).await;
             }
             if *phase == PlanPhase::Migrate {
-                return Ok(invocation.plan_migration(dialect.as_deref(), split.as_deref()).await?);
+                return Ok(invocation.plan_migration(what.module, dialect.as_deref(), split.as_deref()).await?);
             }
             Ok(invocation.plan(registry, &what, dialect.as_deref(), split.as_deref())?)
         }
@@ -322,9 +338,5 @@ fn confirm(question: &str, yes: bool) -> Result<(), Error> {
     output::ask(&format!("{question} [y/N]"));
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        Ok(())
-    } else {
-        Err(Error::Cancelled { next: "anything was changed".to_owned() })
-    }
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(Error::Declined) }
 }

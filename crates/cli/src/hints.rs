@@ -1,7 +1,7 @@
 //! What to do about an error, in this command line's words.
 
 use crate::output::STANDARD_OUTPUT;
-use websessions_core::error::{Error, Remedy, WarehouseErrorKind};
+use websessions_core::error::{Error, Remedy, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
 use websessions_core::run::Report;
 
@@ -27,7 +27,21 @@ pub(crate) fn drift(additions: &[Statement], leaves: bool, module: Option<&str>)
     let statements: String = additions.iter().map(|addition| format!("\n{};", addition.sql)).collect();
     let others = if leaves { format!("\n{OTHERS}") } else { String::new() };
     format!(
-        "nothing was changed; 'websessions migrate{module}' asks, and then adds what is missing by{statements}{others}"
+        "nothing was changed; 'websessions migrate{module}' asks, and then adds all that is missing ('websessions plan migrate{module}' prints it), as here by{statements}{others}"
+    )
+}
+
+/// Whether a statement may have failed by what it computes.
+pub(crate) fn may_be_of_a_value(error: &WarehouseError) -> bool {
+    use WarehouseErrorKind::{Data, Missing, Other};
+    error.hint.is_none() && matches!(error.kind, Data | Missing | Other)
+}
+
+/// What to do where a statement failed that computes columns of one's own, which these words tell.
+pub(crate) fn own_columns(columns: &[String]) -> String {
+    format!(
+        "this computes what the configuration declares as [[column]]: {}; where a value of one can't be computed, mend its sql: TRY_CAST(… AS …) gives NULL for what is no such value (on BigQuery SAFE_CAST; on Postgres a CASE around the CAST), and its functions must be the warehouse's; then run again with the same flags",
+        columns.join("; ")
     )
 }
 
@@ -35,7 +49,7 @@ fn of(error: &Error) -> Option<String> {
     let words = match error {
         Error::Drift { additions, leaves, .. } => return Some(drift(additions, *leaves, None)),
         Error::MissingInput { .. } => {
-            "run the page views module first, load files with 'websessions load', or check scratch_schema and entropy"
+            "run the page views module first, load files with 'websessions load', or check the schemas and entropy"
         }
         Error::Warehouse { source, .. } if source.kind == WarehouseErrorKind::Unsupported && source.hint.is_none() => {
             "'websessions plan' without --estimate prints the SQL"
@@ -66,6 +80,14 @@ fn of(error: &Error) -> Option<String> {
         }
         Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             "the disk is full: make room, then do it again"
+        }
+        Error::Unit { place, source, .. }
+            if source.kind == WarehouseErrorKind::Missing
+                && source.hint.is_none()
+                && place.phase.ends_with("complete")
+                && place.file.is_none() =>
+        {
+            "a table of this run, or production, was dropped or altered after main: 'websessions run' makes what is missing, and computes the sessions that are still staged; earlier ones come back when their page views are staged again, as by 'websessions rebuild --from DATE'"
         }
         Error::Unit { source, .. } if source.kind == WarehouseErrorKind::Permission => {
             let hint = error.hint().map(|hint| format!("{hint}; ")).unwrap_or_default();

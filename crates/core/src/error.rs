@@ -284,6 +284,9 @@ pub enum Error {
         /// What would have come next.
         next: String,
     },
+    /// The user was asked whether to go on, and did not say yes.
+    #[error("cancelled: the answer was not yes; nothing was changed")]
+    Declined,
     /// A file could not be read or written.
     #[error("can't read or write {path}")]
     File {
@@ -314,6 +317,7 @@ impl Error {
             | Self::LeaseLost { .. }
             | Self::Changed { .. }
             | Self::Cancelled { .. }
+            | Self::Declined
             | Self::Drift { .. }
             | Self::Source { .. }
             | Self::MissingInput { .. }
@@ -334,7 +338,7 @@ impl Error {
     /// Whether the user asked for the end.
     pub fn is_cancelled(&self) -> bool {
         match self {
-            Self::Cancelled { .. } => true,
+            Self::Cancelled { .. } | Self::Declined => true,
             Self::Warehouse { source, .. } | Self::Unit { source, .. } => source.kind == WarehouseErrorKind::Cancelled,
             _ => false,
         }
@@ -367,7 +371,7 @@ impl Error {
                 "look in {}, and load again only if they are not there: else they are staged twice",
                 into.table
             )),
-            Self::Usage { .. } | Self::File { .. } => None,
+            Self::Usage { .. } | Self::Declined | Self::File { .. } => None,
         }
     }
 }

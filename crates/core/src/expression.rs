@@ -170,6 +170,11 @@ impl Expression {
         if text.len() > LONGEST {
             return Err(format!("has {} bytes, of at most {LONGEST}", text.len()));
         }
+        if text.trim().is_empty() {
+            return Err(
+                "is empty: it is one expression over the columns of a page view, such as LOWER(mkt_medium)".to_owned()
+            );
+        }
         let dialect = GenericDialect {};
         let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|error| error.to_string())?;
         let is_comment = |token: &Token| {
@@ -484,7 +489,9 @@ mod tests {
     #[test]
     fn what_is_more_than_a_value_of_one_row_is_refused() {
         for (text, why) in [
-            ("", "is no expression"),
+            ("", "is empty"),
+            (" \n", "is empty"),
+            ("1 +", "is no expression"),
             ("1; DROP TABLE sessions", "goes on with ;"),
             ("1) AS x, (SELECT 1", "goes on with )"),
             ("1 AS x", "goes on with AS"),
@@ -505,6 +512,8 @@ mod tests {
             ("lower(plan_tier) OVER ()", "is of many"),
             ("lower(plan_tier) FILTER (WHERE 1 = 1)", "is of many"),
             ("pg_sleep(10)", "unknown function"),
+            ("getenv('HOME')", "unknown function \"getenv\"; known are: abs, "),
+            ("lenght(plan_tier)", "did you mean \"length\"?"),
             ("pg_catalog.lower(plan_tier)", "one name"),
             ("\"lower\"(plan_tier)", "one name"),
             ("random()", "the same value in each run"),

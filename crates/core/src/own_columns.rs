@@ -4,7 +4,7 @@
 use crate::dialect::Dialect;
 use crate::did_you_mean::unknown;
 use crate::expression::Expression;
-use crate::identifier::Identifier;
+use crate::identifier::{Identifier, LONGEST_IDENTIFIER};
 use crate::table::{Column, ColumnType, TypeFamily};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -175,6 +175,12 @@ impl OwnColumn {
         }
     }
 
+    /// Whether a value can be such that it can't be computed: an expression says much, and a sum may be too large.
+    fn can_fail(&self) -> bool {
+        let sums = [Some(self.from), self.for_users()].contains(&Some(Aggregate::Sum));
+        sums || matches!(self.source, Source::Expression(_))
+    }
+
     /// It as a column of `sessions`.
     fn in_sessions(&self) -> Column {
         Column::named(Cow::Owned(self.name.clone()), self.of_session).own()
@@ -247,6 +253,9 @@ impl OwnColumns {
         for declaration in declared {
             let values = value_type(&declaration.value_type).map_err(|problem| wrong(declaration, "type", &problem))?;
             check_name(&declaration.name, tables).map_err(|problem| wrong(declaration, "name", &problem))?;
+            if taken.iter().any(|column| column.name == declaration.name) {
+                return Err(wrong(declaration, "name", "the model has a column of this name: choose another"));
+            }
             let key = if declaration.source.is_some() { "source" } else { "name" };
             let source = match (&declaration.source, &declaration.sql) {
                 (Some(_), Some(_)) => return Err(wrong(declaration, "sql", "stands instead of source, not beside it")),
@@ -271,10 +280,6 @@ impl OwnColumns {
         let names: Vec<&str> = known.iter().map(|column| &*column.name).collect();
         for declaration in declared {
             let Declaration { name, .. } = declaration;
-            let is_taken = taken.iter().any(|column| column.name == *name);
-            if is_taken {
-                return Err(wrong(declaration, "name", "the model has a column of this name: choose another"));
-            }
             if own.columns.iter().any(|column| column.name == *name) {
                 return Err(wrong(declaration, "name", "stands twice: give one of them another name"));
             }
@@ -373,6 +378,24 @@ impl OwnColumns {
         further(computed.map(|column| format!("{} AS {}", column.value(dialect, None), column.name)))
     }
 
+    /// Those that a statement computes, or any of them, in words, where a value can be such that this fails.
+    pub fn may_fail(&self, sql: Option<&str>) -> Vec<String> {
+        let is_computed = |column: &&OwnColumn| {
+            let Some(sql) = sql else { return true };
+            let named = format!(" AS {}", column.name);
+            let ends = |(at, _): (usize, &str)| {
+                !sql[at + named.len()..].starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_')
+            };
+            sql.match_indices(&named).any(ends)
+        };
+        self.columns
+            .iter()
+            .filter(|column| column.can_fail())
+            .filter(is_computed)
+            .map(|column| format!("{} ({column})", column.name))
+            .collect()
+    }
+
     /// The columns of sessions that users are computed of.
     pub(crate) fn read_by_users(&self) -> String {
         further(self.columns.iter().filter(|column| column.users.is_some()).map(|column| column.name.clone()))
@@ -416,13 +439,14 @@ fn value_type(word: &str) -> Result<ColumnType, String> {
 
 /// A name that may stand in SQL without quotes, and means a column there.
 fn check_name(name: &str, tables: &[&str]) -> Result<(), String> {
-    Identifier::new(name)?;
+    if !name.starts_with(|first: char| first.is_ascii_alphabetic()) || Identifier::new(name).is_err() {
+        return Err(format!(
+            "{name:?} is not a usable name: a lower-case letter first, then lower-case letters, digits and '_', at most {LONGEST_IDENTIFIER} characters"
+        ));
+    }
     if name != name.to_lowercase() {
         let lower = name.to_lowercase();
         return Err(format!("{name:?} is written in lower case, as {lower:?}: names are compared without case"));
-    }
-    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        return Err(format!("{name:?} must begin with a letter"));
     }
     if RESERVED.contains(&name) {
         return Err(format!("{name:?} is a word of SQL in one of the warehouses: choose another"));

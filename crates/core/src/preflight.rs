@@ -185,7 +185,7 @@ impl Drift {
     }
 
     /// The statements of the migration.
-    fn additions(&self) -> Vec<Statement> {
+    pub fn additions(&self) -> Vec<Statement> {
         self.migration.units().flat_map(|(_, unit)| unit.statements().to_vec()).collect()
     }
 }
@@ -202,6 +202,32 @@ pub async fn drift(
         .map_err(|source| Error::Warehouse { context: "can't read the tables' columns".into(), source })?;
     let drift = Drift::new(modules, &reported, variables, &*warehouse.dialect());
     Ok((drift, reported.into_keys().collect()))
+}
+
+/// Which tables of a run of some modules, as it left them, lack columns, in words: those that were declared since. A next run
+/// needs nothing of them.
+pub async fn outdated(
+    warehouse: &dyn Warehouse,
+    modules: &[Module],
+    variables: &Variables,
+) -> Result<Vec<String>, WarehouseError> {
+    let mut all = model::tables(modules, variables);
+    all.retain(|table| table.lifetime == Lifetime::Module);
+    let reported = columns_of(warehouse, &all, variables).await?;
+    let lacking = |table: &Table| -> Vec<String> {
+        let Some(reported) = reported.get(table.name) else { return Vec::new() };
+        let is_there = |column: &&Column| reported.iter().any(|(name, _)| *name == column.name);
+        table.columns.iter().filter(|column| !is_there(column)).map(|column| column.name.to_string()).collect()
+    };
+    let outdated = all.iter().map(|table| (table, lacking(table))).filter(|(_, lacking)| !lacking.is_empty());
+    let in_words = |(table, lacking): (&Table, Vec<String>)| {
+        format!(
+            "{} is of a run that was before it had {}: the next run makes it anew",
+            variables.table_name(table),
+            lacking.join(", ")
+        )
+    };
+    Ok(outdated.map(in_words).collect())
 }
 
 /// Refuses a suffix with which a table of the model has the name of another one: that of a run without a suffix, or with the
@@ -247,7 +273,17 @@ pub async fn check_tables(
 
 /// Checks a module's tables, and that what it reads is there.
 pub async fn check_input(warehouse: &dyn Warehouse, module: &Module, variables: &Variables) -> Result<(), Error> {
-    let present = check_tables(warehouse, std::slice::from_ref(module), variables).await?;
+    check_all(warehouse, module, &[], variables).await
+}
+
+/// Checks the tables of a module and of those after it, all at once, and that what it reads is there: what these read, it may make.
+pub async fn check_all(
+    warehouse: &dyn Warehouse,
+    module: &Module,
+    after: &[Module],
+    variables: &Variables,
+) -> Result<(), Error> {
+    let present = check_tables(warehouse, &[&[*module], after].concat(), variables).await?;
     let missing = module.input.filter(|input| !present.contains(input));
     match missing.and_then(|input| module.table(input, variables)) {
         None => Ok(()),

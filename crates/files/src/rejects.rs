@@ -6,6 +6,7 @@ use crate::error::{Error, Fault};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use websessions_core::words::counted;
 
 /// The line of column names.
 const HEADER: &str = "file,row,line,column,reason,text\n";
@@ -46,7 +47,7 @@ impl Rejects {
             });
         }
         if self.count == self.most {
-            let message = format!("more than {} rows are wrong; the last one: {}", self.most, error.message);
+            let message = format!("more than {} wrong; the last one: {}", counted(self.most, "row"), error.message);
             let kept = match &self.file {
                 Some((path, _)) => format!("look at those in {} and", path.display()),
                 None => "keep them with --rejects FILE to look at them, and".to_owned(),

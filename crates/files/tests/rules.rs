@@ -508,7 +508,7 @@ fn wrong_rows_are_left_out_on_request() {
     assert!(lines[2].ends_with("\"p3,s3,2024-07-01 10:00:00,x,\"\"c, \"\"\"\"d\"\"\"\"\"\"\""), "{written}");
     let error = read_with(&path, &ReadOptions::default(), rejects(3)).expect_err("one too many");
     assert_eq!(error.fault, Fault::TooManyBadRows);
-    assert_says(&error, (Some(5), Some(6), None), "more than 3 rows are wrong");
+    assert_says(&error, (Some(5), Some(6), None), "more than 3 rows wrong");
     assert_says(
         &read(&path).expect_err("none may be wrong"),
         (Some(2), Some(3), Some("start_tstamp")),

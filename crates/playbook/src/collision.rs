@@ -4,6 +4,7 @@ use crate::script::Script;
 use crate::sql::{Change, Name, tables_changed};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
 use websessions_core::lock;
 use websessions_core::model::shared::DATAMODEL_METADATA;
@@ -24,8 +25,10 @@ pub enum Severity {
 
 /// The tables that modules own, as a run's variables name them.
 pub struct OwnTables<'a> {
-    pub(crate) tables: Vec<Table>,
-    pub(crate) variables: &'a Variables,
+    tables: Vec<Table>,
+    /// Those that are views.
+    views: BTreeSet<&'static str>,
+    variables: &'a Variables,
 }
 
 /// Something that a script does to a table of the model.
@@ -36,11 +39,13 @@ pub(crate) struct Collision {
 }
 
 impl<'a> OwnTables<'a> {
-    /// Those of some modules, and the lock.
-    pub fn new(modules: &[Module], variables: &'a Variables) -> Self {
+    /// Those of some modules, as a dialect makes them, and the lock.
+    pub fn new(modules: &[Module], variables: &'a Variables, dialect: &dyn Dialect) -> Self {
         let mut tables = model::tables(modules, variables);
+        let is_view = |table: &&Table| model::is_view(table, &tables, variables, dialect);
+        let views = tables.iter().filter(is_view).map(|table| table.name).collect();
         tables.push(lock::table());
-        Self { tables, variables }
+        Self { tables, views, variables }
     }
 
     /// What a script does to them. An error says what of it is not understood, and the line.
@@ -53,7 +58,8 @@ impl<'a> OwnTables<'a> {
             let Some(table) = self.tables.iter().find(|table| self.is_table(table, &name)) else { continue };
             let shown = name.last().cloned().unwrap_or_default();
             let line = line_of(script, &shown);
-            found.extend(judge(table, &changes, &shown).map(|(severity, message)| Collision {
+            let is_view = self.views.contains(table.name);
+            found.extend(judge(table, is_view, &changes, &shown).map(|(severity, message)| Collision {
                 line,
                 severity,
                 message,
@@ -87,20 +93,27 @@ impl<'a> OwnTables<'a> {
 }
 
 /// How bad changes of a table of the model are, and why.
-fn judge(table: &Table, changes: &BTreeSet<Change>, shown: &str) -> Option<(Severity, String)> {
+fn judge(table: &Table, is_view: bool, changes: &BTreeSet<Change>, shown: &str) -> Option<(Severity, String)> {
     let only = |allowed: &[Change]| changes.iter().all(|change| allowed.contains(change));
+    let some = |meant: &[Change]| meant.iter().any(|change| changes.contains(change));
+    if !is_view && only(&[Change::Indexes]) {
+        return None;
+    }
     let is_handed_on = table.schema == SchemaRole::Scratch && table.lifetime == Lifetime::Persistent;
     if table.name == lock::table().name {
         return Some((Severity::Error, format!("writes to {shown}, by which runs keep out of each other's way")));
     }
     // A module of the user's own before the model's hands page views on, and one after it takes users; each of its commits
     // may have a row of metadata.
-    if is_handed_on && only(&[Change::Appends, Change::Makes, Change::Rows])
-        || table.name == DATAMODEL_METADATA && only(&[Change::Appends])
+    if is_handed_on && only(&[Change::Appends, Change::Makes, Change::Rows, Change::Indexes])
+        || table.name == DATAMODEL_METADATA && only(&[Change::Appends, Change::Indexes])
     {
         return None;
     }
     Some(match table.lifetime {
+        _ if is_handed_on && !some(&[Change::Drops, Change::Replaces]) => {
+            (Severity::Warning, format!("alters {shown}: the model needs it with all its columns"))
+        }
         _ if is_handed_on => {
             (Severity::Warning, format!("drops {shown} or makes it anew: the model needs it with all its columns"))
         }
@@ -108,8 +121,15 @@ fn judge(table: &Table, changes: &BTreeSet<Change>, shown: &str) -> Option<(Seve
             Severity::Error,
             format!("writes to {shown}, which the model owns: write to a table of your own, and join"),
         ),
-        Lifetime::Run | Lifetime::Module if changes.contains(&Change::Makes) || changes.contains(&Change::Replaces) => {
+        Lifetime::Run | Lifetime::Module if some(&[Change::Makes, Change::Replaces]) => {
             (Severity::Error, format!("makes {shown}, which is the name of a table of the model: give yours another"))
+        }
+        Lifetime::Run | Lifetime::Module if is_view => (
+            Severity::Error,
+            format!("changes {shown}, which is a view in this warehouse: read it, and change a table of your own"),
+        ),
+        Lifetime::Run | Lifetime::Module if some(&[Change::Alters]) => {
+            (Severity::Error, format!("alters {shown}, which the model needs as it made it: alter a table of your own"))
         }
         Lifetime::Run | Lifetime::Module => {
             (Severity::Warning, format!("writes to {shown}, which the model makes anew in each run"))

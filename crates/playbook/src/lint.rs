@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use websessions_core::dialect::Dialect;
 use websessions_core::did_you_mean::nearest;
 use websessions_core::error::Error;
 use websessions_core::model::Module;
@@ -40,7 +41,7 @@ pub struct LintProblem {
 pub fn lint(
     playbooks: &[Playbook],
     sql_root: Option<&Path>,
-    dialect: &str,
+    dialect: &dyn Dialect,
     modules: &[Module],
     variables: &Variables,
 ) -> Vec<LintProblem> {
@@ -62,7 +63,7 @@ pub fn lint(
 pub fn lint_module(
     module: &CustomModule,
     model_variables: &BTreeMap<String, Value>,
-    dialect: &str,
+    dialect: &dyn Dialect,
     modules: &[Module],
     variables: &Variables,
 ) -> Vec<LintProblem> {
@@ -77,7 +78,7 @@ pub fn lint_module(
 }
 
 struct Lint<'a> {
-    dialect: &'a str,
+    dialect: &'static str,
     own: OwnTables<'a>,
     variables: &'a Variables,
     problems: Vec<LintProblem>,
@@ -103,10 +104,10 @@ impl LintProblem {
 }
 
 impl<'a> Lint<'a> {
-    fn new(dialect: &'a str, modules: &'a [Module], variables: &'a Variables) -> Self {
+    fn new(dialect: &dyn Dialect, modules: &[Module], variables: &'a Variables) -> Self {
         Self {
-            dialect,
-            own: OwnTables::new(modules, variables),
+            dialect: dialect.name(),
+            own: OwnTables::new(modules, variables, dialect),
             variables,
             problems: Vec::new(),
             completed: Vec::new(),

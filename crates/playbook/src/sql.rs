@@ -95,8 +95,12 @@ pub(crate) enum Change {
     Rows,
     /// It drops the table.
     Drops,
-    /// It makes the table, or another one in its place, or changes its columns.
+    /// It makes the table, or another one in its place.
     Replaces,
+    /// It changes its columns, its name or the like.
+    Alters,
+    /// It makes an index of it.
+    Indexes,
 }
 
 /// The tables that statements change, other than temporary ones, and how; an error says what is not understood, and its
@@ -216,7 +220,9 @@ impl Visitor for Written {
                 self.table(&create.name, if create.if_not_exists { Change::Makes } else { Change::Replaces });
             }
             Statement::CreateView(create) if !create.temporary => self.table(&create.name, Change::Replaces),
-            Statement::AlterTable(alter) => self.table(&alter.name, Change::Replaces),
+            Statement::AlterTable(alter) => self.table(&alter.name, Change::Alters),
+            Statement::AlterView(alter) => self.table(&alter.name, Change::Alters),
+            Statement::CreateIndex(index) => self.table(&index.table_name, Change::Indexes),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -278,7 +284,8 @@ mod tests {
             ("CREATE TABLE a.b AS SELECT * FROM c.d", Change::Replaces),
             ("CREATE TABLE IF NOT EXISTS a.b (x INT)", Change::Makes),
             ("CREATE VIEW a.b AS SELECT * FROM c.d", Change::Replaces),
-            ("ALTER TABLE a.b ADD COLUMN x INT", Change::Replaces),
+            ("ALTER TABLE a.b ADD COLUMN x INT", Change::Alters),
+            ("CREATE INDEX by_x ON a.b (x)", Change::Indexes),
             ("CREATE TEMPORARY TABLE t (x INT); WITH q AS (SELECT 1) INSERT INTO A.B SELECT * FROM q", Change::Appends),
         ] {
             for dialect in ["postgres", "redshift", "snowflake", "duckdb"] {

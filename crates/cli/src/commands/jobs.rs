@@ -47,25 +47,19 @@ impl Invocation<'_> {
     /// What the playbooks say; without any, sessions' main, the custom modules, sessions' complete. The page views' module
     /// comes before these, and is completed after them, if it has arrivals.
     pub(super) fn jobs(&self, arrivals: Arrivals<'_>, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        if matches!(arrivals, Arrivals::Here(_)) && !self.configuration.modules.has_page_views() {
-            return Err(Error::Configuration {
-                message: format!("page views come, and the modules are {}", self.configuration.modules),
-                hint: Some("add page_views to modules, or leave them out here and stage them yourself".to_owned()),
-            });
-        }
         let jobs = if self.configuration.playbooks.is_empty() {
             self.jobs_of_modules(matches!(arrivals, Arrivals::Staged), dialect)?
         } else {
             self.jobs_of_playbooks(dialect)?
         };
-        Ok(self.around(arrivals, jobs, dialect))
+        self.around(arrivals, jobs, dialect)
     }
 
     /// Sessions, users if it is to follow, and the custom modules of each, after which a run ends, or does not.
     pub(super) fn jobs_of_modules(&self, ends_run: bool, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
         let modules = self.modules();
         let values = self.variables().to_values();
-        let own = OwnTables::new(&modules, self.variables());
+        let own = OwnTables::new(&modules, self.variables(), &**dialect);
         let mut jobs = Vec::new();
         for (number, module) in modules.iter().enumerate() {
             jobs.push(self.job(module, Phase::Main, dialect));
@@ -88,7 +82,7 @@ impl Invocation<'_> {
 
     /// What the playbooks do, in order, and what they leave out.
     pub(super) fn jobs_of_playbooks(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        let own = OwnTables::new(&self.modules(), self.variables());
+        let own = OwnTables::new(&self.modules(), self.variables(), &**dialect);
         let run = websessions_playbook::run_of(&self.configuration.playbooks, self.sql_root, dialect.name(), &own)?;
         let apart = self.modules_apart()?.into_iter().map(|(playbook, problem)| format!("{playbook}: {problem}"));
         for warning in run.warnings.iter().cloned().chain(apart) {

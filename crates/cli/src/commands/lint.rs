@@ -9,7 +9,8 @@ use websessions_playbook::{LintProblem, Severity};
 
 impl Invocation<'_> {
     pub(super) fn lint(&self) -> Result<(), Error> {
-        let dialect = self.configuration.backend.name();
+        let dialect = self.configuration.backend.dialect();
+        let dialect = &*dialect;
         let modules = self.modules();
         let playbooks = &self.configuration.playbooks;
         let mut problems = websessions_playbook::lint(playbooks, self.sql_root, dialect, &modules, self.variables());

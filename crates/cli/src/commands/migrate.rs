@@ -3,9 +3,10 @@
 use super::waiting::patiently;
 use super::{Failed, Invocation, confirm};
 use crate::arguments::{OutputFormat, Waiting};
-use crate::{output, progress};
+use crate::{hints, output, progress};
 use serde_json::json;
-use websessions_core::error::Error;
+use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::model::{self, page_views};
 use websessions_core::plan::script;
 use websessions_core::preflight::{self, Drift};
 use websessions_core::run::Job;
@@ -21,9 +22,10 @@ impl Invocation<'_> {
     /// Adds what the tables lack, after a confirmation. What else differs stays as it is, and is an error.
     pub(super) async fn migrate(&self, module: Option<&str>, yes: bool, waiting: Waiting) -> Result<(), Failed> {
         let listener = progress::listener(self.global);
-        let (drift, location) = patiently(waiting, &*listener, async || {
+        let (drift, keeps_page_views, location) = patiently(waiting, &*listener, async || {
             let warehouse = self.connect().await?;
-            Ok((self.drift(&*warehouse, module).await?, warehouse.location()))
+            let drift = self.drift(&*warehouse, module).await?;
+            Ok((drift, self.keeps_page_views(&*warehouse).await?, warehouse.location()))
         })
         .await?;
         drop(listener);
@@ -47,9 +49,50 @@ impl Invocation<'_> {
         }
         confirm("Add them? Nothing is dropped, and no row changes.", yes)?;
         self.execute(&[Job::migration(drift.migration, self.variables())], false, waiting).await?;
-        output::talk(
-            "the new columns are NULL in the rows that are there; 'websessions rebuild --from DATE' computes sessions again from page_views",
-        );
+        output::talk(if keeps_page_views {
+            "the new columns are NULL in the rows that are there; 'websessions rebuild --from DATE' computes sessions again from page_views"
+        } else {
+            "the new columns are NULL in the rows that are there; to compute sessions again, stage all of their page views once more, and run"
+        });
         Ok(left?)
+    }
+
+    /// Whether a module keeps page views, which 'rebuild' stages again.
+    async fn keeps_page_views(&self, warehouse: &dyn Warehouse) -> Result<bool, Error> {
+        let kept = page_views::production(self.variables()).filter(|_| self.configuration.modules.has_page_views());
+        let Some(name) = kept.map(|table| self.variables().table_name(&table)) else { return Ok(false) };
+        let failed = |source| Error::Warehouse { context: format!("can't look at {name}"), source };
+        Ok(!preflight::columns_of_table(warehouse, &name).await.map_err(failed)?.is_empty())
+    }
+
+    /// What a look at the tables ends with: if it failed, perhaps as a table is not as the model needs it, with what to do then.
+    pub(super) async fn looked(&self, looked: Result<(), Error>) -> Result<(), Failed> {
+        let Err(error) = looked else { return Ok(()) };
+        let hint = match &error {
+            Error::Warehouse { source, .. }
+                if matches!(source.kind, WarehouseErrorKind::Missing | WarehouseErrorKind::Other) =>
+            {
+                self.what_drifted().await
+            }
+            Error::Check { hint, .. } => self.what_drifted().await.map(|drift| format!("{hint}\n{drift}")),
+            _ => None,
+        };
+        Err(Failed { error, report: None, hint })
+    }
+
+    /// How the tables differ from the model's, if they do, and what to do. A look that fails adds nothing to the error that there is.
+    async fn what_drifted(&self) -> Option<String> {
+        let warehouse = self.connect_if_there().await.ok()?.ok()?;
+        let (configured, all) = (self.modules_or(None).ok()?, model::modules());
+        let others = all.iter().filter(|module| !configured.contains(module)).map(|module| Some(module.name));
+        for module in std::iter::once(None).chain(others) {
+            let drift = self.drift(&*warehouse, module).await.ok()?;
+            if !drift.problems.is_empty() {
+                let hint = hints::drift(&drift.additions(), !drift.left.is_empty(), module);
+                return Some(format!("{}\n{hint}", drift.problems.join("\n")));
+            }
+        }
+        let outdated = preflight::outdated(&*warehouse, &all, self.variables()).await.ok()?;
+        (!outdated.is_empty()).then(|| outdated.join("\n"))
     }
 }

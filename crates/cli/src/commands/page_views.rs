@@ -56,13 +56,24 @@ impl Invocation<'_> {
     }
 
     /// page_views before some jobs, and completed after them. It ends the run, unless some phases of it are yet to come.
-    pub(super) fn around(&self, arrivals: Arrivals<'_>, jobs: Vec<Job>, dialect: &Arc<dyn Dialect>) -> Vec<Job> {
-        let Arrivals::Here(files) = arrivals else { return jobs };
+    pub(super) fn around(
+        &self,
+        arrivals: Arrivals<'_>,
+        jobs: Vec<Job>,
+        dialect: &Arc<dyn Dialect>,
+    ) -> Result<Vec<Job>, Error> {
+        let Arrivals::Here(files) = arrivals else { return Ok(jobs) };
+        if !self.configuration.modules.has_page_views() {
+            return Err(Error::Configuration {
+                message: format!("page views come, and the modules are {}", self.configuration.modules),
+                hint: Some("add page_views to modules, or leave them out here and stage them yourself".to_owned()),
+            });
+        }
         let module = page_views::module();
         let is_whole = jobs.is_empty() || jobs.iter().any(|job| matches!(job.of(), Some((_, Phase::Complete))));
         let main = Job::phase_with(&module, Phase::Main, self.variables(), dialect, files);
         let complete = Job::phase(&module, Phase::Complete, &ending(self.variables(), is_whole), dialect);
-        [vec![main], jobs, vec![complete]].concat()
+        Ok([vec![main], jobs, vec![complete]].concat())
     }
 
     /// page_views alone: what arrives is stored and its sessions are staged.
@@ -75,7 +86,7 @@ impl Invocation<'_> {
             }
             .into());
         }
-        let jobs = self.around(arrivals, Vec::new(), &self.configuration.backend.dialect());
+        let jobs = self.around(arrivals, Vec::new(), &self.configuration.backend.dialect())?;
         self.execute(&jobs, false, waiting).await
     }
 
@@ -108,11 +119,29 @@ impl Invocation<'_> {
     /// Sessions of production's page views staged again, and computed.
     pub(super) async fn rebuild(&self, days: &Days, waiting: Waiting) -> Result<(), Failed> {
         let jobs = self.rebuilding_jobs(days, &self.configuration.backend.dialect())?;
-        self.execute(&jobs, false, waiting).await
+        self.execute(&jobs, false, waiting).await.map_err(|failed| match &failed.error {
+            Error::MissingInput { .. } => {
+                let hint = "nothing was changed: rebuild stages what the module page_views keeps, which 'websessions run --page-views FILE…' or page_views_from takes in; of page views that a pipeline of your own stages, stage all of these sessions again, and run";
+                Failed { hint: Some(hint.to_owned()), ..failed }
+            }
+            _ => failed,
+        })
     }
 
     /// Sessions of some days staged again, and what a run does then.
     pub(super) fn rebuilding_jobs(&self, days: &Days, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
+        if !self.configuration.modules.has_page_views() {
+            return Err(Error::Configuration {
+                message: format!(
+                    "rebuild stages what the module page_views keeps, and the modules are {}",
+                    self.configuration.modules
+                ),
+                hint: Some(
+                    "nothing was changed: stage all page views of these sessions again, as you staged them, and run; or add page_views to modules"
+                        .to_owned(),
+                ),
+            });
+        }
         let Days { from: Some(from), to } = days else {
             return Err(Error::configuration("--from says from which day on sessions are built again"));
         };
@@ -120,7 +149,7 @@ impl Invocation<'_> {
             return Err(Error::configuration(format!("--from {from} comes after --to {to}")));
         }
         let plan = page_views::rebuild(from, to.as_deref(), self.variables(), dialect);
-        let rebuild = Job::plan_of(&page_views::module(), plan, self.variables());
+        let rebuild = Job::plan_of(&page_views::rebuilding(), plan, self.variables());
         let complete = Job::phase(&page_views::module(), Phase::Complete, &ending(self.variables(), true), dialect);
         Ok([vec![rebuild], self.jobs_of_modules(false, dialect)?, vec![complete]].concat())
     }
@@ -153,10 +182,12 @@ impl Invocation<'_> {
             }?);
         }
         output::talk(&format!("staged for the next run in {name}: {}", counted(count, "page view")));
-        let kept =
-            page_views::production(self.variables()).map(|table| self.variables().table_name(&table).to_string());
-        let kept = kept.unwrap_or_default();
-        confirm(&format!("Take them away? Those that {kept} has can be staged again by 'websessions rebuild'."), yes)?;
+        let kept = page_views::production(self.variables()).filter(|_| self.configuration.modules.has_page_views());
+        let kept = kept.map(|table| {
+            let kept = self.variables().table_name(&table);
+            format!(" Those that {kept} has can be staged again by 'websessions rebuild'.")
+        });
+        confirm(&format!("Take them away?{}", kept.unwrap_or_default()), yes)?;
         self.execute(&[self.unstaging_job(&dialect)], false, waiting).await
     }
 }

@@ -16,14 +16,15 @@ use websessions_core::error::Error;
 use websessions_core::files::Files;
 use websessions_core::insight::{Insight, Runs};
 use websessions_core::model::modules;
-use websessions_core::model::sessions::report;
+use websessions_core::model::sessions::{self, report};
 use websessions_core::plan::{Phase, Plan, Statement, Unit};
 use websessions_core::run::Job;
 
 /// What is to be planned.
 pub(super) struct Planned<'a> {
     pub(super) phase: PlanPhase,
-    pub(super) module: &'a str,
+    /// The one that is asked for.
+    pub(super) module: Option<&'a str>,
     pub(super) page_views: &'a Files,
     pub(super) days: &'a Days,
     pub(super) selection: &'a Selection,
@@ -45,7 +46,12 @@ impl Invocation<'_> {
     }
 
     /// What 'migrate' would send now: the only plan that follows from the tables as they are.
-    pub(super) async fn plan_migration(&self, dialect: Option<&str>, split: Option<&Path>) -> Result<(), Error> {
+    pub(super) async fn plan_migration(
+        &self,
+        module: Option<&str>,
+        dialect: Option<&str>,
+        split: Option<&Path>,
+    ) -> Result<(), Error> {
         if dialect.is_some() {
             return Err(Error::Configuration {
                 message: "a migration follows from the tables of the target, and is in its dialect".to_owned(),
@@ -53,7 +59,7 @@ impl Invocation<'_> {
             });
         }
         let warehouse = self.connect().await?;
-        let drift = self.drift(&*warehouse, None).await?;
+        let drift = self.drift(&*warehouse, module).await?;
         for problem in &drift.left {
             output::warn(&format!("left as it is: {problem}"));
         }
@@ -111,7 +117,7 @@ impl Invocation<'_> {
         if let Some(plan) = self.look_plan(phase, dialect)? {
             return Ok(vec![plan]);
         }
-        let module = module(what.module)?;
+        let module = what.module.map_or_else(|| Ok(sessions::module()), module)?;
         let job = |phase| vec![Job::phase_with(&module, phase, &self.variables_of(&module), dialect, page_views)];
         let jobs = match phase {
             PlanPhase::Run => self.jobs(arrivals, dialect)?,
@@ -143,7 +149,7 @@ impl Invocation<'_> {
         let warehouse = self.connect().await?;
         let mut estimates = Vec::new();
         let plans = match what.phase {
-            PlanPhase::Migrate => vec![self.drift(&*warehouse, None).await?.migration],
+            PlanPhase::Migrate => vec![self.drift(&*warehouse, what.module).await?.migration],
             _ => self.plans(what, arrivals, &warehouse.dialect())?,
         };
         for plan in plans {

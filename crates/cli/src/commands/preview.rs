@@ -2,7 +2,7 @@
 
 use super::Invocation;
 use crate::arguments::OutputFormat;
-use crate::output;
+use crate::{hints, output};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use websessions_core::error::{Error, WarehouseErrorKind};
@@ -53,7 +53,8 @@ impl Invocation<'_> {
         let warehouse = self.connect().await?;
         let (modules, variables) = (model::modules(), self.variables_of(&sessions::module()));
         let insight = Insight::new(&modules, &variables, &warehouse.dialect());
-        let Some(preview) = insight.preview(&*warehouse, samples).await? else {
+        let preview = insight.preview(&*warehouse, samples).await.map_err(|error| self.of_what_it_computes(error))?;
+        let Some(preview) = preview else {
             return match self.global.output {
                 OutputFormat::Json => output::json(&Value::Null),
                 OutputFormat::Text => output::data("nothing was ever staged: a run has nothing to read\n"),
@@ -81,6 +82,17 @@ impl Invocation<'_> {
                 hint: "look at the columns and samples above; --fail-over sets the limit".to_owned(),
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// An error, with what to do if it may be that of columns of one's own: a preview computes all of them.
+    fn of_what_it_computes(&self, error: Error) -> Error {
+        let columns = self.variables().columns.may_fail(None);
+        match error {
+            Error::Warehouse { context, source } if hints::may_be_of_a_value(&source) && !columns.is_empty() => {
+                Error::Warehouse { context, source: source.with_hint(hints::own_columns(&columns)) }
+            }
+            other => other,
         }
     }
 

@@ -112,7 +112,8 @@ impl Invocation<'_> {
             biased;
             () = given_up(&cancellation) => Err(self.given_up(&listener)),
             done = async {
-                let (report, warehouse) = self.work(jobs, resume, waiting, &listener, &cancellation).await?;
+                let done = self.work(jobs, resume, waiting, &listener, &cancellation).await;
+                let (report, warehouse) = done.map_err(|failed| self.of_own_columns(failed))?;
                 let after = self.after_run(&*warehouse, &report, page, &cancellation).await;
                 after.map_err(|error| RunError::new(error, report).into())
             } => done,
@@ -120,6 +121,17 @@ impl Invocation<'_> {
         drop(listener);
         lineage.end().await;
         done
+    }
+
+    /// A failure, with what to do if it may be that of columns of one's own.
+    fn of_own_columns(&self, failed: Failed) -> Failed {
+        let Error::Unit { place, source, .. } = &failed.error else { return failed };
+        if !hints::may_be_of_a_value(source) || place.file.is_some() {
+            return failed;
+        }
+        let columns = self.variables().columns.may_fail(Some(&place.sql));
+        let hint = (!columns.is_empty()).then(|| hints::own_columns(&columns));
+        Failed { hint: failed.hint.or(hint), ..failed }
     }
 
     /// What comes after a run: what it did is told whatever the tests of data and the page of production come to.

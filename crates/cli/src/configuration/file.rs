@@ -98,7 +98,9 @@ impl Modules {
             names.push(name.to_owned());
         }
         if !names.iter().any(|name| name == SESSIONS) {
-            return Err("lacks sessions, which the others are made for, or of".to_owned());
+            let with: Vec<&str> =
+                known.into_iter().filter(|name| *name == SESSIONS || names.iter().any(|given| given == name)).collect();
+            return Err(format!("lacks sessions, which every run computes: modules = {with:?}"));
         }
         Ok(Self { names, is_given: true })
     }

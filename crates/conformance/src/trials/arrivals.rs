@@ -325,7 +325,7 @@ async fn page_views_of_a_run_are_there_until_complete_and_in_the_way_of_nothing(
         expect("all page views", case.count(PAGE_VIEWS).await?, 4)?;
 
         let rebuild = page_views::rebuild("2024-03-01", None, &case.variables, &dialect);
-        let rebuild = Job::plan_of(&page_views::module(), rebuild, &case.variables);
+        let rebuild = Job::plan_of(&page_views::rebuilding(), rebuild, &case.variables);
         case.runner().run_jobs(&[rebuild]).await.map_err(explain)?;
         expect("staged", case.contents(PAGE_VIEWS_STAGED).await?, case.contents(PAGE_VIEWS).await?)?;
 

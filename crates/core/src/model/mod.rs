@@ -311,6 +311,12 @@ pub fn key(modules: &[Module], table: &str) -> &'static [&'static str] {
     found.map_or(&[], |(_, key)| key)
 }
 
+/// Whether a table is a view: of others, or of production, where a dialect writes the rows of a run once.
+pub fn is_view(table: &Table, tables: &[Table], variables: &Variables, dialect: &dyn Dialect) -> bool {
+    let has_keys = || tables.iter().any(|other| other.keys_of == Some(table.name));
+    table.view || (dialect.writes_once() && !variables.skip_derived && has_keys())
+}
+
 /// All tables of some modules under these variables, each once.
 pub fn tables(modules: &[Module], variables: &Variables) -> Vec<Table> {
     let mut all: Vec<Table> = Vec::new();

@@ -302,18 +302,19 @@ impl Run<'_> {
     async fn check_before(&self, jobs: &[Job]) -> Result<(), Error> {
         let mut modules: Vec<Module> = Vec::new();
         for module in jobs.iter().filter_map(Job::reads) {
-            if !modules.iter().any(|known| known.name == module.name) {
+            if !modules.contains(module) {
                 modules.push(*module);
             }
         }
-        if let Some(module) = jobs.first().and_then(Job::reads) {
-            modules.retain(|other| other.name != module.name);
-            self.check(|| preflight::check_input(self.warehouse, module, self.variables)).await?;
+        match (jobs.first().and_then(Job::reads), modules.as_slice()) {
+            (Some(_), [first, after @ ..]) => {
+                self.check(|| preflight::check_all(self.warehouse, first, after, self.variables)).await
+            }
+            (None, [_, ..]) => {
+                self.check(|| preflight::check_tables(self.warehouse, &modules, self.variables)).await.map(|_| ())
+            }
+            (_, []) => Ok(()),
         }
-        if modules.is_empty() {
-            return Ok(());
-        }
-        self.check(|| preflight::check_tables(self.warehouse, &modules, self.variables)).await.map(|_| ())
     }
 
     /// Checks the tables, again and again while the warehouse fails in a way that may pass.

@@ -8,7 +8,7 @@ mod source;
 mod steps;
 pub mod tables;
 
-pub use restage::{rebuild, unstage};
+pub use restage::{rebuild, rebuilding, unstage};
 pub use source::{Source, read_source};
 
 use super::{Module, RowCounts};

@@ -54,11 +54,10 @@ pub(super) fn main(context: &Context<'_>) -> Vec<Step> {
 }
 
 pub(super) fn complete(context: &Context<'_>) -> Vec<Step> {
-    let mut cleanup = context.cleanup(context.variables.cleanup_mode, context.variables.ends_run);
-    if context.variables.cleanup_mode != CleanupMode::All {
-        cleanup.units.splice(0..0, kept(context));
-    }
-    vec![consume(context), cleanup]
+    let stays = context.variables.cleanup_mode != CleanupMode::All;
+    let kept = stays.then(|| kept(context)).flatten();
+    let rest = [consume(context), context.cleanup(context.variables.cleanup_mode, context.variables.ends_run)];
+    kept.into_iter().chain(rest).collect()
 }
 
 pub(super) fn destroy(context: &Context<'_>) -> Vec<Step> {
@@ -118,16 +117,18 @@ fn computed(context: &Context<'_>) -> String {
     }
 }
 
-/// What is a view of production so far, for those who keep it: production goes on.
-fn kept(context: &Context<'_>) -> Option<Unit> {
+/// What is a view of production so far, for those who keep it: production goes on. It comes before the input is removed, which
+/// can give production's rows again if somebody has dropped them.
+fn kept(context: &Context<'_>) -> Option<Step> {
     let name = context.name(SESSIONS_THIS_RUN);
     let is_view = || OnlyIf::Finds(context.dialect.view_query(&name));
     let table = context.replace(SESSIONS_THIS_RUN, &context.select(&OF_THIS_RUN));
     let made = table.iter().flat_map(|unit| unit.statements().to_vec());
     let statements = std::iter::once(context.dialect.drop_view(&name)).chain(made);
-    context.dialect.writes_once().then(|| Unit::Block {
-        purpose: format!("{name} is a table from now on"),
-        statements: statements.map(|statement| statement.only_if(is_view())).collect(),
+    context.dialect.writes_once().then(|| {
+        let purpose = format!("{name} is a table from now on");
+        let statements = statements.map(|statement| statement.only_if(is_view())).collect();
+        Step::new("keep", "this run's sessions, which stay", vec![Unit::Block { purpose, statements }])
     })
 }
 
