@@ -192,8 +192,12 @@ fn a_missing_input_says_what_to_do() {
 fn a_database_that_another_process_has_open() {
     let folder = with_sessions();
     let holder = duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
-    for arguments in [&["main"] as &[&str], &["run", "--page-views", "good.csv"], &["doctor"]] {
-        check(&folder.run(arguments), arguments, 3, &["another process has the database file open"]);
+    for (arguments, waits) in
+        [(&["main"] as &[&str], true), (&["run", "--page-views", "good.csv"], true), (&["doctor"], false)]
+    {
+        let said = folder.run(arguments);
+        check(&said, arguments, 3, &["another process has the database file open"]);
+        assert_eq!(said.stderr.contains("--wait SECONDS waits for it"), waits, "{}", said.stderr);
     }
     drop(holder);
     folder.run(&["main"]).done("main").expect("the database is free again");

@@ -338,6 +338,35 @@ fn what_changed_since_a_run_failed_is_read_again_by_resume() {
     }
 }
 
+/// What the error says to do can be done: 'resume' with the flags of the run, whichever they are, and else the command again.
+#[test]
+fn what_the_hint_of_a_failed_command_says_can_be_done() {
+    let folder = Folder::new();
+    let options = |command: &str| -> Vec<String> {
+        let help = folder.run(&[command, "--help"]).stdout;
+        help.lines().map(|line| line.trim().to_owned()).filter(|line| line.starts_with('-')).collect()
+    };
+    assert_eq!(options("resume"), options("run"));
+    folder.write("first.csv", &format!("{HEADER}{FIRST}"));
+    folder.write("websessions.toml", "[[custom]]\nname = \"own\"\nfiles = [\"own.sql\"]\n");
+    let fails = |command: &[&str], hint: &str| {
+        folder.write("own.sql", "SELECT * FROM nowhere_at_all");
+        refused(&folder.run(command), 1, &["nowhere_at_all", hint]);
+        folder.write("own.sql", "SELECT 1");
+    };
+    let files = ["--page-views", "first.csv"];
+    for flags in [&["--report", "page.html"] as &[&str], &["--from-step", "main/setup"], &["--until-step", "own/own"]] {
+        fails(&[&["run"], flags, &files].concat(), "'websessions resume' with the same flags continues there");
+        folder.run(&[&["resume"], flags, &files].concat()).done("resume").expect("what the hint says");
+    }
+    assert!(folder.path().join("page.html").exists());
+    let rebuild = ["rebuild", "--from", "2024-03-10"];
+    fails(&rebuild, "give the same command again");
+    assert!(folder.run(&["status"]).done("status").expect("a look").stdout.contains("give the same command again"));
+    folder.run(&rebuild).done("rebuild").expect("what the hint says");
+    assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), 0);
+}
+
 /// The lock of a dead run in an embedded file holds nobody up, though the machine's clock was set back since.
 #[test]
 fn a_dead_run_s_lock_of_a_later_time_is_freed() {

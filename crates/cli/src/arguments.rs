@@ -122,6 +122,25 @@ pub(crate) struct Playbooks {
     pub(crate) sqlroot: Option<PathBuf>,
 }
 
+/// What is run: the same to begin it and to go on with it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Run {
+    /// Page views that come: CSV, JSON or Parquet files, folders, quoted patterns, or '-' for standard input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) page_views: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    #[command(flatten)]
+    pub(crate) playbooks: Playbooks,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Write the page of 'report' to a file once all is done, with the checks if [check] after_run runs them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
 /// How files of page views are read.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Reading {
@@ -177,34 +196,9 @@ pub(crate) struct Selection {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the modules in order: page views if some come, sessions, users if configured, custom modules; each is completed
-    Run {
-        /// Page views that come: CSV, JSON or Parquet files, folders, quoted patterns, or '-' for standard input
-        #[arg(long, value_name = "FILE", num_args = 1..)]
-        page_views: Vec<PathBuf>,
-        #[command(flatten)]
-        reading: Reading,
-        #[command(flatten)]
-        playbooks: Playbooks,
-        #[command(flatten)]
-        selection: Selection,
-        /// Write the page of 'report' to a file once all is done, with the checks if [check] after_run runs them
-        #[arg(long, value_name = "FILE")]
-        report: Option<PathBuf>,
-        #[command(flatten)]
-        waiting: Waiting,
-    },
+    Run(Run),
     /// Continue the last failed run, with the same flags, at the step at which it failed
-    Resume {
-        /// The files of page views that the failed run was given
-        #[arg(long, value_name = "FILE", num_args = 1..)]
-        page_views: Vec<PathBuf>,
-        #[command(flatten)]
-        reading: Reading,
-        #[command(flatten)]
-        playbooks: Playbooks,
-        #[command(flatten)]
-        waiting: Waiting,
-    },
+    Resume(Run),
     /// Keep the page views of files, or of the table that page_views_from names, and stage their whole sessions
     Load {
         /// CSV, JSON or Parquet files (.gz and .zst too), folders, quoted patterns, or '-' for standard input

@@ -86,14 +86,8 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
     // A command with its configuration, after the configuration's warnings.
     let invoke = |playbooks, purpose| Invocation::read(registry, global, playbooks, purpose).map(Invocation::warned);
     match command {
-        Command::Run { page_views, reading, playbooks, selection, report, waiting } => {
-            let mut invocation = invoke(playbooks, Purpose::Run)?.making();
-            let report = report.as_deref().map(report::checked).transpose()?;
-            invocation.run(&files(page_views, reading)?, selection, report, *waiting).await
-        }
-        Command::Resume { page_views, reading, playbooks, waiting } => {
-            invoke(playbooks, Purpose::Run)?.resume(&files(page_views, reading)?, *waiting).await
-        }
+        Command::Run(run) => invoke(&run.playbooks, Purpose::Run)?.making().run(run, false).await,
+        Command::Resume(run) => invoke(&run.playbooks, Purpose::Run)?.run(run, true).await,
         Command::Rebuild { days, waiting } => invoke(none, Purpose::Run)?.rebuild(days, *waiting).await,
         Command::Unstage { yes, waiting } => invoke(none, Purpose::Run)?.unstage(*yes, *waiting).await,
         Command::Migrate { module, yes, waiting } => {

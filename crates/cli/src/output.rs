@@ -471,9 +471,12 @@ pub(crate) fn cannot_start(error: &std::io::Error, hint: Option<&str>) {
 /// Tells an error: what failed, where, the warehouse's words, what was done by then, what to do now.
 pub(crate) fn error(error: &Error, report: Option<&Report>, hint: Option<String>) {
     // A user's own script is for the user to mend.
-    let resume = matches!(error, Error::Unit { place, .. } if place.file.is_some())
-        .then(|| "mend it, then 'websessions resume' with the same flags continues there".to_owned());
-    let failure = Failure::new(error, report, hint.or(resume));
+    let mend = match command().as_str() {
+        "run" | "resume" => "mend it, then 'websessions resume' with the same flags continues there",
+        _ => "mend it, then give the same command again: every step of the model can run twice",
+    };
+    let mended = matches!(error, Error::Unit { place, .. } if place.file.is_some()).then(|| mend.to_owned());
+    let failure = Failure::new(error, report, hint.or(mended));
     if !failure.tell(report) {
         in_words(&failure, error, report);
     }

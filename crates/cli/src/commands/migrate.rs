@@ -48,7 +48,7 @@ impl Invocation<'_> {
             output::talk(&format!("left as it is: {problem}"));
         }
         confirm("Add them? Nothing is dropped, and no row changes.", yes)?;
-        self.execute(&[Job::migration(drift.migration, self.variables())], false, waiting).await?;
+        self.execute(&[Job::migration(drift.migration, self.variables())], waiting).await?;
         output::talk(if keeps_page_views {
             "the new columns are NULL in the rows that are there; 'websessions rebuild --from DATE' computes sessions again from page_views"
         } else {

@@ -87,7 +87,7 @@ impl Invocation<'_> {
             .into());
         }
         let jobs = self.around(arrivals, Vec::new(), &self.configuration.backend.dialect())?;
-        self.execute(&jobs, false, waiting).await
+        self.execute(&jobs, waiting).await
     }
 
     /// Appends files to the staged page views as they are.
@@ -119,7 +119,7 @@ impl Invocation<'_> {
     /// Sessions of production's page views staged again, and computed.
     pub(super) async fn rebuild(&self, days: &Days, waiting: Waiting) -> Result<(), Failed> {
         let jobs = self.rebuilding_jobs(days, &self.configuration.backend.dialect())?;
-        self.execute(&jobs, false, waiting).await.map_err(|failed| match &failed.error {
+        self.execute(&jobs, waiting).await.map_err(|failed| match &failed.error {
             Error::MissingInput { .. } => {
                 let hint = "nothing was changed: rebuild stages what the module page_views keeps, which 'websessions run --page-views FILE…' or page_views_from takes in; of page views that a pipeline of your own stages, stage all of these sessions again, and run";
                 Failed { hint: Some(hint.to_owned()), ..failed }
@@ -188,7 +188,7 @@ impl Invocation<'_> {
             format!(" Those that {kept} has can be staged again by 'websessions rebuild'.")
         });
         confirm(&format!("Take them away?{}", kept.unwrap_or_default()), yes)?;
-        self.execute(&[self.unstaging_job(&dialect)], false, waiting).await
+        self.execute(&[self.unstaging_job(&dialect)], waiting).await
     }
 }
 

@@ -1,11 +1,11 @@
 //! Running, and what is said of it.
 
 use super::check::{self, Asked};
-use super::files::loaded_in_words;
+use super::files::{files, loaded_in_words};
 use super::jobs::{self, selected};
 use super::waiting::patiently;
-use super::{Failed, Invocation, confirm};
-use crate::arguments::{OutputFormat, Selection, Waiting};
+use super::{Failed, Invocation, confirm, report};
+use crate::arguments::{OutputFormat, Run, Waiting};
 use crate::interruption::{interrupted, unless};
 use crate::lineage::Lineage;
 use crate::progress::Remembering;
@@ -14,7 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
-use websessions_core::files::Files;
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::model::users;
 use websessions_core::model::users::findings::USERS_SUMMARY;
@@ -26,29 +25,20 @@ use websessions_core::warehouse::{Done, Warehouse};
 use websessions_core::words::counted;
 
 impl Invocation<'_> {
-    pub(super) async fn run(
-        &mut self,
-        files: &Files,
-        selection: &Selection,
-        page: Option<&Path>,
-        waiting: Waiting,
-    ) -> Result<(), Failed> {
-        let arrivals = self.arrivals(files, waiting).await?;
-        let jobs = selected(self.jobs(arrivals, &self.configuration.backend.dialect())?, selection)?;
-        self.execute_and_report(&jobs, false, page, waiting).await
-    }
-
-    pub(super) async fn resume(&mut self, files: &Files, waiting: Waiting) -> Result<(), Failed> {
-        let arrivals = self.arrivals(files, waiting).await?;
-        let jobs = self.jobs(arrivals, &self.configuration.backend.dialect())?;
-        self.execute(&jobs, true, waiting).await
+    /// Begins a run, or goes on with the last one that failed.
+    pub(super) async fn run(&mut self, run: &Run, resume: bool) -> Result<(), Failed> {
+        let page = run.report.as_deref().map(report::checked).transpose()?;
+        let files = files(&run.page_views, &run.reading)?;
+        let arrivals = self.arrivals(&files, run.waiting).await?;
+        let jobs = selected(self.jobs(arrivals, &self.configuration.backend.dialect())?, &run.selection)?;
+        self.execute_and_report(&jobs, resume, page, run.waiting).await
     }
 
     pub(super) async fn phase(&self, module: &str, phase: Phase, waiting: Waiting) -> Result<(), Failed> {
         let module = jobs::module(module)?;
         let job = self.job(&module, phase, &self.configuration.backend.dialect());
         let is_configured = self.modules_or(None)?.iter().any(|known| known.name == module.name);
-        self.execute(&[job], false, waiting).await.map_err(|failed| match &failed.error {
+        self.execute(&[job], waiting).await.map_err(|failed| match &failed.error {
             Error::Drift { additions, leaves, .. } if !is_configured => {
                 let hint = hints::drift(additions, *leaves, Some(module.name));
                 Failed { hint: Some(hint), ..failed }
@@ -88,11 +78,11 @@ impl Invocation<'_> {
         }
         drop(warehouse);
         confirm("Destroy them?", yes)?;
-        self.execute(&jobs, false, waiting).await
+        self.execute(&jobs, waiting).await
     }
 
-    pub(super) async fn execute(&self, jobs: &[Job], resume: bool, waiting: Waiting) -> Result<(), Failed> {
-        self.execute_and_report(jobs, resume, None, waiting).await
+    pub(super) async fn execute(&self, jobs: &[Job], waiting: Waiting) -> Result<(), Failed> {
+        self.execute_and_report(jobs, false, None, waiting).await
     }
 
     /// Runs jobs. Then come the tests of data, if the configuration asks for them, and the page of production, if it has a

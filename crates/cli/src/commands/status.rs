@@ -45,7 +45,7 @@ fn in_words(status: &Status) -> String {
     }
     if let Some(step) = &status.failed_at {
         text.push_str(&format!(
-            "the last run failed at {step}: mend it, then 'websessions resume' with the same flags continues there\n"
+            "the last run failed at {step}: mend it, then give the same command again; after 'run', 'websessions resume' with its flags continues there\n"
         ));
     }
     text.push_str(&match &status.lock {

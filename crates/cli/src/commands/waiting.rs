@@ -24,7 +24,13 @@ pub(super) async fn patiently<T>(
         };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(failed);
+            let hint = match &failed.error {
+                Error::Warehouse { source, .. } => {
+                    source.hint.as_ref().map(|hint| format!("{hint}; --wait SECONDS waits for it"))
+                }
+                _ => None,
+            };
+            return Err(Failed { hint: failed.hint.or(hint), ..failed });
         }
         if !told {
             let words = websessions_core::error::chain(&failed.error);
