@@ -87,7 +87,7 @@ impl Objects {
                 None if ended => {
                     // A line that is cut off is no row that is wrong: the file is.
                     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(data) {
-                        let message = format!("the last row, without a line end, is {}", unparsed(&error));
+                        let message = format!("the last row, without a line end, is {}", unparsed(data, &error));
                         return Err(self.damaged(message).with_hint(
                             "if the file was cut off, get or write the whole file again; else mend the row",
                         ));
@@ -253,10 +253,16 @@ pub(crate) enum Scalar<'a> {
 pub(crate) type Members<'a> = Vec<(Cow<'a, str>, Option<Scalar<'a>>)>;
 
 /// Why a row is not read. The place is that in the row, which has its own line.
-fn unparsed(error: &serde_json::Error) -> String {
+fn unparsed(raw: &[u8], error: &serde_json::Error) -> String {
     let message = error.to_string();
     let reason = message.split_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
-    format!("not an object of JSON at character {}: {reason}", error.column())
+    let before = match raw.get(error.column().saturating_sub(1)..) {
+        Some(rest) if !error.is_eof() => {
+            format!(", at {}", quoted(&String::from_utf8_lossy(&rest[..rest.len().min(20)])))
+        }
+        _ => String::new(),
+    };
+    format!("not an object of JSON at character {}{before}: {reason}", error.column())
 }
 
 /// Parses an object, its values left as text.
@@ -265,7 +271,7 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Entries<'_>, Problem> {
         Problem::new("bytes that are not UTF-8").with_hint("write the file in UTF-8, such as: iconv -f LATIN1 -t UTF-8")
     })?;
     serde_json::from_str(text).map_err(|error| {
-        Problem::new(unparsed(&error))
+        Problem::new(unparsed(raw, &error))
             .with_hint("a file is one object a line (jq -c . writes it so), or one array of objects")
     })
 }

@@ -73,7 +73,12 @@ impl Rejects {
     /// Writes out what is still in memory, and says how many rows were left out.
     pub fn finish(mut self) -> Result<u64, Error> {
         if let Some((path, file)) = &mut self.file {
-            file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|error| failed(path, &error))?;
+            let written = file.flush().and_then(|()| match file.get_ref().metadata()?.is_file() {
+                true => file.get_ref().sync_all(),
+                // A stream, such as standard error, has no disk.
+                false => Ok(()),
+            });
+            written.map_err(|error| failed(path, &error))?;
         }
         Ok(self.count)
     }

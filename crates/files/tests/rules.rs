@@ -436,6 +436,12 @@ fn bytes_that_are_no_text_are_refused() {
         assert_says(&error, (None, Some(1), None), "a carriage return that ends no line");
         assert!(error.hint.is_some_and(|hint| hint.contains("tr '\\r' '\\n'")));
     }
+    let infinite = "{\"page_view_id\":\"p1\",\"geo_latitude\":NaN}\n";
+    assert_says(
+        &refused("a.ndjson", infinite),
+        (Some(1), Some(1), None),
+        "at character 37, at \"NaN}\": expected value",
+    );
     let escape = "{\"page_view_id\":\"p1\",\"other\":\"\\ud800\"}\n";
     assert_says(&refused("a.ndjson", escape), (Some(1), Some(1), Some("other")), "an escape is no character");
     let json = "{\"page_view_id\":\"p\\u0000\"}\n";
@@ -526,6 +532,13 @@ fn wrong_rows_are_left_out_on_request() {
     }
     assert_eq!(std::fs::read(&path).expect("a file"), before);
     assert!(Rejects::new(1, Some(&folder.write("empty", ""))).is_ok());
+    // A stream can be written to, and has no disk.
+    #[cfg(unix)]
+    {
+        let rejects = Rejects::new(4, Some(std::path::Path::new("/dev/null"))).expect("a stream");
+        let table = read_with(&path, &ReadOptions::default(), rejects).expect("four rows are left out");
+        assert_eq!((table.rows.len(), table.rejected), (2, 4));
+    }
 }
 
 #[test]
