@@ -144,7 +144,8 @@ impl ColumnBuilder {
         match (self, value) {
             (Self::Text(builder), Value::Text(text)) => builder.append_value(text),
             (Self::Integer(builder), Value::Integer(number)) => builder.append_value(number),
-            (Self::Float(builder), Value::Float(number)) => builder.append_value(number),
+            // Zero is one number: engines keep its sign, or lose it.
+            (Self::Float(builder), Value::Float(number)) => builder.append_value(number + 0.0),
             (Self::Boolean(builder), Value::Boolean(truth)) => builder.append_value(truth),
             (Self::Timestamp(builder), Value::Timestamp(moment)) => builder.append_value(moment),
             (Self::Text(builder), _) => builder.append_null(),

@@ -81,6 +81,7 @@ fn numbers_are_exact() {
     assert_refused(column, Arc::new(BooleanArray::from(vec![true, false])), "\"true\" is not a whole number");
     assert_refused("fingerprint", Arc::new(UInt64Array::from(vec![1, u64::MAX])), "\"18446744073709551615\"");
     assert_eq!(values("geo_latitude", Arc::new(Int32Array::from(vec![5, 6]))), ["5", "6"]);
+    assert_eq!(values("geo_latitude", Arc::new(Float64Array::from(vec![-0.0, 0.0]))), ["0", "0"]);
     assert_refused(
         "geo_latitude",
         Arc::new(Float64Array::from(vec![0.5, f64::INFINITY])),

@@ -219,14 +219,12 @@ async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dy
     let day = "CAST('2024-07-01' AS DATE)".to_owned();
     let not_a_number = format!("CAST('NaN' AS {float})");
     let known = |text: &str| Ok(Some(text.to_owned()));
-    let integer = |number: &str| format!("CAST({number} AS {})", of(ColumnType::BigInteger));
-    let (largest, larger) = (integer("2147483647"), integer("2147483648"));
+    let larger = format!("CAST(2147483648 AS {})", of(ColumnType::BigInteger));
     let of_larger = match dialect.bits(ColumnType::Integer) {
         32 => Err("engaged_time_in_s: 2147483648 is not a whole number of 32 bits"),
         _ => known("2147483648"),
     };
-    let tried: [(&str, &str, Result<Cell, &str>); 10] = [
-        ("engaged_time_in_s", &largest, known("2147483647")),
+    let tried: [(&str, &str, Result<Cell, &str>); 9] = [
         ("engaged_time_in_s", &larger, of_larger),
         ("engaged_time_in_s", "5.0", known("5")),
         ("engaged_time_in_s", "5.0000004", Err("5.0000004")),
