@@ -220,21 +220,21 @@ async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dy
     let not_a_number = format!("CAST('NaN' AS {float})");
     let known = |text: &str| Ok(Some(text.to_owned()));
     let larger = format!("CAST(2147483648 AS {})", of(ColumnType::BigInteger));
-    let of_larger = match dialect.bits(ColumnType::Integer) {
-        32 => Err("engaged_time_in_s: 2147483648 is not a whole number of 32 bits"),
-        _ => known("2147483648"),
-    };
-    let tried: [(&str, &str, Result<Cell, &str>); 9] = [
-        ("engaged_time_in_s", &larger, of_larger),
+    let number = format!("CAST('5' AS {text})");
+    let mut tried: Vec<(&str, &str, Result<Cell, &str>)> = vec![
         ("engaged_time_in_s", "5.0", known("5")),
         ("engaged_time_in_s", "5.0000004", Err("5.0000004")),
         ("engaged_time_in_s", "1.0e30", Err("engaged_time_in_s")),
-        ("engaged_time_in_s", &format!("CAST('5' AS {text})"), Err("engaged_time_in_s")),
+        ("engaged_time_in_s", &number, Err("engaged_time_in_s")),
         ("geo_latitude", "7.25", known("7.25")),
         ("geo_latitude", &not_a_number, Err("finite")),
         ("derived_tstamp", &day, known("2024-07-01 00:00:00")),
         ("spider_or_robot", "1", Err("spider_or_robot")),
     ];
+    if dialect.bits(ColumnType::Integer) == 32 {
+        let words = "engaged_time_in_s: 2147483648 is not a whole number of 32 bits";
+        tried.push(("engaged_time_in_s", &larger, Err(words)));
+    }
     for (number, (column, value, expected)) in tried.into_iter().enumerate() {
         let (_, mut name) = arrivals_table(&case);
         name.name = format!("of_other_types_{number}");
