@@ -9,7 +9,7 @@ from sqlglot import exp
 
 logging.disable()  # The words about what it keeps as text: looked at below.
 # Statements that sqlglot keeps as text, of engines whose own grammar has them: the tests run these on the engines.
-KNOWN = ("RESET max_vacuum_tasks", 'VACUUM "', "DO $do$")
+KNOWN = ("RESET max_vacuum_tasks", "RESET disabled_optimizers", 'VACUUM "', "DO $do$")
 
 plans = pathlib.Path(sys.argv[1])
 count, failures = 0, []

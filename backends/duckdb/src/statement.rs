@@ -1,6 +1,6 @@
 //! Statements on a connection, and the values that they give.
 
-use crate::dialect::DuckDbDialect;
+use crate::dialect::{AS_PLANNED, DuckDbDialect};
 use crate::errors::warehouse_error;
 use duckdb::Connection;
 use duckdb::types::TimeUnit;
@@ -24,6 +24,7 @@ pub(crate) fn in_transaction<T>(
     if result.is_err() {
         // A failed COMMIT has ended the transaction already; then there is nothing to roll back.
         let _ = connection.execute("ROLLBACK", []);
+        let _ = connection.execute(AS_PLANNED, []);
     }
     result
 }

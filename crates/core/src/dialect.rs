@@ -134,6 +134,12 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// What stands before and after a statement whose joins are to run in the order in which they stand: its rows are looked up in
+    /// what is joined to them, and not kept. For a planner that would keep the wide ones.
+    fn joins_as_written(&self) -> Option<[Statement; 2]> {
+        None
+    }
+
     /// What a warehouse needs after a table was filled by a block, to read it as fast as one that was made from a SELECT.
     fn after_fill(&self, _table: &Table, _name: &TableName) -> Vec<Statement> {
         Vec::new()

@@ -95,8 +95,8 @@ SELECT
   first_view.operating_system_version{{ own_of_sessions("aggregates", "first_view", "last_view") }}
 FROM {{ table.page_views_staged }} AS first_view
 INNER JOIN (
-  {{ table.sessions_aggregates }} AS aggregates
-  INNER JOIN {{ table.page_views_staged }} AS last_view
+  {{ table.page_views_staged }} AS last_view
+  INNER JOIN {{ table.sessions_aggregates }} AS aggregates
     ON last_view.domain_sessionid = aggregates.domain_sessionid
     AND last_view.page_view_in_session_index = aggregates.page_views
 )

@@ -228,11 +228,11 @@ fn commit(context: &Context<'_>) -> Step {
         let old_rows = context.select_with(&OLD_SESSIONS, &[("range", &range)]);
         statements.extend(declarations);
         statements.push(context.delete(SESSIONS, "old rows of this run's sessions", &old_rows));
-        statements.push(context.insert(
-            SESSIONS,
-            "this run's sessions",
-            &context.select_with(&NEW_SESSIONS, &[("sessions", &computed)]),
-        ));
+        let new_sessions = context.select_with(&NEW_SESSIONS, &[("sessions", &computed)]);
+        let insert = context.insert(SESSIONS, "this run's sessions", &new_sessions);
+        let as_written = if is_view(context) { context.dialect.joins_as_written() } else { None };
+        let (before, after) = as_written.map(|[before, after]| (before, after)).unzip();
+        statements.extend(before.into_iter().chain([insert]).chain(after));
     }
     if context.variables.stage_next {
         let old_users = context.select(&OLD_USERS);
