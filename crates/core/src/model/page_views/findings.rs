@@ -29,8 +29,8 @@ pub const PAGE_VIEWS_IN_SEVERAL_SESSIONS: Finding = Finding::new("page_views_in_
 pub const OLD_PAGE_VIEWS: Finding =
     Finding::new("old_page_views", old_page_views).counted(|rows| rows.get(0, "session_count").as_integer());
 
-/// How many page views production has in the time that is to be computed again: a problem if it has none.
-pub const PAGE_VIEWS_TO_REBUILD: Finding = Finding::new("page_views_to_rebuild", nothing_to_rebuild);
+/// Whether production has no page view in the time that is to be computed again.
+pub const NOTHING_REBUILT: Finding = Finding::new("nothing_rebuilt", nothing_rebuilt).warning();
 
 /// What is staged again.
 pub const REBUILT_SESSIONS: Finding =
@@ -103,8 +103,9 @@ fn stored(rows: &Rows) -> Option<String> {
     Some(format!("page views dropped with their table: {}", rows.get(0, "page_views")))
 }
 
-fn nothing_to_rebuild(rows: &Rows) -> Option<String> {
-    (rows.get(0, "page_views").as_integer() == 0).then(|| "production has no page view in that time".to_owned())
+fn nothing_rebuilt(rows: &Rows) -> Option<String> {
+    (rows.get(0, "sessions").as_integer() == 0)
+        .then(|| "production has no page view in that time: nothing is computed again".to_owned())
 }
 
 fn rebuilt(rows: &Rows) -> Option<String> {

@@ -1,19 +1,18 @@
 //! Staging by hand: sessions of production staged again, and what waits taken away.
 
-use super::findings::{PAGE_VIEWS_TO_REBUILD, REBUILT_SESSIONS, UNSTAGED_PAGE_VIEWS};
+use super::findings::{NOTHING_REBUILT, REBUILT_SESSIONS, UNSTAGED_PAGE_VIEWS};
 use super::module;
 use super::steps::stored;
 use super::tables::*;
 use crate::dialect::Dialect;
 use crate::model::select::sql;
 use crate::model::{Context, Module, Select};
-use crate::plan::{Observation, OnFound, Plan, Statement, Step, Unit};
+use crate::plan::{OnFound, Plan, Step, Unit};
 use crate::table::ColumnType;
 use crate::variables::{LookbackGuard, Variables};
 use std::sync::Arc;
 
 const OF_THESE_SESSIONS: Select = sql!("page_views/of_these_sessions");
-const PAGE_VIEWS_BETWEEN: Select = sql!("page_views/page_views_between");
 const REBUILT: Select = sql!("page_views/rebuilt");
 const SESSIONS_BETWEEN: Select = sql!("page_views/sessions_between");
 const STAGED: Select = sql!("page_views/staged");
@@ -23,14 +22,13 @@ pub fn rebuilding() -> Module {
     module().input(PAGE_VIEWS)
 }
 
-/// Stages every session of production that has a page view from a day on, up to the end of another if one is given; fails, and
-/// makes nothing, if there is none. Days are dates as `2024-03-31`, in UTC.
+/// Stages every session of production that has a page view from a day on, up to the end of another if one is given; warns if
+/// there is none. Days are dates as `2024-03-31`, in UTC.
 pub fn rebuild(from: &str, to: Option<&str>, variables: &Variables, dialect: &Arc<dyn Dialect>) -> Plan {
     // Whole sessions, wherever they begin.
     let variables = Variables { lookback_guard: LookbackGuard::Widen, ..variables.clone() };
     rebuilding().plan_of("page_views_rebuild", &variables, dialect, |context| {
-        let range = range(context, from, to);
-        vec![look(context, &range), setup(context), sessions(context, &range), stage(context)]
+        vec![setup(context), sessions(context, &range(context, from, to)), stage(context)]
     })
 }
 
@@ -72,18 +70,6 @@ fn range(context: &Context<'_>, from: &str, to: Option<&str>) -> String {
     range
 }
 
-/// Before anything is made.
-fn look(context: &Context<'_>, range: &str) -> Step {
-    let fail = OnFound::Fail {
-        because: "there is nothing to compute again",
-        hint: "nothing was changed: name an earlier day, or take these page views in first",
-    };
-    let purpose = "how many page views production has in that time";
-    let statement = Statement::new(purpose, context.select_with(&PAGE_VIEWS_BETWEEN, &[("range", range)]));
-    let observation = Observation { finding: PAGE_VIEWS_TO_REBUILD, on_found: fail, statement };
-    Step::new("look", purpose, vec![Unit::Observation(observation)])
-}
-
 fn sessions(context: &Context<'_>, range: &str) -> Step {
     let found = context.select_with(&SESSIONS_BETWEEN, &[("range", range)]);
     let mut units = context.replace(PAGE_VIEWS_SESSIONS, &found);
@@ -98,6 +84,7 @@ fn stage(context: &Context<'_>) -> Step {
     ];
     let units = vec![
         Unit::Block { purpose: "stages these sessions, all or nothing".to_owned(), statements },
+        context.observe(NOTHING_REBUILT, OnFound::Report, "whether anything is staged again", &REBUILT),
         context.observe(REBUILT_SESSIONS, OnFound::Report, "what is staged again", &REBUILT),
     ];
     Step::new("stage", "stages these sessions", units)
