@@ -207,7 +207,11 @@ fn sessions_of_a_time_are_built_again() {
     let all = tables(&folder);
     done(&folder, &["destroy", "--yes"]);
     let said = folder.run(&["--quiet", "rebuild", "--from", "2024-03-11"]).done("of no page views").expect("done");
-    assert!(said.stderr.contains("production has no page view in that time: nothing is computed again"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("production has no page view in that time: nothing is computed again"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(sessions(&folder), [""; 0]);
     done(&folder, &["rebuild", "--from", "2024-03-01", "--to", "2024-03-10"]);
     assert_eq!(tables(&folder), all);
