@@ -270,19 +270,26 @@ pub struct Finding {
     /// How many it found, for programs; `None` if it looks for nothing that is counted.
     pub count: Option<fn(&Rows) -> i64>,
     /// Whether a person should see it at once.
-    pub warns: bool,
+    pub warns: fn(&Rows) -> bool,
 }
 
 impl Finding {
     /// A finding of that name.
     pub const fn new(name: &'static str, in_words: fn(&Rows) -> Option<String>) -> Self {
-        Self { name, in_words, count: None, warns: false }
+        Self { name, in_words, count: None, warns: |_| false }
     }
 
     /// That a person should see at once.
     #[must_use]
     pub const fn warning(mut self) -> Self {
-        self.warns = true;
+        self.warns = |_| true;
+        self
+    }
+
+    /// That a person should see at once if its rows are so.
+    #[must_use]
+    pub const fn warning_if(mut self, warns: fn(&Rows) -> bool) -> Self {
+        self.warns = warns;
         self
     }
 

@@ -55,7 +55,7 @@ impl Opened {
             return Ok(());
         }
         let message =
-            format!("the file changed while it was read: it had {} bytes, and has {}", self.size(), now.len());
+            format!("the file was written to while it was read: it had {} bytes, and has {}", self.size(), now.len());
         Err(Error::new(Fault::Damaged, name, message).with_hint("load it once it is written to its end"))
     }
 }

@@ -256,13 +256,16 @@ pub(crate) type Members<'a> = Vec<(Cow<'a, str>, Option<Scalar<'a>>)>;
 fn unparsed(raw: &[u8], error: &serde_json::Error) -> String {
     let message = error.to_string();
     let reason = message.split_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
-    let before = match raw.get(error.column().saturating_sub(1)..) {
+    // The error counts characters of its line.
+    let lines = raw.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    let place = lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1);
+    let before = match raw.get(place..) {
         Some(rest) if !error.is_eof() => {
             format!(", at {}", quoted(&String::from_utf8_lossy(&rest[..rest.len().min(20)])))
         }
         _ => String::new(),
     };
-    format!("not an object of JSON at character {}{before}: {reason}", error.column())
+    format!("not an object of JSON at character {}{before}: {reason}", place + 1)
 }
 
 /// Parses an object, its values left as text.
@@ -335,6 +338,9 @@ mod tests {
         ] {
             assert!(read(raw.as_bytes()).is_err(), "{raw}");
         }
+        let spread = "{\n  \"a\": 1,\n  \"b\": nix\n}";
+        let refused = read(spread.as_bytes()).expect_err("no value").message;
+        assert!(refused.contains("at \"ix\\n}\"") || refused.contains("at \"nix"), "{refused}");
         assert!(read(br#"{"a": "\ud800"}"#).is_err_and(|problem| problem.message.contains("escape")));
         assert!(read(b"{\"a\": \"\xff\"}").is_err_and(|problem| problem.message.contains("UTF-8")));
     }

@@ -47,7 +47,7 @@ impl Rejects {
             });
         }
         if self.count == self.most {
-            let message = format!("more than {} wrong; the last one: {}", counted(self.most, "row"), error.message);
+            let message = format!("more than {}; the last one: {}", counted(self.most, "wrong row"), error.message);
             let kept = match &self.file {
                 Some((path, _)) => format!("look at those in {} and", path.display()),
                 None => "keep them with --rejects FILE to look at them, and".to_owned(),

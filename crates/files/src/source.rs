@@ -78,7 +78,7 @@ impl Sources {
     }
 
     fn add_pattern(&mut self, pattern: &Path) -> Result<(), Error> {
-        let before = self.sources.len();
+        let (before, left_out) = (self.sources.len(), self.left_out.len());
         for path in matches(pattern)? {
             // A pipe is read where it is named: who knows whether somebody writes to it?
             if metadata(&path)?.is_file() {
@@ -88,8 +88,16 @@ impl Sources {
             }
         }
         if self.sources.len() == before {
-            let message = "there is no file of this name, and none that the pattern matches";
-            return Err(Error::new(Fault::Usage, pattern.display().to_string(), message));
+            let name = pattern.display().to_string();
+            return Err(match self.left_out.get(left_out) {
+                Some(folder) if folder.is_dir() => {
+                    Error::new(Fault::Usage, name, "the pattern matches folders, and no file").with_hint(format!(
+                        "name a folder, such as {}, or the files in it by a pattern",
+                        folder.display()
+                    ))
+                }
+                _ => Error::new(Fault::Usage, name, "there is no file of this name, and none that the pattern matches"),
+            });
         }
         Ok(())
     }
@@ -168,7 +176,7 @@ fn matches(pattern: &Path) -> Result<Vec<PathBuf>, Error> {
         let mut next = Vec::new();
         for folder in found {
             let named = folder.join(part);
-            if named.symlink_metadata().is_ok() {
+            if is_there(&named)? {
                 next.push(named);
             } else if name == "**" {
                 next.extend(folders_below(&folder)?);
@@ -191,6 +199,16 @@ fn matches(pattern: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
+/// Whether something has this name. A folder that can't be looked into may have it.
+fn is_there(path: &Path) -> Result<bool, Error> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(false),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
 /// What is in a folder; nothing if it is none.
 fn entries_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     if folder.as_os_str().is_empty() {
@@ -208,12 +226,12 @@ fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut folders = vec![folder.to_owned()];
     let mut next = 0;
     while let Some(folder) = folders.get(next) {
-        let is_folder = |entry: &PathBuf| {
+        for entry in entries_of(&folder.clone())? {
             let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            !hidden && entry.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
-        };
-        let below: Vec<PathBuf> = entries_of(folder)?.into_iter().filter(is_folder).collect();
-        folders.extend(below);
+            if !hidden && entry.symlink_metadata().map_err(|error| unreadable(&entry, &error))?.is_dir() {
+                folders.push(entry);
+            }
+        }
         next += 1;
     }
     Ok(folders)
@@ -322,6 +340,26 @@ mod tests {
         );
         assert_eq!(Sources::resolve(["-"]).map(|found| found.sources), Ok(vec![Source::StandardInput]));
         assert!(Sources::resolve(["-", "-"]).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_pattern_cannot_look_into_is_refused() {
+        let folder = folder(&["days/a/views.csv"]);
+        std::os::unix::fs::symlink("b", folder.path().join("days/b")).expect("a link that leads to itself");
+        for pattern in ["days/*/views.csv", "days/*/*.csv"] {
+            let refused = names(folder.path(), &[pattern]).expect_err("b may have the file");
+            assert_eq!(refused.fault, Fault::Unreadable, "{refused:?}");
+        }
+        assert_eq!(names(folder.path(), &["days/**/views.csv"]), Ok(vec!["days/a/views.csv".to_owned()]));
+    }
+
+    #[test]
+    fn a_pattern_of_folders_says_how_their_files_are_named() {
+        let folder = folder(&["days/a/views.csv"]);
+        let refused = names(folder.path(), &["days/*"]).expect_err("folders");
+        assert!(refused.message.contains("matches folders"), "{refused:?}");
+        assert!(refused.hint.is_some_and(|hint| hint.contains("days/a")));
     }
 
     #[cfg(unix)]

@@ -339,12 +339,12 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
         &format!("it had {} bytes, and has {}", text.len(), text.len() + row.len()),
     );
     let cut = |path: &std::path::Path| std::fs::write(path, HEADER).expect("written");
-    assert!(with("shrinks.csv", &cut).is_err_and(|error| error.message.contains("changed while it was read")));
+    assert!(with("shrinks.csv", &cut).is_err_and(|error| error.message.contains("written to while it was read")));
     let touch = |path: &std::path::Path| {
         let file = std::fs::File::options().append(true).open(path).expect("a file");
         file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("set");
     };
-    assert!(with("written.csv", &touch).is_err_and(|error| error.message.contains("changed while it was read")));
+    assert!(with("written.csv", &touch).is_err_and(|error| error.message.contains("written to while it was read")));
     // Another file under its name is not what is read.
     assert_eq!(with("goes.csv", &|path| std::fs::remove_file(path).expect("removed")), Ok(()));
 }
@@ -514,7 +514,7 @@ fn wrong_rows_are_left_out_on_request() {
     assert!(lines[2].ends_with("\"p3,s3,2024-07-01 10:00:00,x,\"\"c, \"\"\"\"d\"\"\"\"\"\"\""), "{written}");
     let error = read_with(&path, &ReadOptions::default(), rejects(3)).expect_err("one too many");
     assert_eq!(error.fault, Fault::TooManyBadRows);
-    assert_says(&error, (Some(5), Some(6), None), "more than 3 rows wrong");
+    assert_says(&error, (Some(5), Some(6), None), "more than 3 wrong rows");
     assert_says(
         &read(&path).expect_err("none may be wrong"),
         (Some(2), Some(3), Some("start_tstamp")),

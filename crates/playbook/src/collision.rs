@@ -96,13 +96,13 @@ impl<'a> OwnTables<'a> {
 fn judge(table: &Table, is_view: bool, changes: &BTreeSet<Change>, shown: &str) -> Option<(Severity, String)> {
     let only = |allowed: &[Change]| changes.iter().all(|change| allowed.contains(change));
     let some = |meant: &[Change]| meant.iter().any(|change| changes.contains(change));
+    if table.name == lock::table().name {
+        return Some((Severity::Error, format!("writes to {shown}, by which runs keep out of each other's way")));
+    }
     if !is_view && only(&[Change::Indexes]) {
         return None;
     }
     let is_handed_on = table.schema == SchemaRole::Scratch && table.lifetime == Lifetime::Persistent;
-    if table.name == lock::table().name {
-        return Some((Severity::Error, format!("writes to {shown}, by which runs keep out of each other's way")));
-    }
     // A module of the user's own before the model's hands page views on, and one after it takes users; each of its commits
     // may have a row of metadata.
     if is_handed_on && only(&[Change::Appends, Change::Makes, Change::Rows, Change::Indexes])

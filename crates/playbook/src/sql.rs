@@ -222,6 +222,8 @@ impl Visitor for Written {
             Statement::CreateView(create) if !create.temporary => self.table(&create.name, Change::Replaces),
             Statement::AlterTable(alter) => self.table(&alter.name, Change::Alters),
             Statement::AlterView(alter) => self.table(&alter.name, Change::Alters),
+            // One that admits no row twice is a rule for the rows.
+            Statement::CreateIndex(index) if index.unique => self.table(&index.table_name, Change::Alters),
             Statement::CreateIndex(index) => self.table(&index.table_name, Change::Indexes),
             _ => {}
         }

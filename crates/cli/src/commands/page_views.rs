@@ -185,7 +185,7 @@ impl Invocation<'_> {
         let kept = page_views::production(self.variables()).filter(|_| self.configuration.modules.has_page_views());
         let kept = kept.map(|table| {
             let kept = self.variables().table_name(&table);
-            format!(" Those that {kept} has can be staged again by 'websessions rebuild'.")
+            format!(" Those that {kept} has can be staged again by 'websessions rebuild --from DATE'.")
         });
         confirm(&format!("Take them away?{}", kept.unwrap_or_default()), yes)?;
         self.execute(&[self.unstaging_job(&dialect)], waiting).await

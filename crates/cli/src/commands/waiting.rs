@@ -25,7 +25,7 @@ pub(super) async fn patiently<T>(
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let hint = match &failed.error {
-                Error::Warehouse { source, .. } => {
+                Error::Warehouse { source, .. } if waiting.seconds == 0 => {
                     source.hint.as_ref().map(|hint| format!("{hint}; --wait SECONDS waits for it"))
                 }
                 _ => None,

@@ -26,14 +26,23 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let replaced = match std::fs::metadata(&path) {
         Ok(found) if !found.is_file() => return std::fs::write(&path, text),
-        found => found.ok().map(|found| found.permissions()),
+        Ok(found) => {
+            // What must not be written is not replaced either.
+            std::fs::OpenOptions::new().append(true).open(&path)?;
+            Some(found.permissions())
+        }
+        Err(_) => None,
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut written = tempfile::Builder::new().prefix(".websessions-").tempfile_in(folder)?;
     written.write_all(text.as_bytes())?;
     written.as_file().sync_all()?;
     #[cfg(unix)]
-    let replaced = replaced.or_else(|| Some(std::os::unix::fs::PermissionsExt::from_mode(0o644)));
+    let replaced = {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = replaced.map_or(0o644, |permissions| permissions.mode());
+        Some(std::fs::Permissions::from_mode(mode & !0o022))
+    };
     if let Some(permissions) = replaced {
         written.as_file().set_permissions(permissions)?;
     }

@@ -222,6 +222,8 @@ struct Stopped {
     error: Error,
     step: usize,
     first_of_plan: usize,
+    /// Whether its plan reads what it works on: complete works on what main has read.
+    reads: bool,
 }
 
 /// A run that has begun.
@@ -363,9 +365,12 @@ impl Run<'_> {
         lease: &Lease<'_>,
     ) -> Result<(), Stopped> {
         match self.work(jobs, first, lease).await {
-            Err(Stopped { error: error @ (Error::Changed { .. } | Error::Check { .. }), first_of_plan, .. })
-                if resume && first_of_plan < first =>
-            {
+            Err(Stopped {
+                error: error @ (Error::Changed { .. } | Error::Check { .. }),
+                first_of_plan,
+                reads: true,
+                ..
+            }) if resume && first_of_plan < first => {
                 self.warn(format!("{error}; what was read before is read again, as it is now"));
                 self.work(jobs, first_of_plan, lease).await
             }
@@ -379,6 +384,8 @@ impl Run<'_> {
         for (position, job) in jobs.iter().enumerate() {
             let all = &job.plan().steps;
             let (start, skip) = (begin, first.saturating_sub(begin));
+            let reads = !matches!(job.of(), Some((_, Phase::Complete)));
+            let stopped = |error, step| Stopped { error, step, first_of_plan: start, reads };
             begin += all.len();
             let steps = all.get(skip..).unwrap_or_default();
             if steps.is_empty() && !all.is_empty() {
@@ -386,7 +393,7 @@ impl Run<'_> {
             }
             if let (Some((module, Phase::Main)), 1..) = (job.of(), position) {
                 let input = self.check(|| preflight::check_input(self.warehouse, module, self.variables)).await;
-                input.map_err(|error| Stopped { error, step: start + skip, first_of_plan: start })?;
+                input.map_err(|error| stopped(error, start + skip))?;
             }
             let plan = job.plan();
             self.recorder.on(&Event::PlanStarted {
@@ -398,11 +405,7 @@ impl Run<'_> {
             let result = self.steps(plan, steps, lease).await;
             let seconds = started.elapsed().as_secs_f64();
             self.recorder.on(&Event::PlanFinished { plan: plan.name.clone(), seconds });
-            result.map_err(|(position, error)| Stopped {
-                error,
-                step: start + skip + position,
-                first_of_plan: start,
-            })?;
+            result.map_err(|(position, error)| stopped(error, start + skip + position))?;
         }
         Ok(())
     }
@@ -439,7 +442,7 @@ impl Run<'_> {
                 Ok(rows) => {
                     if let (Unit::Observation(observation), Some(rows)) = (unit, rows) {
                         let checked = check_finding(observation, &rows);
-                        if observation.finding.warns
+                        if (observation.finding.warns)(&rows)
                             && let Some(message) = (observation.finding.in_words)(&rows)
                         {
                             self.warn(message);

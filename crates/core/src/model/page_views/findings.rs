@@ -29,12 +29,9 @@ pub const PAGE_VIEWS_IN_SEVERAL_SESSIONS: Finding = Finding::new("page_views_in_
 pub const OLD_PAGE_VIEWS: Finding =
     Finding::new("old_page_views", old_page_views).counted(|rows| rows.get(0, "session_count").as_integer());
 
-/// Whether production has no page view in the time that is to be computed again.
-pub const NOTHING_REBUILT: Finding = Finding::new("nothing_rebuilt", nothing_rebuilt).warning();
-
-/// What is staged again.
+/// What is staged again. A person should see at once if it is nothing.
 pub const REBUILT_SESSIONS: Finding =
-    Finding::new("rebuilt_sessions", rebuilt).counted(|rows| rows.get(0, "sessions").as_integer());
+    Finding::new("rebuilt_sessions", rebuilt).counted(rebuilt_sessions).warning_if(|rows| rebuilt_sessions(rows) == 0);
 
 /// What was staged and is taken away.
 pub const UNSTAGED_PAGE_VIEWS: Finding =
@@ -103,12 +100,14 @@ fn stored(rows: &Rows) -> Option<String> {
     Some(format!("page views dropped with their table: {}", rows.get(0, "page_views")))
 }
 
-fn nothing_rebuilt(rows: &Rows) -> Option<String> {
-    (rows.get(0, "sessions").as_integer() == 0)
-        .then(|| "production has no page view in that time: nothing is computed again".to_owned())
+fn rebuilt_sessions(rows: &Rows) -> i64 {
+    rows.get(0, "sessions").as_integer()
 }
 
 fn rebuilt(rows: &Rows) -> Option<String> {
+    if rebuilt_sessions(rows) == 0 {
+        return Some("production has no page view in that time: nothing is computed again".to_owned());
+    }
     let (sessions, page_views) = (rows.get(0, "sessions"), rows.get(0, "page_views"));
     Some(format!("staged again: {} of {}", counted(sessions, "session"), counted(page_views, "page view")))
 }
