@@ -341,12 +341,14 @@ fn waiting_for_a_database_that_another_process_has_open() {
 fn a_second_ctrl_c_gives_the_statement_up() {
     let folder = Folder::new();
     folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
-    // A pipe that nobody writes to: reading it is not interrupted.
+    // A pipe into which nothing is written: reading it is not interrupted.
     let fifo = folder.path().join("nothing.csv");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
     folder.write("websessions.toml", "[[custom]]\nname = \"stuck\"\nfiles = [\"stuck.sql\"]\n");
     folder.write("stuck.sql", "SELECT * FROM read_text('nothing.csv');");
     let (mut child, mut lines) = started_until(&folder, "\"unit_started\",\"plan\":\"stuck\"");
+    // Opening it waits for who reads it: from here on the engine is in that statement.
+    let _writer = std::fs::File::options().write(true).open(&fifo).expect("the engine reads");
     let interrupt = || {
         let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(kill.expect("kill starts").success());
