@@ -290,3 +290,16 @@ fn odd_surroundings() {
     let unheard = folder.command(&["nonsense"]).stderr(full).status().expect("the binary starts");
     assert_eq!(unheard.code(), Some(2));
 }
+
+/// A file where a command takes none, and tests of data that can't be asked after the run: both are known before it begins.
+#[test]
+fn what_is_known_before_a_run_is_said_before_it() {
+    let folder = with_sessions();
+    refuses(&folder, &["run", "good.csv"], 2, &["unexpected argument", "'websessions run --page-views good.csv'"]);
+    folder.write("mine.sql", "SELECT 1 WHERE {{.nope}}");
+    folder.write("websessions.toml", "[check]\nafter_run = true\nfiles = [\"mine.sql\"]\n");
+    refuses(&folder, &["run"], 2, &["mine.sql", "nope"]);
+    refuses(&folder, &["lint"], 2, &["mine.sql", "nope"]);
+    folder.write("websessions.toml", "[check]\nafter_run = true\nfiles = [\"gone\"]\n");
+    refuses(&folder, &["run", "--page-views", "good.csv"], 2, &["gone"]);
+}

@@ -742,3 +742,21 @@ fn compare_finds_what_differs_within_a_target_and_between_two() {
     support::refused(&said, 4, &["derived.sessions"]);
     assert!(said.stdout.contains("geo_country") && said.stdout.contains("s6"), "{}", said.stdout);
 }
+
+#[test]
+fn values_of_other_types_are_shown_as_the_engine_writes_them() {
+    let place = Place::embedded();
+    let warehouse = place.connect();
+    let made = Statement::new(
+        "a table of one's own",
+        "CREATE TABLE own AS SELECT 'a' AS id, DATE '2024-01-01' AS day, 1.50::DECIMAL(9, 2) AS price, TIME '10:00' AS hour, [1, 2] AS list, {'a': 1} AS of, '\\x01'::BLOB AS bytes, INTERVAL 1 DAY AS span, 7 AS number UNION ALL SELECT 'b', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+    );
+    place.runtime.block_on(warehouse.execute(&made)).expect("made");
+    drop(warehouse);
+    let shown = place.json(&["show", "main.own"]);
+    let text = shown.to_string();
+    for words in ["\"2024-01-01\"", "\"1.50\"", "\"10:00:00\"", "\"[1, 2]\"", "\"{'a': 1}\"", "1 day", "7"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("Date32") && !text.contains("Decimal"), "{text}");
+}

@@ -4,9 +4,11 @@ use crate::dialect::{AS_PLANNED, DuckDbDialect};
 use crate::errors::warehouse_error;
 use duckdb::Connection;
 use duckdb::types::TimeUnit;
+use std::collections::BTreeSet;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::WarehouseError;
 use websessions_core::rows::{Rows, Value};
+use websessions_core::table::ColumnType;
 use websessions_core::warehouse::Done;
 
 pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<Done, WarehouseError> {
@@ -29,7 +31,25 @@ pub(crate) fn in_transaction<T>(
     result
 }
 
+/// The rows of a query. Values of types that the model has not are as the engine writes them into files.
 pub(crate) fn query(connection: &Connection, sql: &str) -> Result<Rows, WarehouseError> {
+    let (found, others) = rows_of(connection, sql)?;
+    if others.is_empty() {
+        return Ok(found);
+    }
+    let dialect = DuckDbDialect;
+    let text = dialect.column_type(ColumnType::Text);
+    let casts = others.iter().filter_map(|position| found.columns.get(*position));
+    let casts: Vec<String> = casts
+        .map(|column| dialect.quote(column))
+        .map(|column| format!("CAST({column} AS {text}) AS {column}"))
+        .collect();
+    let as_text = format!("SELECT * REPLACE ({})\nFROM (\n{sql}\n) AS found", casts.join(", "));
+    Ok(rows_of(connection, &as_text)?.0)
+}
+
+/// The rows of a query, and the positions of the columns in which are values that these can't hold.
+fn rows_of(connection: &Connection, sql: &str) -> Result<(Rows, BTreeSet<usize>), WarehouseError> {
     let failed = |error: duckdb::Error| warehouse_error(&error);
     let mut statement = connection.prepare(sql).map_err(failed)?;
     let mut found = statement.query([]).map_err(failed)?;
@@ -37,18 +57,24 @@ pub(crate) fn query(connection: &Connection, sql: &str) -> Result<Rows, Warehous
         .as_ref()
         .map(|statement| statement.column_names().iter().map(|name| name.to_lowercase()).collect())
         .unwrap_or_default();
-    let mut rows = Vec::new();
+    let (mut rows, mut others) = (Vec::new(), BTreeSet::new());
     while let Some(row) = found.next().map_err(failed)? {
-        let values: Result<Vec<Value>, _> =
-            (0..columns.len()).map(|position| row.get::<_, duckdb::types::Value>(position).map(value)).collect();
+        let mut value_at = |position| {
+            let known = row.get(position).map(value)?;
+            Ok(known.unwrap_or_else(|| {
+                others.insert(position);
+                Value::Null
+            }))
+        };
+        let values: Result<Vec<Value>, _> = (0..columns.len()).map(&mut value_at).collect();
         rows.push(values.map_err(failed)?);
     }
-    Ok(Rows { columns, rows })
+    Ok((Rows { columns, rows }, others))
 }
 
-fn value(value: duckdb::types::Value) -> Value {
+fn value(value: duckdb::types::Value) -> Option<Value> {
     use duckdb::types::Value as Duck;
-    match value {
+    Some(match value {
         Duck::Null => Value::Null,
         Duck::Boolean(truth) => Value::Boolean(truth),
         Duck::TinyInt(number) => Value::Integer(number.into()),
@@ -64,8 +90,8 @@ fn value(value: duckdb::types::Value) -> Value {
         Duck::Double(number) => Value::Float(number),
         Duck::Text(text) | Duck::Enum(text) => Value::Text(text),
         Duck::Timestamp(unit, number) => timestamp(unit, number),
-        other => Value::Text(format!("{other:?}")),
-    }
+        _ => return None,
+    })
 }
 
 fn timestamp(unit: TimeUnit, number: i64) -> Value {

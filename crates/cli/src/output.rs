@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 use websessions_core::error::{Error, WarehouseErrorKind};
@@ -427,6 +428,21 @@ fn cause_of(error: &Error) -> Option<&websessions_core::error::WarehouseError> {
     }
 }
 
+/// What to say if a file stands where a command takes none.
+fn file_of_page_views(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(name))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    let command = std::env::args().find(|word| ["run", "preview", "main"].contains(&word.as_str()))?;
+    Path::new(name).exists().then(|| match command.as_str() {
+        "run" => format!("'websessions run --page-views {name}' takes page views of files in"),
+        _ => format!("'websessions load {name}' takes page views of files in, and stages their sessions"),
+    })
+}
+
 /// Answers a command line that asks for help, or can't be read; gives the exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
     use clap::error::ErrorKind;
@@ -447,10 +463,15 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
             };
             let first = first.strip_prefix("error: ").unwrap_or(first);
             let hint = Some(rest.trim().to_owned()).filter(|rest| !rest.is_empty());
+            let meant = file_of_page_views(error);
+            let hint = meant.clone().or(hint);
             let failure = Failure { hint, ..Failure::of(first.to_owned(), exit_code) };
             // Where stderr takes nothing, the exit code is left.
             if !failure.tell(None) {
                 let _ = error.print();
+                if let Some(meant) = meant {
+                    say(&format!("hint: {meant}"));
+                }
             }
             Ok(())
         }

@@ -78,6 +78,13 @@ impl Invocation<'_> {
         Ok(answers)
     }
 
+    /// Whether the tests of data that come after a run can be asked at all: looked at before it begins.
+    pub(super) fn look_at_questions(&self) -> Result<(), Error> {
+        let (modules, dialect) = (model::modules(), self.configuration.backend.dialect());
+        let insight = Insight::new(&modules, self.variables(), &dialect);
+        self.questions(&insight, dialect.name(), &Asked::default()).map(drop)
+    }
+
     pub(super) fn questions(
         &self,
         insight: &Insight<'_>,

@@ -48,7 +48,7 @@ fn in_words(explained: &ExplainedSession) -> String {
     }
     match &explained.page_views_in {
         None => text
-            .push_str("its page views are not here: complete removes them, unless the page views module keeps them\n"),
+            .push_str("no page view of it is here: complete removes them, unless the page views module keeps them\n"),
         Some(table) => {
             text.push_str(&format!("its page views in {table}:\n"));
             let rows = explanation.page_views.iter().map(|view| {

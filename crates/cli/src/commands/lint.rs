@@ -17,6 +17,7 @@ impl Invocation<'_> {
         let apart = self.modules_apart()?.into_iter();
         problems.extend(apart.map(|(playbook, problem)| LintProblem::warning(playbook, problem)));
         if playbooks.is_empty() {
+            self.look_at_questions()?;
             let values = self.variables().to_values();
             problems.extend(self.configuration.custom.iter().flat_map(|module| {
                 websessions_playbook::lint_module(module, &values, dialect, &modules, self.variables())

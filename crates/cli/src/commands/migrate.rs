@@ -50,7 +50,7 @@ impl Invocation<'_> {
         confirm("Add them? Nothing is dropped, and no row changes.", yes)?;
         self.execute(&[Job::migration(drift.migration, self.variables())], waiting).await?;
         output::talk(if keeps_page_views {
-            "the new columns are NULL in the rows that are there; 'websessions rebuild --from DATE' computes sessions again from page_views"
+            "the new columns are NULL in the rows that are there; 'websessions run --page-views FILE…' fills them from files that have them, and 'websessions rebuild --from DATE' computes those of sessions again from what page_views has"
         } else {
             "the new columns are NULL in the rows that are there; to compute sessions again, stage all of their page views once more, and run"
         });

@@ -94,6 +94,9 @@ impl Invocation<'_> {
         page: Option<&Path>,
         waiting: Waiting,
     ) -> Result<(), Failed> {
+        if self.configuration.check.after_run {
+            self.look_at_questions()?;
+        }
         let cancellation = CancellationToken::new();
         let lineage = self.lineage(jobs)?;
         let listener = Remembering::new(lineage.listener(progress::listener(self.global)));

@@ -18,8 +18,13 @@ pub(super) const CHECKS: &[Check] = &[
         PAGE_VIEWS,
         sql!("checks/page_view_unique"),
     ),
-    Check::new("page_views_times", "no page view ends before it starts", PAGE_VIEWS, sql!("checks/row_times"))
-        .with(&[("key", "page_view_id,\n  domain_sessionid")]),
+    Check::new(
+        "page_views_times",
+        "no page view ends before it starts or was engaged for less than no time",
+        PAGE_VIEWS,
+        sql!("checks/row_times"),
+    )
+    .with(&[("key", "page_view_id,\n  domain_sessionid")]),
     Check::new(
         "page_views_indexes",
         "the page views of a session are numbered 1, 2, 3 and so on",

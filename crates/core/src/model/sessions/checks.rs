@@ -20,7 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     Check::new(
         "staged_times",
-        "no staged page view ends before it starts",
+        "no staged page view ends before it starts or was engaged for less than no time",
         PAGE_VIEWS_STAGED,
         sql!("checks/row_times"),
     )
@@ -36,7 +36,7 @@ pub(super) const CHECKS: &[Check] = &[
         .with(&[("key", "domain_sessionid")]),
     Check::new(
         "sessions_times",
-        "no session ends before it starts, and its time is that from start to end",
+        "no session ends before it starts or was engaged for less than no time, and its time is that from start to end",
         SESSIONS,
         sql!("checks/session_times"),
     ),

@@ -9,8 +9,13 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("users_keys", "every user has an id and a start", USERS, sql!("checks/user_keys")),
     Check::new("users_unique", "every user has one row", USERS, sql!("checks/key_unique"))
         .with(&[("key", "domain_userid")]),
-    Check::new("users_times", "no user ends before it starts", USERS, sql!("checks/row_times"))
-        .with(&[("key", "domain_userid")]),
+    Check::new(
+        "users_times",
+        "no user ends before it starts or was engaged for less than no time",
+        USERS,
+        sql!("checks/row_times"),
+    )
+    .with(&[("key", "domain_userid")]),
     Check::new(
         "users_counts",
         "every user has a session, and every session a page view",
