@@ -203,7 +203,11 @@ fn what_else_differs_is_left_alone_and_said() {
          ALTER TABLE derived.page_views DROP COLUMN geo_zipcode;
          ALTER TABLE derived.page_views ADD COLUMN geo_zipcode BIGINT",
     );
-    let others = ["of_their_own is not the model's", "geo_zipcode is BIGINT, not text", "drops nothing"];
+    let others = [
+        "of_their_own is not the model's; ALTER TABLE \"derived\".\"sessions\" DROP COLUMN",
+        "geo_zipcode is BIGINT, not text",
+        "drops nothing",
+    ];
     let refusal = folder.run(&["run"]);
     refused(&refusal, 1, &["ADD COLUMN IF NOT EXISTS app_id VARCHAR;", others[0], others[2]]);
     let planned = folder.run(&["plan", "migrate"]).done("plan").expect("a plan");

@@ -271,7 +271,8 @@ fn what_is_staged_can_be_taken_away() {
     refused(&folder.run(&["unstage"]), 2, &["the database file websessions.duckdb is not there"]);
     done(&folder, &["load", "first.csv"]);
     refused(&folder.run(&["unstage"]), 2, &["3 page views", "--yes"]);
-    done(&folder, &["unstage", "--yes"]);
+    let said = folder.run(&["unstage", "--yes"]).done("unstage").expect("taken away");
+    assert!(said.stderr.contains("rebuild --from DATE"), "{}", said.stderr);
     done(&folder, &["run"]);
     assert_eq!(sessions(&folder), [""; 0]);
     done(&folder, &["rebuild", "--from", "2024-03-10"]);

@@ -169,7 +169,14 @@ impl Drift {
             let name = variables.table_name(&table);
             let mut lacking = Vec::new();
             for difference in differences(dialect, &table, model::key(&known, table.name), reported) {
-                let problem = format!("{name}: {difference}");
+                let problem = match &difference {
+                    Difference::Foreign(column) => format!(
+                        "{name}: {difference}; ALTER TABLE {} DROP COLUMN {} takes it away",
+                        dialect.table(&name),
+                        dialect.quote(column)
+                    ),
+                    _ => format!("{name}: {difference}"),
+                };
                 match difference {
                     Difference::Lacks(column) => lacking.push(column),
                     _ => left.push(problem.clone()),

@@ -47,6 +47,9 @@ impl Invocation<'_> {
             OutputFormat::Json => output::json(&in_json(&answers))?,
             OutputFormat::Text => output::data(&in_words(&answers))?,
         }
+        if answers.iter().all(|answer| answer.outcome == Outcome::Skipped) {
+            output::warn("nothing was checked: the tables are not there");
+        }
         failure(&answers)
     }
 

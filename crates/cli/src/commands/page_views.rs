@@ -185,10 +185,15 @@ impl Invocation<'_> {
         let kept = page_views::production(self.variables()).filter(|_| self.configuration.modules.has_page_views());
         let kept = kept.map(|table| {
             let kept = self.variables().table_name(&table);
-            format!(" Those that {kept} has can be staged again by 'websessions rebuild --from DATE'.")
+            format!("Those that {kept} has can be staged again by 'websessions rebuild --from DATE'.")
         });
-        confirm(&format!("Take them away?{}", kept.unwrap_or_default()), yes)?;
-        self.execute(&[self.unstaging_job(&dialect)], waiting).await
+        let kept = kept.unwrap_or_default();
+        confirm(format!("Take them away? {kept}").trim_end(), yes)?;
+        self.execute(&[self.unstaging_job(&dialect)], waiting).await?;
+        if yes && !kept.is_empty() {
+            output::talk(&kept);
+        }
+        Ok(())
     }
 }
 
