@@ -117,8 +117,24 @@ fn compression_of(first: &[u8]) -> Option<Compression> {
     }
 }
 
+/// Whether these first bytes of a file are text in UTF-8, the last character cut or whole.
+fn is_text(first: &[u8]) -> bool {
+    let whole = match std::str::from_utf8(first) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&first[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !whole.contains(|letter: char| letter.is_control() && !matches!(letter, '\t' | '\r' | '\n'))
+}
+
 /// What is not read, by its first bytes.
 fn foreign(first: &[u8]) -> Option<(&'static str, &'static str)> {
+    // A column may be called PARENT or ORC: what begins so and is text is text.
+    if is_text(first) {
+        return None;
+    }
     const UNPACK: &str = "unpack it first, or compress its files with gzip or zstd";
     const CONVERT: &str = "write it as CSV, NDJSON or Parquet";
     let kinds: [(&[u8], _, _); 23] = [
@@ -197,7 +213,7 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
         }
     };
     let reader: Bytes = Box::new(Counted { inner: reader, counter: counter.clone() });
-    let (first, reader) = peek(reader, 8).map_err(failed)?;
+    let (first, reader) = peek(reader, SNIFFED).map_err(failed)?;
     if first.is_empty() {
         return Err(format("the file is empty".to_owned()).with_hint("a CSV file has at least a line of column names"));
     }

@@ -64,6 +64,15 @@ fn every_kind_of_file_gives_the_same_rows() {
 }
 
 #[test]
+fn a_column_may_begin_as_a_binary_file_does() {
+    let expected = rows("a.csv", csv("p1,s1,2024-07-01 10:00:00,5,title\n"));
+    for other in ["PARENT_ID", "ORC", "BZh9", "FEA1", "LZIP", "%PDF", "ARROW1"] {
+        let content = format!("{other},{HEADER}é,p1,s1,2024-07-01 10:00:00,5,title\n");
+        assert_eq!(rows("a.csv", content), expected, "{other}");
+    }
+}
+
+#[test]
 fn a_name_that_contradicts_the_content_is_refused() {
     let csv = csv("p1,s1,2024-07-01 10:00:00,5,title\n");
     for (name, content, words) in [
@@ -73,7 +82,7 @@ fn a_name_that_contradicts_the_content_is_refused() {
         ("a.ndjson", csv.as_bytes().to_vec(), "no JSON"),
         ("a.csv.gz", gzip(gzip(&csv)), "compressed twice"),
         ("a.csv", b"PK\x03\x04xxxx".to_vec(), "a zip archive"),
-        ("a.csv.gz", b"BZh91AY&SY".to_vec(), "a file that bzip2 compressed is not read"),
+        ("a.csv.gz", b"BZh91AY&SY\0\x9c".to_vec(), "a file that bzip2 compressed is not read"),
         ("a.csv.gz", b"\xfd7zXZ\0\0".to_vec(), "a file that xz compressed"),
         ("a.csv", b"\x04\x22\x4d\x18".to_vec(), "a file that lz4 compressed"),
         ("a.tar.gz", gzip([&[b'a'; 257][..], b"ustar\0"].concat()), "a tar archive"),
