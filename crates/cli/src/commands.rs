@@ -77,6 +77,15 @@ impl From<RunError> for Failed {
     }
 }
 
+/// A look at the tables: an error says also whether these are not as the model needs them.
+async fn look<'a>(
+    invocation: Invocation<'a>,
+    look: impl AsyncFnOnce(&Invocation<'a>) -> Result<(), Error>,
+) -> Result<(), Failed> {
+    let looked = look(&invocation).await;
+    invocation.looked(looked).await
+}
+
 async fn command(registry: &Registry, global: &Global, command: &Command) -> Result<(), Failed> {
     let none = &Playbooks::default();
     if global.target.len() > 1 && !(global.target.len() == 2 && matches!(command, Command::Compare { .. })) {
@@ -111,41 +120,34 @@ async fn command(registry: &Registry, global: &Global, command: &Command) -> Res
             }
         }
         Command::Export { table, to } => {
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.export(table, to).await).await
+            look(invoke(none, Purpose::Run)?, async |looking| looking.export(table, to).await).await
         }
         Command::Report { html, days, checks } => {
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.report(html, *days, *checks).await).await
+            look(invoke(none, Purpose::Run)?, async |looking| looking.report(html, *days, *checks).await).await
         }
-        Command::Status => {
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.status().await).await
-        }
+        Command::Status => look(invoke(none, Purpose::Run)?, async |looking| looking.status().await).await,
         Command::History { module, since, limit } => {
             let module = module.as_deref().map(jobs::module).transpose()?.map(|module| module.name.to_owned());
             let runs = Runs { module, since: since.clone(), limit: *limit };
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.history(&runs).await).await
+            look(invoke(none, Purpose::Run)?, async |looking| looking.history(&runs).await).await
         }
         Command::Show { table, condition, columns, limit } => {
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.look(table, condition.as_deref(), columns, *limit).await).await
+            look(invoke(none, Purpose::Run)?, async |looking| {
+                looking.look(table, condition.as_deref(), columns, *limit).await
+            })
+            .await
         }
         Command::Check { names, file, since, samples, junit } => {
             let (names, files) = (names.clone(), file.clone());
             let asked = check::Asked { names, files, since: since.clone(), samples: *samples };
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.check(&asked, junit.as_deref()).await).await
+            look(invoke(none, Purpose::Run)?, async |looking| looking.check(&asked, junit.as_deref()).await).await
         }
         Command::Explain { session } => {
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.explain(session).await).await
+            look(invoke(none, Purpose::Run)?, async |looking| looking.explain(session).await).await
         }
         Command::Preview { page_views, .. } if !page_views.is_empty() => Err(preview::of_files(page_views).into()),
         Command::Preview { samples, fail_over, .. } => {
-            let looking = invoke(none, Purpose::Run)?;
-            looking.looked(looking.preview(*samples, *fail_over).await).await
+            look(invoke(none, Purpose::Run)?, async |looking| looking.preview(*samples, *fail_over).await).await
         }
         Command::Compare { tables, key, samples } => {
             Ok(compare::compare(registry, global, &compare::Compared { tables, key, samples: *samples }).await?)

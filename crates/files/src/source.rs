@@ -226,7 +226,7 @@ fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut folders = vec![folder.to_owned()];
     let mut next = 0;
     while let Some(folder) = folders.get(next) {
-        for entry in entries_of(&folder.clone())? {
+        for entry in entries_of(folder)? {
             let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             if !hidden && entry.symlink_metadata().map_err(|error| unreadable(&entry, &error))?.is_dir() {
                 folders.push(entry);

@@ -40,6 +40,11 @@ impl<'a> Context<'a> {
         read_as(&self.tables, found, self.dialect.writes_once())
     }
 
+    /// Whether a table of the module is a view.
+    pub fn is_view(&self, name: &str) -> bool {
+        super::is_view(self.table(name), &self.tables, self.variables, &*self.dialect)
+    }
+
     /// A table's full name.
     pub fn name(&self, table: &str) -> TableName {
         self.variables.table_name(self.table(table))
@@ -218,9 +223,10 @@ impl<'a> Context<'a> {
             Lifetime::Persistent => false,
         };
         let once = self.dialect.writes_once();
-        let is_view = |name| once && self.tables.iter().any(|table| table.keys_of == Some(name));
+        // What another run left of it may be a view, whatever it is in this one.
+        let may_be_view = |name| once && self.tables.iter().any(|table| table.keys_of == Some(name));
         let is_made = |table: &&Table| once || table.keys_of.is_none();
-        let drop = |table: &Table| match table.view || is_view(table.name) {
+        let drop = |table: &Table| match table.view || may_be_view(table.name) {
             true => self.drop_view(table.name),
             false => vec![self.drop(table.name)],
         };

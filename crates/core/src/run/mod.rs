@@ -519,7 +519,7 @@ impl Run<'_> {
                 });
             }
             if error.kind == WarehouseErrorKind::Fenced {
-                if self.still_holds(lease).await {
+                if self.holds(lease).await == Some(true) {
                     return Err(Error::Changed { next });
                 }
                 lease.lose();
@@ -537,7 +537,7 @@ impl Run<'_> {
                 continue;
             }
             // What fails may fail by what another run did to the tables since this one lost its lock.
-            if self.has_lost(lease).await {
+            if self.holds(lease).await == Some(false) {
                 return Err(Error::LeaseLost { next });
             }
             let place = Box::new(Place::new(plan, step, unit, &error));
@@ -571,16 +571,10 @@ impl Run<'_> {
         true
     }
 
-    /// Whether the warehouse says that the lock is ours.
-    async fn still_holds(&self, lease: &Lease<'_>) -> bool {
+    /// Whether the lock is ours, if the warehouse says so or not so.
+    async fn holds(&self, lease: &Lease<'_>) -> Option<bool> {
         let _alone = lease.renewals.lock().await;
-        matches!(lease.renew().await, Ok(true))
-    }
-
-    /// Whether the warehouse says that the lock is ours no more.
-    async fn has_lost(&self, lease: &Lease<'_>) -> bool {
-        let _alone = lease.renewals.lock().await;
-        matches!(lease.renew().await, Ok(false))
+        lease.renew().await.ok()
     }
 
     /// Before what may have been applied is sent again: the first attempt may still run, or begin late. If that can't be

@@ -28,7 +28,7 @@ pub fn rebuild(from: &str, to: Option<&str>, variables: &Variables, dialect: &Ar
     // Whole sessions, wherever they begin.
     let variables = Variables { lookback_guard: LookbackGuard::Widen, ..variables.clone() };
     rebuilding().plan_of("page_views_rebuild", &variables, dialect, |context| {
-        vec![setup(context), sessions(context, &range(context, from, to)), stage(context)]
+        vec![setup(context), sessions(context, from, to), stage(context)]
     })
 }
 
@@ -55,8 +55,7 @@ fn setup(context: &Context<'_>) -> Step {
     Step::new("setup", "schemas, permanent tables and the identity of this run", units)
 }
 
-/// The condition that a page view begins from a day on, up to the end of another if one is given.
-fn range(context: &Context<'_>, from: &str, to: Option<&str>) -> String {
+fn sessions(context: &Context<'_>, from: &str, to: Option<&str>) -> Step {
     let timestamp = context.dialect.column_type(ColumnType::Timestamp);
     let midnight = |day: &str| format!("CAST({} AS {timestamp})", context.dialect.text(&format!("{day} 00:00:00")));
     let mut range = format!("start_tstamp >= {}", midnight(from));
@@ -67,11 +66,7 @@ fn range(context: &Context<'_>, from: &str, to: Option<&str>) -> String {
             context.dialect.plus_seconds(&midnight(to), SECONDS_OF_A_DAY)
         ));
     }
-    range
-}
-
-fn sessions(context: &Context<'_>, range: &str) -> Step {
-    let found = context.select_with(&SESSIONS_BETWEEN, &[("range", range)]);
+    let found = context.select_with(&SESSIONS_BETWEEN, &[("range", &range)]);
     let mut units = context.replace(PAGE_VIEWS_SESSIONS, &found);
     units.extend(stored(context, false));
     Step::new("sessions", "every page view of the sessions that have one in that time", units)

@@ -94,7 +94,7 @@ fn sessions(context: &Context<'_>) -> Step {
     if has_keys {
         units.extend(context.drop_view(SESSIONS_THIS_RUN));
     }
-    if !is_view(context) {
+    if !context.is_view(SESSIONS_THIS_RUN) {
         units.extend(context.replace(SESSIONS_THIS_RUN, &context.select(&THIS_RUN)));
     }
     if has_keys {
@@ -104,14 +104,10 @@ fn sessions(context: &Context<'_>) -> Step {
     Step::new("sessions", "one row a session, with its first and last page view", units)
 }
 
-/// Whether the sessions of this run, with all columns, are in production only, and `sessions_this_run` is a view of them.
-fn is_view(context: &Context<'_>) -> bool {
-    context.dialect.writes_once() && !context.variables.skip_derived
-}
-
-/// Where the sessions of this run, with all columns, are read from before production has them.
+/// Where the sessions of this run, with all columns, are read from before production has them: it alone has them where
+/// `sessions_this_run` is a view.
 fn computed(context: &Context<'_>) -> String {
-    match is_view(context) {
+    match context.is_view(SESSIONS_THIS_RUN) {
         true => format!("(\n{}\n) AS computed", context.select(&THIS_RUN)),
         false => context.quoted(SESSIONS_THIS_RUN),
     }
@@ -217,9 +213,10 @@ fn upsert_limit(context: &Context<'_>) -> Step {
 fn commit(context: &Context<'_>) -> Step {
     let holds = Statement::new("this run's tables are as it made them", context.select(&SEAL_HOLDS));
     let mut statements = vec![holds.must_change()];
+    let is_view = context.is_view(SESSIONS_THIS_RUN);
     if !context.variables.skip_derived {
         let computed = computed(context);
-        if is_view(context) {
+        if is_view {
             let these = context.select_with(&SESSIONS_ARE_THESE, &[("sessions", &computed)]);
             statements.push(Statement::new("the page views still give these sessions", these).must_change());
         }
@@ -230,9 +227,10 @@ fn commit(context: &Context<'_>) -> Step {
         statements.push(context.delete(SESSIONS, "old rows of this run's sessions", &old_rows));
         let new_sessions = context.select_with(&NEW_SESSIONS, &[("sessions", &computed)]);
         let insert = context.insert(SESSIONS, "this run's sessions", &new_sessions);
-        let as_written = if is_view(context) { context.dialect.joins_as_written() } else { None };
-        let (before, after) = as_written.map(|[before, after]| (before, after)).unzip();
-        statements.extend(before.into_iter().chain([insert]).chain(after));
+        match context.dialect.joins_as_written() {
+            Some([before, after]) if is_view => statements.extend([before, insert, after]),
+            _ => statements.push(insert),
+        }
     }
     if context.variables.stage_next {
         let old_users = context.select(&OLD_USERS);
@@ -247,7 +245,7 @@ fn commit(context: &Context<'_>) -> Step {
         statements.push(restaged.only_if(reads));
     }
     statements.extend(context.committed(SESSIONS_METADATA_THIS_RUN));
-    if is_view(context) {
+    if is_view {
         statements.push(context.dialect.create_view(&context.name(SESSIONS_THIS_RUN), &context.select(&OF_THIS_RUN)));
     }
     let purpose = "sessions, user manifest and metadata, all or nothing".to_owned();
