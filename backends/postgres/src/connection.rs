@@ -1,7 +1,7 @@
 //! A server: the connections to it, how they are made, kept, watched, cancelled and given up.
 
 use crate::copy;
-use crate::dialect::{Flavor, is_transaction};
+use crate::dialect::{Flavor, is_tuned};
 use crate::errors::{redshift_error, warehouse_error};
 use crate::options::{connect_options, limits, tuning, work_mem};
 use crate::statement::{fetch, send};
@@ -293,7 +293,7 @@ impl Warehouse for PostgresWarehouse {
                 return send(connection, &statement.sql).await;
             }
             if self.limits.is_empty() {
-                let tuning = if is_transaction(&statement.sql) { &self.tuning } else { "" };
+                let tuning = if is_tuned(&statement.sql) { &self.tuning } else { "" };
                 return send(connection, &format!("{tuning}{}", statement.sql)).await;
             }
             self.in_transaction(connection, async |connection| send(connection, &statement.sql).await).await

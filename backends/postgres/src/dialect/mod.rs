@@ -4,7 +4,7 @@ mod postgres;
 mod redshift;
 
 pub use postgres::PostgresDialect;
-pub(crate) use postgres::is_transaction;
+pub(crate) use postgres::is_tuned;
 pub use redshift::RedshiftDialect;
 
 use std::sync::Arc;

@@ -34,10 +34,10 @@ impl PostgresDialect {
     }
 }
 
-/// Whether a text is a message of several statements, as a table that is made anew from a SELECT is: what a message sets locally
-/// holds for all of it. <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT>
-pub(crate) fn is_transaction(sql: &str) -> bool {
-    sql.starts_with("DROP TABLE") && sql.contains(";\nCREATE")
+/// Whether a text takes what its message sets locally before it: a table that is made anew from a SELECT, and its statistics.
+/// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT>
+pub(crate) fn is_tuned(sql: &str) -> bool {
+    (sql.starts_with("DROP TABLE") && sql.contains(";\nCREATE")) || sql.starts_with("ANALYZE")
 }
 
 impl Dialect for PostgresDialect {
