@@ -196,6 +196,9 @@ fn what_a_script_leaves_open_ends_with_it() {
         folder.write("0.sql", "CREATE TABLE derived.kept (n INTEGER)");
         folder.write("1.sql", "BEGIN; INSERT INTO derived.kept VALUES (1)");
         folder.write("2.sql", "BEGIN; INSERT INTO derived.kept VALUES (2); COMMIT");
+        let said = folder.run(&["lint"]).done("lint").expect("a warning alone").stdout;
+        let warning = "1.sql:1: warning: begins a transaction and doesn't end it";
+        assert!(said.contains(warning) && said.ends_with("0 errors, 1 warning\n"), "{said}");
         folder.run(&["run", "--page-views", "views.csv"]).done("run").expect("a run");
         assert_eq!(rows(&folder, "derived.kept", &[]), ["2"], "{target}");
     }
@@ -932,6 +935,50 @@ fn a_custom_module_s_destroying_playbook_runs_through_destroy_alone() {
 }
 
 #[test]
+fn a_folder_gives_every_playbook_in_it_however_it_is_named() {
+    let folder = Folder::new();
+    let step = |file: &str| format!(":steps:\n- :name: s\n  :queries:\n    - :name: q\n      :file: {file}\n");
+    std::fs::create_dir_all(folder.path().join("playbooks/own")).expect("a folder");
+    std::fs::create_dir_all(folder.path().join("shared/sql")).expect("a folder");
+    folder.write("playbooks/01-main.YML.tmpl", &step("standard/03-sessions/01-main/1.sql"));
+    folder.write("playbooks/99-complete.Yaml", &step("standard/03-sessions/99-complete/1.sql"));
+    folder.write("playbooks/AA-points.YML", &step("points.sql"));
+    folder.write("playbooks/points.sql", "CREATE OR REPLACE TABLE derived.points AS SELECT 1 AS point");
+    folder.write("shared/BB-lines.yml", &step("lines.sql"));
+    folder.write("shared/sql/lines.sql", "CREATE OR REPLACE TABLE derived.lines AS SELECT 2 AS line");
+    // What other tools leave beside it, and what destroys under a name of its own.
+    folder.write("playbooks/._01-main.yml.tmpl", "\0\u{5}\u{16}\u{7}");
+    folder.write("playbooks/.ci.yml", "stages: [build]");
+    folder.write("playbooks/own/destroy-points.yml", &step("no-points.sql"));
+    folder.write("playbooks/own/no-points.sql", "DROP TABLE derived.points");
+    folder.write("views.csv", PAGE_VIEWS);
+    let run = ["run", "--page-views", "views.csv", "--playbooks", "playbooks"];
+    #[cfg(unix)]
+    {
+        let link = |to: &str, from: &str| {
+            std::os::unix::fs::symlink(folder.path().join(to), folder.path().join(from)).expect("a link");
+        };
+        link("shared", "playbooks/linked");
+        link("playbooks", "playbooks/own/back");
+        link("gone.yml", "playbooks/CC-gone.yml");
+        refused(&folder.run(&run), 1, &["playbooks/CC-gone.yml"]);
+        std::fs::remove_file(folder.path().join("playbooks/CC-gone.yml")).expect("removed");
+    }
+    let said = folder.run(&run).done("run").expect("a run").stderr;
+    assert!(said.contains("own/destroy-points.yml is left out, as its name says that it destroys"), "{said}");
+    assert!(!said.contains("ci.yml"), "{said}");
+    assert_eq!(rows(&folder, "derived.points", &["--var", "entropy="]), ["1"]);
+    #[cfg(unix)]
+    assert_eq!(rows(&folder, "derived.lines", &["--var", "entropy="]), ["2"]);
+    folder.write(
+        "list.json",
+        r#"{"data": {"playbooks": [{"playbook": "99-complete.Yaml", "depends_on": ["01-main"]}, {"playbook": "01-main.YML.tmpl"}]}}"#,
+    );
+    let said = folder.run(&["plan", "--config-json", "list.json"]).done("plan").expect("a plan").stderr;
+    assert!(said.contains("the unknown key \"depends_on\", which is ignored; did you mean \"dependsOn\"?"), "{said}");
+}
+
+#[test]
 fn a_failed_custom_step_doubles_nothing_whether_the_run_is_repeated_or_resumed() {
     for again in [&["run"][..], &["resume"]] {
         let folder = tree_on_duckdb();
@@ -959,6 +1006,15 @@ fn sql_that_would_harm_a_table_of_the_model_is_refused_before_anything_changes()
         ("CREATE OR REPLACE VIEW derived.sessions AS SELECT 1 AS one", "own.sql:1: writes to sessions"),
         ("UPDATE derived.datamodel_metadata SET module = 'mine'", "own.sql:1: writes to datamodel_metadata"),
         ("DROP TABLE scratch.sessions_lock", "own.sql:1: writes to sessions_lock"),
+        ("DO $$ BEGIN RAISE NOTICE 'x'; END $$;\nDELETE FROM derived.sessions", "own.sql:2: writes to sessions"),
+        ("DELETE FROM derived.page_views", "own.sql:1: writes to page_views"),
+        ("DROP TABLE IF EXISTS {{.output_schema}}.page_views", "own.sql:1: writes to page_views"),
+        ("COPY derived.sessions FROM 'x.csv'", "own.sql:1: writes to sessions"),
+        ("ALTER TABLE derived.other RENAME TO sessions", "own.sql:1: writes to sessions"),
+        (
+            "SELECT 1;\nDROP SCHEMA IF EXISTS {{.output_schema}} CASCADE",
+            "own.sql:2: drops or renames the schema derived",
+        ),
     ] {
         folder.write("own.sql", sql);
         for command in ["run", "plan", "resume"] {

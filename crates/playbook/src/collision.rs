@@ -1,7 +1,7 @@
 //! Tables of the model that a user's own SQL would change: a run refuses what would do harm, lint tells of the rest too.
 
 use crate::script::Script;
-use crate::sql::{Change, Name, tables_changed};
+use crate::sql::{Change, Name, changed};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use websessions_core::dialect::Dialect;
@@ -48,13 +48,25 @@ impl<'a> OwnTables<'a> {
         Self { tables, views, variables }
     }
 
-    /// What a script does to them. An error says what of it is not understood, and the line.
-    pub(crate) fn collisions(&self, script: &Script, dialect: &str) -> Result<Vec<Collision>, (String, Option<usize>)> {
-        let changed = tables_changed(&script.sql, dialect).map_err(|(problem, line)| {
-            (problem, line.and_then(|line| script.lines.get(line.checked_sub(1)?).copied()))
-        })?;
+    /// What a script does to them, and what of it is not understood, with its line.
+    pub(crate) fn collisions(
+        &self,
+        script: &Script,
+        dialect: &str,
+    ) -> (Vec<Collision>, Option<(String, Option<usize>)>) {
+        let (changed, problem) = changed(&script.sql, dialect);
+        let line = |line: usize| script.lines.get(line.checked_sub(1)?).copied();
+        let problem = problem.map(|(problem, at)| (problem, at.and_then(line)));
         let mut found = Vec::new();
-        for (name, changes) in changed {
+        for schema in changed.schemas.iter().filter_map(|name| name.last()).filter(|name| self.is_schema(name)) {
+            let message = format!("drops or renames the schema {schema}, which the model's tables are in");
+            found.push(Collision { line: line_of(script, schema), severity: Severity::Error, message });
+        }
+        if changed.is_open {
+            let message = "begins a transaction and doesn't end it, so that nothing of it stays: add COMMIT".to_owned();
+            found.push(Collision { line: line_of(script, "begin"), severity: Severity::Warning, message });
+        }
+        for (name, changes) in changed.tables {
             let Some(table) = self.tables.iter().find(|table| self.is_table(table, &name)) else { continue };
             let shown = name.last().cloned().unwrap_or_default();
             let line = line_of(script, &shown);
@@ -65,13 +77,13 @@ impl<'a> OwnTables<'a> {
                 message,
             }));
         }
-        Ok(found)
+        (found, problem)
     }
 
-    /// Fails if a script would do harm to one of them. One that is not understood is sent as it is: the warehouse's own
-    /// dialect may be wider than ours.
+    /// Fails if a script would do harm to one of them. What is not understood is sent as it is: the warehouse's own dialect
+    /// may be wider than ours.
     pub(crate) fn refuse(&self, script: &Script, dialect: &str) -> Result<(), Error> {
-        let found = self.collisions(script, dialect).unwrap_or_default();
+        let (found, _) = self.collisions(script, dialect);
         let Some(harm) = found.into_iter().find(|collision| collision.severity == Severity::Error) else {
             return Ok(());
         };
@@ -80,6 +92,11 @@ impl<'a> OwnTables<'a> {
             message: format!("{}:{line} {}", script.file.display(), harm.message),
             hint: Some("nothing was changed; 'websessions lint' shows all such places".to_owned()),
         })
+    }
+
+    fn is_schema(&self, name: &str) -> bool {
+        let schemas = [&self.variables.scratch_schema, &self.variables.output_schema];
+        schemas.iter().any(|schema| schema.as_str().eq_ignore_ascii_case(name))
     }
 
     /// Whether a name is that of a table of the model: in this run's schemas, with its entropy or, as production has it,

@@ -1,6 +1,6 @@
 //! Playbooks from files: one, or all of a folder and those below it, in the order in which they run.
 
-use crate::playbook::{ENDINGS, Playbook};
+use crate::playbook::{ENDINGS, Playbook, without_ending};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use websessions_core::error::{Error, Remedy};
@@ -31,7 +31,7 @@ impl Purpose {
             (Self::Run, true) => Err(playbook.wrong_use("this playbook destroys", Remedy::DestroyByPlaybook)),
             (Self::Destroy, false) => Err(playbook.wrong(
                 "this playbook destroys nothing",
-                "a playbook that destroys is named XX-destroy-…, or has the steps of a module's XX-destroy",
+                "a playbook that destroys is named XX-destroy-…, or has files in a folder XX-destroy",
             )),
             _ => Ok(()),
         }
@@ -68,7 +68,7 @@ fn read_directory(
     let mut paths = Vec::new();
     let mut left_out = Vec::new();
     let within = folder.components().any(|component| component.as_os_str() == MIGRATIONS);
-    paths_below(folder, within, &mut paths, &mut left_out)?;
+    paths_below(folder, within, &mut Vec::new(), &mut paths, &mut left_out)?;
     // By the parts of a path, so that a folder's files stand together; custom modules after the others.
     paths.sort_by_cached_key(|path| {
         let inner = path.strip_prefix(folder).unwrap_or(path);
@@ -80,6 +80,8 @@ fn read_directory(
     destroying.reverse();
     // Stable: those of one kind stay in the order of their names.
     playbooks.sort_by_key(|playbook| (playbook.completes(), playbook.completes() && playbook.is_standard()));
+    let by_a_word = destroying.iter().filter(|playbook| playbook.destroys_by_a_word_alone());
+    let not_run: Vec<String> = by_a_word.map(|playbook| playbook.path.display().to_string()).collect();
     let mut chosen = match purpose {
         Purpose::Run => playbooks,
         Purpose::Destroy => destroying,
@@ -100,36 +102,58 @@ fn read_directory(
                 folder.display()
             )
         }));
+        first.warnings.extend(not_run.iter().map(|file| {
+            format!("{file} is left out, as its name says that it destroys: 'destroy' runs it; if it is a part of the run, give it another name")
+        }));
     }
     Ok(chosen)
 }
 
-/// The playbooks of a folder and those below it, without migrations, unless `within` them.
+/// The playbooks of a folder and those below it, also behind links, without migrations, unless `within` them. `above` are the
+/// folders that it is in: a link that leads back to one is none to follow.
 fn paths_below(
     folder: &Path,
     within: bool,
+    above: &mut Vec<PathBuf>,
     paths: &mut Vec<PathBuf>,
     left_out: &mut Vec<PathBuf>,
 ) -> Result<(), Error> {
-    let failed = |source| Error::File { path: folder.display().to_string(), source };
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        // A link to a folder isn't followed: it might lead back here.
-        let is_folder = entry.file_type().map_err(failed)?.is_dir();
-        let is_playbook = ENDINGS.iter().any(|ending| path.to_string_lossy().ends_with(ending));
-        if is_folder && entry.file_name() == MIGRATIONS && !within {
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| Error::File { path, source }
+    };
+    let real = folder.canonicalize().map_err(failed(folder))?;
+    if above.contains(&real) {
+        return Ok(());
+    }
+    above.push(real);
+    for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
+        let entry = entry.map_err(failed(folder))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        // Editors, archivers and other tools keep what is theirs under such names.
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let is_playbook = without_ending(&name.to_string_lossy()).is_some();
+        let metadata = match path.metadata() {
+            // A link whose file is gone may have been a module.
+            Err(error) if is_playbook => return Err(failed(&path)(error)),
+            Err(_) => continue,
+            Ok(metadata) => metadata,
+        };
+        if metadata.is_dir() && name == MIGRATIONS && !within {
             let mut migrations = Vec::new();
-            paths_below(&path, true, &mut migrations, left_out)?;
+            paths_below(&path, true, above, &mut migrations, left_out)?;
             if !migrations.is_empty() {
                 left_out.push(path);
             }
-        } else if is_folder && !entry.file_name().to_string_lossy().starts_with('.') {
-            paths_below(&path, within, paths, left_out)?;
-        } else if is_playbook && path.is_file() {
+        } else if metadata.is_dir() {
+            paths_below(&path, within, above, paths, left_out)?;
+        } else if is_playbook {
             paths.push(path);
         }
     }
+    above.pop();
     Ok(())
 }
 

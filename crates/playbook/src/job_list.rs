@@ -1,13 +1,19 @@
 //! Job lists: JSON that names playbooks, and which of them come after which.
 
 use crate::folder::{Purpose, check_phases};
-use crate::playbook::{ENDINGS, Playbook};
+use crate::playbook::{ENDINGS, Playbook, without_ending};
 use crate::target::backend_of;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use websessions_core::did_you_mean::unknown;
+use websessions_core::did_you_mean::{nearest, unknown};
 use websessions_core::error::{Error, Remedy};
+
+/// The keys that lists have, those included that mean something to the old pipeline alone.
+const LIST_KEYS: &[&str] = &["schema", "data"];
+const DATA_KEYS: &[&str] = &["enabled", "storage", "playbooks", "lockType", "owners", "sqlRunner", "dagName"];
+const LISTED_KEYS: &[&str] = &["playbook", "dependsOn"];
 
 #[derive(Deserialize)]
 struct JobList {
@@ -18,7 +24,7 @@ struct JobList {
 struct JobListData {
     enabled: Option<bool>,
     /// A target of the pipeline, by a name of its own. It means something here if it is a warehouse's.
-    storage: Option<serde_json::Value>,
+    storage: Option<Value>,
     playbooks: Vec<ListedPlaybook>,
 }
 
@@ -59,7 +65,8 @@ pub fn from_job_list(
         return Err(wrong("it lists no playbook".to_owned()));
     }
     in_order(&data.playbooks, false).map_err(wrong)?;
-    let storage = data.storage.as_ref().and_then(serde_json::Value::as_str).and_then(backend_of);
+    let unknown_keys = unknown_keys(&text);
+    let storage = data.storage.as_ref().and_then(Value::as_str).and_then(backend_of);
     let mut playbooks = Vec::new();
     for listed in &data.playbooks {
         let playbook = Playbook::read(&find_playbook(file, &listed.playbook)?, overrides)?;
@@ -74,6 +81,9 @@ pub fn from_job_list(
     }
     if let Some(first) = playbooks.first_mut().filter(|_| !is_enabled) {
         first.warnings.push(format!("{} lists it, and is not enabled: it does not run", file.display()));
+    }
+    if let Some(first) = playbooks.first_mut() {
+        first.warnings.extend(unknown_keys.iter().map(|problem| format!("{}: {problem}", file.display())));
     }
     // To look at a list, what it is for is known by what it lists.
     let destroys = playbooks.iter().any(Playbook::destroys);
@@ -96,10 +106,30 @@ pub fn from_job_list(
     Ok(numbered.into_iter().map(|(_, playbook)| playbook).collect())
 }
 
+/// The keys that no job list has, in words: an order that is written under another name would be none.
+fn unknown_keys(text: &str) -> Vec<String> {
+    let Ok(list) = serde_json::from_str::<Value>(text) else { return Vec::new() };
+    let data = &list["data"];
+    let listed = data["playbooks"].as_array().into_iter().flatten().map(|one| (one, "a playbook of", LISTED_KEYS));
+    let mut found = Vec::new();
+    for (table, what, known) in [(&list, "", LIST_KEYS), (data, "the data of", DATA_KEYS)].into_iter().chain(listed) {
+        for key in table.as_object().into_iter().flat_map(Map::keys).filter(|key| !known.contains(&key.as_str())) {
+            let meant = nearest(key, known.iter().copied()).map(|name| format!("; did you mean {name:?}?"));
+            let what = [what, "the list"].join(" ");
+            let problem =
+                format!("{} has the unknown key {key:?}, which is ignored{}", what.trim(), meant.unwrap_or_default());
+            if !found.contains(&problem) {
+                found.push(problem);
+            }
+        }
+    }
+    found
+}
+
 /// A playbook's name as lists write it, without its ending.
 fn plain_name(name: &str) -> &str {
     let name = name.trim_start_matches("./");
-    ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+    without_ending(name).unwrap_or(name)
 }
 
 /// The playbooks' numbers, in an order in which each comes after those that it depends on.
@@ -173,6 +203,19 @@ mod tests {
             .collect();
         in_order(&listed, backwards)
             .map(|order| order.into_iter().map(|number| listed[number].playbook.clone()).collect())
+    }
+
+    #[test]
+    fn a_key_that_no_list_has_is_told_with_what_was_meant() {
+        let list = r#"{"schema": "x", "data": {"enabled": true, "sqlRunner": "1", "lock": 1, "playbooks":
+            [{"playbook": "a", "depends_on": []}, {"playbook": "b", "dependson": ["a"]}, {"playbook": "c", "depends_on": []}]}}"#;
+        let found = unknown_keys(list);
+        let expected = [
+            "the data of the list has the unknown key \"lock\", which is ignored; did you mean \"lockType\"?",
+            "a playbook of the list has the unknown key \"depends_on\", which is ignored; did you mean \"dependsOn\"?",
+            "a playbook of the list has the unknown key \"dependson\", which is ignored; did you mean \"dependsOn\"?",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

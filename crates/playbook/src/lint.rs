@@ -306,15 +306,12 @@ impl<'a> Lint<'a> {
                 self.note(file, line_of(script, &name), Severity::Error, message);
             }
         }
-        match self.own.collisions(script, self.dialect) {
-            Ok(found) => {
-                for collision in found {
-                    self.note(file, collision.line, collision.severity, collision.message);
-                }
-            }
-            Err((problem, line)) => {
-                self.note(file, line, Severity::Warning, format!("not understood, so not checked: {problem}"));
-            }
+        let (found, problem) = self.own.collisions(script, self.dialect);
+        for collision in found {
+            self.note(file, collision.line, collision.severity, collision.message);
+        }
+        if let Some((problem, line)) = problem {
+            self.note(file, line, Severity::Warning, format!("not understood, so not checked: {problem}"));
         }
     }
 }

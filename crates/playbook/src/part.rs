@@ -2,6 +2,7 @@
 //! script in its place.
 
 use crate::playbook::{Playbook, PlaybookStep, Query};
+use std::path::Path;
 use websessions_core::error::Error;
 use websessions_core::model::{Module, sessions, users};
 use websessions_core::plan::Phase;
@@ -42,6 +43,16 @@ impl Query {
         let path = plain_path(&self.file);
         model().into_iter().find_map(|(folder, module)| Some((module, path.strip_prefix(folder)?.to_owned())))
     }
+}
+
+/// The words of a name, in lower case.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// Whether a name in a path is that of what destroys: `XX-destroy`, `XX-destroy-loyalty.sql`.
+fn is_xx_destroy(name: &str) -> bool {
+    words(name).take(2).eq(["xx", "destroy"])
 }
 
 /// A path as trees write it.
@@ -138,12 +149,31 @@ impl Playbook {
         !phases.is_empty() && phases.iter().all(|(other, _)| other == module)
     }
 
-    /// Whether it destroys: only `destroy` runs it.
+    /// Whether it destroys: only `destroy` runs it. Its name says so, its folder's, or that of a folder of its files.
     pub fn destroys(&self) -> bool {
-        let destroying = |name: &str| name.to_lowercase().starts_with("xx-destroy");
-        destroying(&self.name)
+        self.is_named_out_of_order()
+            || self.name_says_destroy()
             || self.has(Phase::Destroy)
-            || self.queries().any(|query| query.is_standard() && plain_path(&query.file).split('/').any(destroying))
+            || self
+                .path
+                .parent()
+                .and_then(Path::file_name)
+                .is_some_and(|folder| is_xx_destroy(&folder.to_string_lossy()))
+            || self.queries().any(|query| plain_path(&query.file).split('/').any(is_xx_destroy))
+    }
+
+    /// Whether its name has no place in the order of a run, as trees name what destroys: `XX-destroy-sessions`, `XX-drop`.
+    fn is_named_out_of_order(&self) -> bool {
+        words(&self.name).next().is_some_and(|word| word == "xx")
+    }
+
+    fn name_says_destroy(&self) -> bool {
+        words(&self.name).any(|word| ["destroy", "teardown"].contains(&&*word))
+    }
+
+    /// Whether only a word of its name says that it destroys, and a run might have been meant to have it.
+    pub(crate) fn destroys_by_a_word_alone(&self) -> bool {
+        self.name_says_destroy() && !self.is_named_out_of_order() && !self.is_standard()
     }
 
     /// Whether it clears up at the end of a run: after the others.
@@ -178,7 +208,6 @@ impl Playbook {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     const MAIN: &str = "standard/03-sessions/01-main/01-a.sql";
     const COMPLETE: &str = "standard/03-sessions/99-complete/01-truncate.sql";
@@ -263,7 +292,15 @@ mod tests {
             ("xx-Destroy-base.yml", vec!["standard/01-base/99-complete/1.sql"], true),
             ("teardown.yml", vec![DESTROY], true),
             ("teardown.yml", vec!["standard/01-base/XX-destroy/XX-destroy-base.sql"], true),
+            ("XX_destroy_loyalty.yml", vec!["custom/drop.sql"], true),
+            ("XX-drop-loyalty.yaml", vec!["custom/drop.sql"], true),
+            ("destroy-loyalty.yml", vec!["custom/drop.sql"], true),
+            ("99-Loyalty-Teardown.yml", vec!["custom/drop.sql"], true),
+            ("05-drop.yml", vec!["custom/loyalty/XX-destroy/drop.sql"], true),
+            ("XX-destroy/loyalty.yml", vec!["custom/drop.sql"], true),
             ("AA-destroyed-carts.yml", vec!["custom/destroyed.sql"], false),
+            ("AA-xxl-carts.yml", vec!["custom/xx/own.sql"], false),
+            ("AA-drop-duplicates.yml", vec!["custom/destroy-duplicates.sql"], false),
             ("99-sessions-complete.yml", vec![COMPLETE], false),
         ] {
             assert_eq!(playbook(name, &files).destroys(), destroys, "{name} {files:?}");

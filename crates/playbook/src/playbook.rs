@@ -145,11 +145,19 @@ fn with_kept(value: &mut Value, kept: &Kept) {
 /// A file's name without its endings.
 fn stem(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name).to_owned()
+    without_ending(&name).unwrap_or(&name).to_owned()
 }
 
-/// How the names of playbooks end.
+/// How the names of playbooks end, in any case.
 pub(crate) const ENDINGS: &[&str] = &[".yml.tmpl", ".yaml.tmpl", ".yml", ".yaml"];
+
+/// A playbook's name without its ending; `None` if it has none.
+pub(crate) fn without_ending(name: &str) -> Option<&str> {
+    ENDINGS.iter().find_map(|ending| {
+        let (stem, end) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
+        end.eq_ignore_ascii_case(ending).then_some(stem)
+    })
+}
 
 /// Without the colon before a key, on each line.
 fn without_colons(text: &str) -> String {

@@ -1,6 +1,9 @@
 //! What a user's SQL does, as far as its words and its statements tell: it is never split, and never changed.
 
-use sqlparser::ast::{ObjectName, Statement, TableFactor, TableObject, Visit, Visitor};
+use sqlparser::ast::{
+    AlterTableOperation, CopyIntoSnowflakeKind, CopySource, ObjectName, ObjectType, RenameTableNameKind, SetExpr,
+    Statement, TableFactor, TableObject, Visit, Visitor,
+};
 use sqlparser::dialect::{Dialect, GenericDialect, dialect_from_str};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -103,20 +106,22 @@ pub(crate) enum Change {
     Indexes,
 }
 
-/// The tables that statements change, other than temporary ones, and how; an error says what is not understood, and its
-/// line.
-pub(crate) fn tables_changed(
-    sql: &str,
-    dialect: &str,
-) -> Result<BTreeMap<Name, BTreeSet<Change>>, (String, Option<usize>)> {
-    let statements = Parser::parse_sql(&*parser_dialect(dialect), sql).map_err(|error| {
-        let words = error.to_string();
-        let line = words.rsplit_once("Line: ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
-        (words, line)
-    })?;
-    let mut written = Written(BTreeMap::new());
-    let _ = statements.visit(&mut written);
-    Ok(written.0)
+/// What statements change, temporary tables aside. Also of a script in which something is not understood, which is said
+/// with its line: a block of a warehouse's own language, for one, hides no other statement.
+pub(crate) fn changed(sql: &str, dialect: &str) -> (Changed, Option<(String, Option<usize>)>) {
+    let parser = parser_dialect(dialect);
+    let mut written = Written(Changed::default());
+    let Err(error) = Parser::parse_sql(&*parser, sql).map(|statements| statements.visit(&mut written)) else {
+        return (written.0, None);
+    };
+    let words = error.to_string();
+    let line = words.rsplit_once("Line: ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
+    for statement in Words::of(sql, dialect).tokens.split(|token| token.token == Token::SemiColon) {
+        let parsed = Parser::new(&*parser).with_tokens_with_locations(statement.to_vec()).parse_statements();
+        let _ = parsed.map(|statements| statements.visit(&mut written));
+    }
+    // What was not understood may have ended it.
+    (Changed { is_open: false, ..written.0 }, Some((words, line)))
 }
 
 /// A script that is one query, without the semicolon that may end it.
@@ -171,18 +176,52 @@ fn parser_dialect(name: &str) -> Box<dyn Dialect> {
     dialect_from_str(name).unwrap_or_else(|| Box::new(GenericDialect {}))
 }
 
-/// The tables that statements change.
-struct Written(BTreeMap<Name, BTreeSet<Change>>);
+/// What statements change.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// The tables, and how.
+    pub(crate) tables: BTreeMap<Name, BTreeSet<Change>>,
+    /// The schemas that are dropped, or get another name.
+    pub(crate) schemas: BTreeSet<Name>,
+    /// Whether a transaction is begun and not ended.
+    pub(crate) is_open: bool,
+}
+
+struct Written(Changed);
+
+/// The parts of a name, as they compare.
+fn parts(name: &ObjectName) -> Name {
+    let parts = name.0.iter().flat_map(|part| {
+        let text = part.to_string();
+        // BigQuery's backticks may hold a whole path.
+        let bare = text.trim_matches(['"', '`', '\'', '[', ']']).to_lowercase();
+        bare.split('.').map(str::to_owned).collect::<Vec<_>>()
+    });
+    parts.collect()
+}
 
 impl Written {
     fn table(&mut self, name: &ObjectName, change: Change) {
-        let parts = name.0.iter().flat_map(|part| {
-            let text = part.to_string();
-            // BigQuery's backticks may hold a whole path.
-            let bare = text.trim_matches(['"', '`', '\'', '[', ']']).to_lowercase();
-            bare.split('.').map(str::to_owned).collect::<Vec<_>>()
-        });
-        self.0.entry(parts.collect()).or_default().insert(change);
+        self.0.tables.entry(parts(name)).or_default().insert(change);
+    }
+
+    /// A table that is named where SQL has an expression.
+    fn named(&mut self, name: &str, change: Change) {
+        let parts = name.split('.').map(|part| part.trim_matches(['"', '`']).to_lowercase());
+        self.0.tables.entry(parts.collect()).or_default().insert(change);
+    }
+
+    /// A table gets another's name: in its own schema, unless that says another.
+    fn renamed(&mut self, from: &ObjectName, to: &ObjectName) {
+        let (from, mut to) = (parts(from), parts(to));
+        if to.len() == 1 && from.len() > 1 {
+            to.splice(0..0, from[..from.len() - 1].iter().cloned());
+        }
+        self.0.tables.entry(to).or_default().insert(Change::Replaces);
+    }
+
+    fn schema(&mut self, name: &ObjectName) {
+        self.0.schemas.insert(parts(name));
     }
 
     fn rows(&mut self, factor: &TableFactor) {
@@ -215,12 +254,44 @@ impl Visitor for Written {
             Statement::Truncate(truncate) => {
                 truncate.table_names.iter().for_each(|table| self.table(&table.name, Change::Rows));
             }
+            Statement::Drop { object_type: ObjectType::Schema | ObjectType::Database, names, .. } => {
+                names.iter().for_each(|name| self.schema(name));
+            }
             Statement::Drop { names, .. } => names.iter().for_each(|name| self.table(name, Change::Drops)),
+            Statement::AlterSchema(alter) => self.schema(&alter.name),
+            Statement::Copy { source: CopySource::Table { table_name, .. }, to: false, .. } => {
+                self.table(table_name, Change::Appends);
+            }
+            Statement::CopyIntoSnowflake { kind: CopyIntoSnowflakeKind::Table, into, .. } => {
+                self.table(into, Change::Appends);
+            }
+            Statement::Query(query) => {
+                if let SetExpr::Select(select) = &*query.body
+                    && let Some(into) = select.into.as_ref().filter(|into| !into.temporary)
+                {
+                    into.targets.iter().for_each(|target| self.named(&target.to_string(), Change::Replaces));
+                }
+            }
+            Statement::StartTransaction { statements, has_end_keyword: false, .. } if statements.is_empty() => {
+                self.0.is_open = true;
+            }
+            Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => self.0.is_open = false,
             Statement::CreateTable(create) if !create.temporary => {
                 self.table(&create.name, if create.if_not_exists { Change::Makes } else { Change::Replaces });
             }
             Statement::CreateView(create) if !create.temporary => self.table(&create.name, Change::Replaces),
-            Statement::AlterTable(alter) => self.table(&alter.name, Change::Alters),
+            Statement::AlterTable(alter) => {
+                self.table(&alter.name, Change::Alters);
+                for operation in &alter.operations {
+                    match operation {
+                        AlterTableOperation::RenameTable {
+                            table_name: RenameTableNameKind::To(name) | RenameTableNameKind::As(name),
+                        } => self.renamed(&alter.name, name),
+                        AlterTableOperation::SwapWith { table_name } => self.table(table_name, Change::Replaces),
+                        _ => {}
+                    }
+                }
+            }
             Statement::AlterView(alter) => self.table(&alter.name, Change::Alters),
             // One that admits no row twice is a rule for the rows.
             Statement::CreateIndex(index) if index.unique => self.table(&index.table_name, Change::Alters),
@@ -291,14 +362,75 @@ mod tests {
             ("CREATE TEMPORARY TABLE t (x INT); WITH q AS (SELECT 1) INSERT INTO A.B SELECT * FROM q", Change::Appends),
         ] {
             for dialect in ["postgres", "redshift", "snowflake", "duckdb"] {
-                let changed =
-                    tables_changed(sql, dialect).unwrap_or_else(|(problem, _)| panic!("{dialect}: {problem}"));
-                let found: Vec<_> =
-                    changed.iter().map(|(name, changes)| (name.join("."), changes.iter().copied().collect())).collect();
+                let changed = understood(sql, dialect);
+                let found: Vec<_> = changed
+                    .tables
+                    .iter()
+                    .map(|(name, changes)| (name.join("."), changes.iter().copied().collect()))
+                    .collect();
                 assert_eq!(found, [("a.b".to_owned(), vec![change])], "{dialect}: {sql}");
             }
         }
-        assert_eq!(tables_changed("SELECT 1;\nthis is no SQL", "postgres").map_err(|(_, line)| line), Err(Some(2)));
+        let (changed, problem) = changed(
+            "DELETE FROM a.b; DO $$ BEGIN DELETE FROM a.c; END $$;\nthis is no SQL;\nDROP TABLE a.d",
+            "postgres",
+        );
+        assert_eq!(problem.and_then(|(_, line)| line), Some(1), "what comes first");
+        assert_eq!(changed.tables.keys().map(|name| name.join(".")).collect::<Vec<_>>(), ["a.b", "a.d"]);
+    }
+
+    fn understood(sql: &str, dialect: &str) -> Changed {
+        match changed(sql, dialect) {
+            (changed, None) => changed,
+            (_, Some((problem, _))) => panic!("{dialect}: {sql}: {problem}"),
+        }
+    }
+
+    #[test]
+    fn a_table_that_another_statement_makes_or_fills_is_changed_too() {
+        for (dialect, sql, table, change) in [
+            ("duckdb", "COPY a.b FROM 'x.csv'", "a.b", Change::Appends),
+            ("redshift", "COPY a.b FROM 's3://bucket/x' IAM_ROLE DEFAULT", "a.b", Change::Appends),
+            ("snowflake", "COPY INTO a.b FROM @stage", "a.b", Change::Appends),
+            ("postgres", "SELECT 1 AS x INTO a.b", "a.b", Change::Replaces),
+            ("redshift", "SELECT * INTO a.b FROM c.d", "a.b", Change::Replaces),
+            ("postgres", "ALTER TABLE a.c RENAME TO b", "a.b", Change::Replaces),
+            ("snowflake", "ALTER TABLE x.c SWAP WITH a.b", "a.b", Change::Replaces),
+        ] {
+            let changed = understood(sql, dialect);
+            let name: Name = table.split('.').map(str::to_owned).collect();
+            assert!(changed.tables.get(&name).is_some_and(|changes| changes.contains(&change)), "{sql}: {changed:?}");
+        }
+        for sql in ["COPY a.b TO 'x.csv'", "SELECT 1 AS x INTO TEMPORARY b", "SELECT * FROM a.b"] {
+            assert_eq!(understood(sql, "postgres").tables.len(), 0, "{sql}");
+        }
+    }
+
+    #[test]
+    fn schemas_that_go_and_transactions_that_stay_open_are_known() {
+        for (sql, schemas) in [
+            ("DROP SCHEMA a CASCADE", "a"),
+            ("DROP SCHEMA IF EXISTS p.\"A\"", "p.a"),
+            ("ALTER SCHEMA a RENAME TO b", "a"),
+            ("CREATE SCHEMA a; DROP TABLE b.a", ""),
+        ] {
+            let found = understood(sql, "postgres").schemas;
+            assert_eq!(found.iter().map(|name| name.join(".")).collect::<Vec<_>>().join(" "), schemas, "{sql}");
+        }
+        for (dialect, sql, is_open) in [
+            ("duckdb", "BEGIN; INSERT INTO a.b SELECT 1", true),
+            ("postgres", "START TRANSACTION; INSERT INTO a.b SELECT 1; SAVEPOINT s; ROLLBACK TO SAVEPOINT s", true),
+            ("redshift", "BEGIN; COMMIT; BEGIN; DELETE FROM a.b;", true),
+            ("duckdb", "BEGIN TRANSACTION; INSERT INTO a.b SELECT 1; COMMIT", false),
+            ("redshift", "BEGIN; INSERT INTO a.b SELECT 1; END;", false),
+            ("snowflake", "BEGIN; INSERT INTO a.b SELECT 1; COMMIT;", false),
+            ("snowflake", "BEGIN INSERT INTO a.b SELECT 1; END;", false),
+            ("bigquery", "BEGIN TRANSACTION; INSERT INTO a.b SELECT 1; ROLLBACK TRANSACTION;", false),
+            ("bigquery", "BEGIN INSERT INTO a.b SELECT 1; EXCEPTION WHEN ERROR THEN SELECT 1; END;", false),
+        ] {
+            let found = understood(sql, dialect);
+            assert_eq!(found.is_open, is_open, "{dialect}: {sql}");
+        }
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Invocation<'_> {
         let jobs = if self.configuration.playbooks.is_empty() {
             self.jobs_of_modules(matches!(arrivals, Arrivals::Staged), dialect)?
         } else {
-            self.jobs_of_playbooks(dialect)?
+            let page_views = matches!(arrivals, Arrivals::Here(_)).then(page_views::module);
+            self.jobs_of_playbooks(page_views, dialect)?
         };
         self.around(arrivals, jobs, dialect)
     }
@@ -59,7 +60,7 @@ impl Invocation<'_> {
     pub(super) fn jobs_of_modules(&self, ends_run: bool, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
         let modules = self.modules();
         let values = self.variables().to_values();
-        let own = OwnTables::new(&modules, self.variables(), &**dialect);
+        let own = OwnTables::new(&self.modules_or(None)?, self.variables(), &**dialect);
         let mut jobs = Vec::new();
         for (number, module) in modules.iter().enumerate() {
             jobs.push(self.job(module, Phase::Main, dialect));
@@ -77,12 +78,18 @@ impl Invocation<'_> {
         if self.configuration.playbooks.is_empty() {
             return Ok(vec![Job::phase(module, Phase::Destroy, self.variables(), dialect)]);
         }
-        self.jobs_of_playbooks(dialect)
+        self.jobs_of_playbooks(None, dialect)
     }
 
-    /// What the playbooks do, in order, and what they leave out.
-    pub(super) fn jobs_of_playbooks(&self, dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
-        let own = OwnTables::new(&self.modules(), self.variables(), &**dialect);
+    /// What the playbooks do, in order, and what they leave out. Without the module of page views, `page_views` is the
+    /// playbooks' own.
+    pub(super) fn jobs_of_playbooks(
+        &self,
+        page_views: Option<Module>,
+        dialect: &Arc<dyn Dialect>,
+    ) -> Result<Vec<Job>, Error> {
+        let modules: Vec<Module> = page_views.into_iter().chain(self.modules()).collect();
+        let own = OwnTables::new(&modules, self.variables(), &**dialect);
         let run = websessions_playbook::run_of(&self.configuration.playbooks, self.sql_root, dialect.name(), &own)?;
         let apart = self.modules_apart()?.into_iter().map(|(playbook, problem)| format!("{playbook}: {problem}"));
         for warning in run.warnings.iter().cloned().chain(apart) {

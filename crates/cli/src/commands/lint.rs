@@ -19,6 +19,7 @@ impl Invocation<'_> {
         if playbooks.is_empty() {
             self.look_at_questions()?;
             let values = self.variables().to_values();
+            let modules = self.modules_or(None)?;
             problems.extend(self.configuration.custom.iter().flat_map(|module| {
                 websessions_playbook::lint_module(module, &values, dialect, &modules, self.variables())
             }));

@@ -124,7 +124,10 @@ impl Invocation<'_> {
             // A phase of the playbooks, with the variables that it has there.
             PlanPhase::Main | PlanPhase::Complete if !self.configuration.playbooks.is_empty() => {
                 let wanted = if phase == PlanPhase::Main { Phase::Main } else { Phase::Complete };
-                self.jobs_of_playbooks(dialect)?.into_iter().filter(|job| job.of() == Some((&module, wanted))).collect()
+                self.jobs_of_playbooks(None, dialect)?
+                    .into_iter()
+                    .filter(|job| job.of() == Some((&module, wanted)))
+                    .collect()
             }
             PlanPhase::Main => job(Phase::Main),
             PlanPhase::Complete => job(Phase::Complete),

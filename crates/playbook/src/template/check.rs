@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 /// Refuses what has no `end`, and an `end` or `else` that belongs to nothing: the parser would leave out what follows it.
 pub(super) fn check_ends(template: &str) -> gotmpl::Result<()> {
     let last_text = format!("{}end{}", MARK[0], MARK[1]);
-    let (tree, defines) = Parser::new(&format!("{template}{last_text}"), "{{", "}}")?.parse()?;
+    let parsed = |text: &str| Parser::new(text, "{{", "}}")?.parse();
+    // What is wrong without the last text is said without it.
+    let (tree, defines) =
+        parsed(&format!("{template}{last_text}")).or_else(|error| parsed(template).and(Err(error)))?;
     let of_defines = defines.iter().find_map(|define| open_block(&define.body, define.pos, &last_text));
     if let Some(pos) = of_defines.or_else(|| open_block_within(&tree, &last_text)) {
         let before = template.get(..pos.offset).unwrap_or_default();

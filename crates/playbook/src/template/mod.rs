@@ -137,7 +137,8 @@ fn parse(template: &str, work: &Arc<Work>, variables: &BTreeMap<String, Value>) 
 }
 
 fn not_set(what: &str, known: &[String]) -> String {
-    let variable = what.split(' ').find(|name| !known.iter().any(|known| format!(".{known}") == *name)).unwrap_or(what);
+    let unknown = what.split(' ').find(|name| !known.iter().any(|known| format!(".{known}") == *name));
+    let Some(variable) = unknown else { return format!("the variable {what} is there, and has no value") };
     let meant = nearest(variable.trim_start_matches('.'), known.iter().map(String::as_str));
     let meant = meant.filter(|name| format!(".{name}") != variable).map(|name| format!("; did you mean .{name}?"));
     match variable {
@@ -287,9 +288,9 @@ mod tests {
     fn what_go_prints_for_nothing_is_an_error_with_its_place() {
         for (template, message) in [
             ("a\nb {{.missing}}", "custom.sql:2: the variable .missing is not set"),
-            ("{{.none}}", "custom.sql:1: the variable .none is not set"),
+            ("{{.none}}", "custom.sql:1: the variable .none is there, and has no value"),
             ("\n\n{{.schem}}", "custom.sql:3: the variable .schem is not set; did you mean .schema?"),
-            ("{{.map.other}}", "custom.sql:1: the variable .map is not set"),
+            ("{{.map.other}}", "custom.sql:1: the variable .map is there, and has no value"),
             ("{{or .missing .none}}", "custom.sql:1: the variable .missing is not set"),
             ("{{print .missing}}", "custom.sql:1: print of a variable that is not set"),
             ("{{if .yes}}\n{{.missing}}{{end}}", "custom.sql:2: the variable .missing is not set"),
