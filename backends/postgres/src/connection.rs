@@ -160,6 +160,15 @@ impl PostgresWarehouse {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
+        self.with_session(work, |error| error.kind != WarehouseErrorKind::Connection).await
+    }
+
+    /// Works on a session, which others use after it unless it failed in a way after which none may.
+    async fn with_session<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, WarehouseError>,
+        stays: impl Fn(&WarehouseError) -> bool,
+    ) -> Result<T, WarehouseError> {
         let mut session = self.session().await?;
         let name = lock(&self.name).clone();
         if session.name != name {
@@ -172,9 +181,8 @@ impl PostgresWarehouse {
             error = self.silent(session.process) => Err(error),
         };
         lock(&self.busy).remove(&session.process);
-        match &result {
-            Err(error) if error.kind == WarehouseErrorKind::Connection => {}
-            _ => lock(&self.idle).push(session),
+        if result.as_ref().err().is_none_or(stays) {
+            lock(&self.idle).push(session);
         }
         result
     }
@@ -423,6 +431,7 @@ impl Warehouse for PostgresWarehouse {
 
     async fn export(&self, table: &TableName, file: &Path) -> Result<u64, WarehouseError> {
         let name = self.dialect().table(table);
-        self.with(async |connection| copy::export(connection, &name, file).await).await
+        // What the server says after a COPY that ended early is not read: another statement would take it for its own answer.
+        self.with_session(async |connection| copy::export(connection, &name, file).await, |_| false).await
     }
 }
