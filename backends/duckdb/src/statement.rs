@@ -106,3 +106,68 @@ fn timestamp(unit: TimeUnit, number: i64) -> Value {
         |time| time.naive_utc().format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+    use websessions_core::error::WarehouseErrorKind;
+
+    /// However a block ends that has set how joins are planned, what comes after it is planned as usual.
+    #[test]
+    fn a_block_that_fails_leaves_no_setting_and_no_transaction() {
+        let connection = Connection::open_in_memory().expect("a database");
+        let other = connection.try_clone().expect("a connection");
+        execute(&connection, "CREATE TABLE kept (id INTEGER PRIMARY KEY)").expect("a table");
+        let [set, _] = DuckDbDialect.joins_as_written().expect("settings");
+        let setting = || {
+            let found =
+                query(&connection, "SELECT current_setting('disabled_optimizers') AS setting").expect("a setting");
+            found.get(0, "setting").to_string()
+        };
+        let block = |statements: &[&str]| {
+            in_transaction(&connection, || {
+                execute(&connection, &set.sql)?;
+                assert_ne!(setting(), "");
+                statements.iter().try_for_each(|sql| execute(&connection, sql).map(drop))
+            })
+        };
+        block(&["INSERT INTO kept VALUES (1)", "SELECT * FROM nowhere"]).expect_err("no such table");
+        assert_eq!(setting(), "");
+        // The COMMIT itself fails: another has committed the same key.
+        let failed = in_transaction(&connection, || {
+            execute(&connection, &set.sql)?;
+            execute(&connection, "INSERT INTO kept VALUES (2)")?;
+            execute(&other, "INSERT INTO kept VALUES (2)")
+        });
+        let failed = failed.expect_err("the key is taken");
+        assert!(failed.message.contains("commit"), "{failed}");
+        assert_eq!(setting(), "");
+        // A statement is stopped.
+        let (handle, is_over) = (connection.interrupt_handle(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(20));
+                    handle.interrupt();
+                }
+            });
+            let stopped = in_transaction(&connection, || {
+                execute(&connection, "INSERT INTO kept VALUES (3)")?;
+                execute(&connection, &set.sql)?;
+                let stopped = execute(&connection, "SELECT COUNT(*) FROM range(1000000) AS a, range(1000000) AS b");
+                is_over.store(true, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(60));
+                stopped
+            });
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(stopped.expect_err("stopped").kind, WarehouseErrorKind::Cancelled);
+        });
+        assert_eq!(setting(), "");
+        // Of all that only the other's row is there, and nothing is open.
+        let rows = query(&connection, "SELECT COUNT(*) AS row_count, MIN(id) AS id FROM kept").expect("rows");
+        assert_eq!((rows.get(0, "row_count").as_integer(), rows.get(0, "id").as_integer()), (1, 2));
+        block(&["INSERT INTO kept VALUES (4)"]).expect("a block that ends well");
+    }
+}
