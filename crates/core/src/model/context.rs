@@ -181,9 +181,12 @@ impl<'a> Context<'a> {
     pub fn hints(&self) -> Vec<Unit> {
         let read = self.module.input.or(self.module.loads);
         let hints = read.map(|input| self.dialect.hints(self.table(input), &self.name(input))).unwrap_or_default();
-        // What another module keeps, that one's main compacts; what has no keys is small, or is emptied by each run.
-        let is_kept = |name: &str| self.module.keys.iter().any(|(kept, _)| *kept == name);
-        let grows = |table: &&Table| is_kept(table.name) || Some(table.name) == self.module.input;
+        // What a module keeps, its main compacts, and an input that none keeps, the main that reads it; what else has no keys is
+        // small, or is emptied by each run.
+        let keeps = |module: &Module, name: &str| module.keys.iter().any(|(kept, _)| *kept == name);
+        let is_kept = |name: &str| super::modules().iter().any(|module| keeps(module, name));
+        let is_input = |name: &str| Some(name) == self.module.input;
+        let grows = |table: &&Table| keeps(&self.module, table.name) || (is_input(table.name) && !is_kept(table.name));
         let compaction = |table: &Table| self.dialect.compaction(&self.variables.table_name(table));
         let compaction = self.tables.iter().filter(grows).flat_map(compaction);
         units(hints.into_iter().chain(compaction).collect())
