@@ -203,11 +203,16 @@ impl Report {
                 }
             }
             Event::Observed { finding, rows } => {
+                // A module that begins anew observes again: what was to be mentioned of its first attempt goes.
+                let before = self.findings.insert(finding.name, rows.clone());
+                let said = before.as_ref().and_then(finding.in_words);
+                if let Some(at) = said.and_then(|said| self.notes.iter().position(|note| *note == said)) {
+                    self.notes.remove(at);
+                }
                 self.notes.extend((finding.in_words)(rows));
                 if let Some(count) = finding.count {
                     self.counts.insert(finding.name, count(rows));
                 }
-                self.findings.insert(finding.name, rows.clone());
             }
             Event::Loading { .. }
             | Event::Locked
@@ -338,5 +343,29 @@ impl Listener for Recorder<'_> {
     fn on(&self, event: &Event) {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).apply(event);
         self.listener.on(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Finding;
+
+    #[test]
+    fn what_is_observed_again_is_mentioned_once() {
+        const DROPPED: Finding = Finding::new("dropped", |rows| {
+            (!rows.rows.is_empty()).then(|| format!("{} were dropped", rows.rows.len()))
+        });
+        const OTHER: Finding = Finding::new("other", |_| Some("2 were dropped, too".to_owned()));
+        let rows = |count| Rows { columns: vec!["id".to_owned()], rows: vec![vec![Value::Integer(1)]; count] };
+        let mut report = Report::default();
+        let mut observe = |finding, count| {
+            report.apply(&Event::Observed { finding, rows: rows(count) });
+            report.notes.clone()
+        };
+        assert_eq!(observe(DROPPED, 2), ["2 were dropped"]);
+        observe(OTHER, 1);
+        assert_eq!(observe(DROPPED, 3), ["2 were dropped, too", "3 were dropped"]);
+        assert_eq!(observe(DROPPED, 0), ["2 were dropped, too"]);
     }
 }
