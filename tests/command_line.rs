@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use support::{Folder, fixtures, refused};
+use support::{Folder, Said, fixtures, refused};
 
 /// What changes from run to run is masked.
 fn settings() -> insta::Settings {
@@ -367,4 +367,49 @@ fn a_second_ctrl_c_gives_the_statement_up() {
     // Main is committed, and complete goes on from there.
     folder.write("websessions.toml", "");
     folder.run(&["complete"]).done("complete").expect("completed");
+}
+
+/// An empty variable of the environment is as one that is not set, whatever it is called.
+#[test]
+fn an_empty_variable_of_the_environment_is_not_set() {
+    let folder = Folder::new();
+    folder
+        .write("websessions.toml", "[variables]\nentropy = \"_file\"\n[target.here]\ntype = \"duckdb\"\nthreads = 1\n");
+    let shown = folder.run(&["config", "show"]).done("config show").expect("shown").stdout;
+    let of_model = websessions_core::variables::VARIABLES.iter().map(|variable| variable.name.to_uppercase());
+    let of_flags = ["CONFIG", "TARGET", "DATABASE", "LINEAGE"].map(str::to_owned);
+    let of_target = ["TARGET_THREADS", "TARGET_MEMORY_LIMIT"].map(str::to_owned);
+    let all: Vec<String> =
+        of_model.chain(of_flags).chain(of_target).map(|name| format!("WEBSESSIONS_{name}")).collect();
+    assert!(all.len() > 20, "{all:?}");
+    for variable in &all {
+        let said =
+            Said::from(folder.command(&["config", "show"]).env(variable, "").output().expect("the binary starts"));
+        assert_eq!((said.code, said.stderr.as_str(), &said.stdout), (0, "", &shown), "{variable}");
+    }
+    let mut together = folder.command(&["status"]);
+    let said = Said::from(together.envs(all.iter().map(|name| (name, ""))).output().expect("the binary starts"));
+    said.done("status").expect("the configuration's own");
+    refused(&folder.run(&["rebuild"]), 2, &["--from <DATE>", "Usage: websessions rebuild --from <DATE>"]);
+}
+
+/// A resume that fails where the run did says that what comes before is done.
+#[test]
+fn a_resume_that_fails_says_what_the_run_before_had_done() {
+    let folder = Folder::new();
+    folder.write("views.csv", "page_view_id,domain_sessionid,start_tstamp\np1,s1,2024-01-01\n");
+    folder.write("mine.sql", "SELECT * FROM derived.nowhere");
+    folder.write("websessions.toml", "[[custom]]\nname = \"mine\"\nfiles = [\"mine.sql\"]\n");
+    refused(&folder.run(&["run", "--page-views", "views.csv"]), 1, &["production and metadata have this run's"]);
+    for _ in 0..2 {
+        let said = folder.run(&["resume", "--page-views", "views.csv"]);
+        refused(
+            &said,
+            1,
+            &["done before: what comes before this step, by the run that is resumed; since then nothing"],
+        );
+    }
+    folder.write("mine.sql", "SELECT 1 AS one");
+    folder.run(&["resume", "--page-views", "views.csv"]).done("resume").expect("done");
+    refused(&folder.run(&["resume"]), 2, &["done before: nothing"]);
 }

@@ -760,3 +760,70 @@ fn values_of_other_types_are_shown_as_the_engine_writes_them() {
     }
     assert!(!text.contains("Date32") && !text.contains("Decimal"), "{text}");
 }
+
+/// With skip_derived production need not agree with what runs have computed: what compares the two is not asked.
+#[test]
+fn checks_of_what_runs_write_are_not_asked_with_skip_derived() {
+    everywhere(|place| {
+        place.fill();
+        let skips = &["--var", "skip_derived=true"][..];
+        place.run(&[skips, &["run"]].concat()).done("run").expect("a run");
+        let checks = place.json(&[&["check"], skips].concat());
+        assert_eq!(checks["failed"], 0, "{checks}");
+        let outcome = |name: &str| {
+            let checks = checks["checks"].as_array().cloned().unwrap_or_default();
+            checks.into_iter().find(|check| check["name"] == name).expect("the check")
+        };
+        for name in ["sessions_of_last_run", "manifest_users"] {
+            let check = outcome(name);
+            assert_eq!(check["outcome"], "skipped", "{check}");
+            assert_eq!(check["reason"], "with skip_derived runs leave production alone", "{check}");
+        }
+        assert_eq!(outcome("sessions_unique")["outcome"], "passed");
+        let usual = std::fs::read_to_string(place.folder.path().join("websessions.toml")).expect("the file");
+        place.folder.write("websessions.toml", &format!("{usual}[check]\nafter_run = true\n"));
+        place.run(&[skips, &["run"]].concat()).done("run").expect("a run whose checks pass");
+    });
+}
+
+/// A table that is not there is called so, with what makes it.
+#[test]
+fn a_table_that_is_missing_is_said_with_what_makes_it() {
+    everywhere(|place| {
+        for (table, hint) in [
+            ("sessions", "no run has made it yet: 'websessions run --page-views FILE…' does"),
+            ("users", "it is of the module users, which modules in websessions.toml doesn't name"),
+            ("sessions_keys_this_run", "its complete drops it"),
+            ("nowhere.nothing", "another is named as SCHEMA.TABLE"),
+        ] {
+            for command in [&["show", table] as &[&str], &["export", table, "--to", "x.csv"]] {
+                let said = place.run(command);
+                support::refused(&said, 1, &[table.rsplit('.').next().unwrap_or(table), "does not exist", hint]);
+            }
+        }
+        let said = place.run(&["report", "--html", "page.html"]);
+        support::refused(&said, 1, &["derived.sessions does not exist", "no run has made it yet"]);
+        for command in ["history", "show sessions"] {
+            let command: Vec<&str> = command.split(' ').chain(["--limit", "0"]).collect();
+            support::refused(&place.run(&command), 2, &["invalid value '0' for '--limit <N>'"]);
+        }
+    });
+}
+
+/// Tests that are no SQL are told before the run that they come after: their file is read once.
+#[test]
+fn a_check_that_is_no_sql_is_told_before_the_run() {
+    let place = Place::embedded();
+    place.fill();
+    let usual = std::fs::read_to_string(place.folder.path().join("websessions.toml")).expect("the file");
+    place.folder.write("broken.sql", "SELECT domain_sessionid FORM sessions WHERE (");
+    place.folder.write("websessions.toml", &format!("{usual}[check]\nafter_run = true\nfiles = [\"broken.sql\"]\n"));
+    let said = place.run(&["run"]);
+    support::refused(&said, 4, &["broken.sql: as SQL it can't be read", "1 of "]);
+    let at = |words: &str| said.stderr.find(words).expect(words);
+    assert!(at("as SQL it can't be read") < at("main"), "{}", said.stderr);
+    assert_eq!(said.stderr.matches("as SQL it can't be read").count(), 1, "{}", said.stderr);
+    let shown = place.json(&["config", "show"]);
+    let is_shown = |name: &str| shown.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == name));
+    assert!(is_shown("check.files") && !is_shown("check.file"), "{shown}");
+}

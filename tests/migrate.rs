@@ -75,12 +75,12 @@ fn what_tables_lack_is_added_as_the_refusal_and_the_plan_say_and_rebuild_fills_i
         "ALTER TABLE \"derived\".\"users\" ADD COLUMN IF NOT EXISTS first_page_title VARCHAR",
     ];
     let refusal = old(&["run"]);
-    refused(&refusal, 1, &["derived.sessions: column app_id is missing", "'websessions migrate' asks"]);
+    refused(&refusal, 1, &["derived.sessions: column app_id is missing", "'websessions migrate --target old' asks"]);
     for statement in &expected[..3] {
         assert!(refusal.stderr.contains(&format!("{statement};")), "{}", refusal.stderr);
     }
     let doctor = old(&["doctor"]);
-    assert!(doctor.stdout.contains("'websessions migrate' adds"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("'websessions migrate --target old' adds"), "{}", doctor.stdout);
     // The plan is a look; what is sent is what it says, and nothing is without a word of consent.
     let planned = old(&["plan", "migrate", "--output", "json"]).done("plan").expect("a plan").stdout;
     assert_eq!(statements(&json(&planned)), expected);
@@ -160,7 +160,7 @@ sql = \"CASE WHEN page_title = 'two' THEN 1 ELSE 0 END\"
     let refusal = old(&["run", "--page-views", "second.csv"]);
     let words = [
         "derived.sessions: column plan_tier, which the configuration declares, is missing",
-        "'websessions migrate' asks",
+        "'websessions migrate --target old' asks",
         "ALTER TABLE \"derived\".\"page_views\" ADD COLUMN IF NOT EXISTS plan_tier VARCHAR;",
         "ALTER TABLE \"derived\".\"sessions\" ADD COLUMN IF NOT EXISTS looked_at_two BIGINT;",
     ];

@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use std::fs::File;
 use std::process::{Command, Stdio};
-use support::{Folder, Said, refused, schema, validate};
+use support::{Folder, Said, json, refused, schema, validate};
 
 fn with_sessions() -> Folder {
     let folder = Folder::new();
@@ -75,14 +75,119 @@ fn an_export_that_fails_leaves_the_file_that_was_there() {
     assert_eq!(said.code, 1, "{big}: {}{}", said.stdout, said.stderr);
     assert!(said.stderr.contains("keep.csv") || said.stderr.contains("File too large"), "{}", said.stderr);
     assert_eq!(std::fs::read_to_string(&keep).expect("the file"), "precious\n");
-    let left: Vec<_> = std::fs::read_dir(folder.path())
-        .expect("a folder")
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(".websessions"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(entries(&folder, ".websessions"), Vec::<String>::new());
     folder.run(&["export", "sessions", "--to", "keep.csv"]).done("export").expect("exported");
     assert!(std::fs::read_to_string(&keep).expect("the file").contains("s1"));
+}
+
+fn entries(folder: &Folder, beginning: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.path()).expect("a folder").filter_map(Result::ok);
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(beginning)).collect()
+}
+
+/// A file that is named is replaced, unless it is one that the command reads, or the warehouse itself.
+#[test]
+fn what_is_written_never_replaces_what_is_read_or_the_warehouse() {
+    let folder = with_sessions();
+    folder.write("good.csv", "page_view_id,domain_sessionid,start_tstamp\np9,s9,2024-01-01\n");
+    folder.write("mine.sql", "SELECT 1 AS one WHERE 1 = 0");
+    folder.write(
+        "site.toml",
+        "[target.x]\ntype = \"duckdb\"\ndatabase = \"websessions.duckdb\"\n[check]\nfiles = [\"mine.sql\"]\n",
+    );
+    std::fs::create_dir(folder.path().join("inner")).expect("a folder");
+    let before = || {
+        let names = ["good.csv", "mine.sql", "site.toml", "websessions.duckdb"];
+        names.map(|name| std::fs::read(folder.path().join(name)).expect("the file"))
+    };
+    let kept = before();
+    let commands: [(&[&str], &str); 12] = [
+        (&["export", "sessions", "--to", "websessions.duckdb"], "websessions.duckdb is the target's own"),
+        (&["export", "sessions", "--to", "inner/../websessions.duckdb"], "is the target's own"),
+        (&["export", "sessions", "--to", "site.toml"], "site.toml is the configuration file"),
+        (&["export", "sessions", "--to", "mine.sql"], "mine.sql is a file of a check"),
+        (&["report", "--html", "websessions.duckdb"], "is the target's own"),
+        (&["report", "--html", "site.toml"], "is the configuration file"),
+        (&["report", "--html", "inner"], "inner is a folder"),
+        (&["run", "--page-views", "good.csv", "--report", "good.csv"], "good.csv is a file that is read"),
+        (&["run", "--report", "websessions.duckdb"], "is the target's own"),
+        (&["run", "--lineage", "websessions.duckdb"], "is the target's own"),
+        (&["check", "--junit", "websessions.duckdb"], "is the target's own"),
+        (&["check", "--file", "good.csv", "--junit", "good.csv"], "good.csv is a file that is read"),
+    ];
+    for (command, words) in commands {
+        refused(&folder.run(&[&["--config", "site.toml"], command].concat()), 2, &[words]);
+        assert!(before() == kept, "{command:?}");
+    }
+    // One that is made by the same command is no other.
+    refused(&folder.run(&["--database", "new.duckdb", "run", "--report", "./new.duckdb"]), 2, &["the target's own"]);
+    assert!(!folder.path().join("new.duckdb").exists());
+    folder.write("page.html", "old");
+    folder.write("sessions.csv", "old");
+    folder.run(&["report", "--html", "page.html"]).done("report").expect("replaced");
+    folder.run(&["export", "sessions", "--to", "sessions.csv"]).done("export").expect("replaced");
+    for name in ["page.html", "sessions.csv"] {
+        assert!(std::fs::metadata(folder.path().join(name)).expect("the file").len() > 10, "{name}");
+    }
+}
+
+/// What a killed export has left beside its file goes with the next one that writes there; of a cancelled one nothing is left.
+#[test]
+#[cfg(unix)]
+fn nothing_stays_beside_a_file_that_was_not_finished() {
+    let folder = with_sessions();
+    folder.run(&["load", "--staged", &fixture_sample()]).done("load").expect("staged");
+    let start = || {
+        let mut export = folder.command(&["export", "page_views_staged", "--to", "big.csv.gz"]);
+        export.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+    };
+    let mut killed = 0;
+    for signal in ["-KILL", "-INT"].repeat(3) {
+        let left = entries(&folder, ".websessions-");
+        let child = start();
+        let began = std::time::Instant::now();
+        let has_begun = |here: &[String]| here.iter().any(|name| !left.contains(name));
+        while !has_begun(&entries(&folder, ".websessions-")) && began.elapsed().as_secs() < 20 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let _ = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+        let said = Said::from(child.wait_with_output().expect("it ends"));
+        match signal {
+            // By a signal it has no exit code.
+            "-KILL" => killed += usize::from(said.code == -1 && !entries(&folder, ".websessions-").is_empty()),
+            _ => {
+                assert!([0, 130].contains(&said.code), "{}{}", said.stdout, said.stderr);
+                assert_eq!(entries(&folder, ".websessions-"), Vec::<String>::new());
+            }
+        }
+    }
+    assert!(killed > 0, "no export was killed while it wrote");
+    folder.run(&["init"]).done("init").expect("written");
+    assert_eq!(entries(&folder, ".websessions-"), Vec::<String>::new());
+}
+
+/// A command that is told to do next is about what this one was about, and can be pasted.
+#[test]
+fn hints_carry_the_flags_that_say_where() {
+    let folder = Folder::new();
+    folder.write("a site.toml", "[target.old]\ntype = \"duckdb\"\n[target.new]\ntype = \"duckdb\"\n");
+    let flags = ["--config", "a site.toml", "--target", "old", "--var", "entropy=_x"];
+    let given = "--config \"a site.toml\" --target old --var entropy=_x";
+    let said = folder.run(&[&flags[..], &["main"]].concat());
+    refused(&said, 1, &[&format!("'websessions load {given}'")]);
+    // What the environment says stays there.
+    let mut command = folder.command(&["--var", "entropy=_x", "main"]);
+    let output = command.env("WEBSESSIONS_CONFIG", "a site.toml").env("WEBSESSIONS_TARGET", "old").output();
+    refused(&output.expect("the binary starts").into(), 1, &["'websessions load --var entropy=_x'"]);
+    let said = folder.run(&[&flags[..], &["--output", "json", "main"]].concat());
+    let hint = json(&said.stdout)["hint"].as_str().map(str::to_owned).unwrap_or_default();
+    assert!(hint.contains(given), "{hint}");
+    // It is pasted as it stands.
+    folder.write("views.csv", "page_view_id,domain_sessionid,start_tstamp\np1,s1,2024-01-01\n");
+    let shell = format!("'{}' load {given} views.csv", env!("CARGO_BIN_EXE_websessions"));
+    let output = Command::new("bash").args(["-c", &shell]).current_dir(folder.path()).output().expect("bash starts");
+    Said::from(output).done("the command of the hint").expect("done");
 }
 
 /// What the ending says is what the file is, in any case: it can be loaded again.
@@ -102,9 +207,13 @@ fn an_export_can_be_loaded_again_whatever_the_case_of_its_ending() {
     }
 }
 
+fn fixture_sample() -> String {
+    support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned()
+}
+
 /// Stages the sample, whose export is far larger than the limit.
 fn fixture_sessions(folder: &Folder) -> String {
-    let sample = support::fixtures().join("page_views.csv.gz").to_string_lossy().into_owned();
+    let sample = fixture_sample();
     folder.run(&["load", "--staged", &sample]).done("load").expect("staged");
     sample
 }

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -213,6 +214,7 @@ pub(crate) enum Command {
         waiting: Waiting,
     },
     /// Compute sessions again: all that have a page view from a day on, from page_views
+    #[command(mut_arg("from", |from| from.required(true)))]
     Rebuild {
         #[command(flatten)]
         days: Days,
@@ -243,6 +245,8 @@ pub(crate) enum Command {
         waiting: Waiting,
     },
     /// Write a table to a CSV or Parquet file, which is whole or as it was
+    ///
+    /// A file that is there is replaced, unless it is the database, the configuration or another file that the command reads.
     Export {
         /// A table of the model (sessions, page_views_staged, …), or any table as SCHEMA.TABLE
         table: String,
@@ -254,7 +258,7 @@ pub(crate) enum Command {
     ///
     /// The page needs no network. Making it changes nothing and needs no lock; 'plan report' prints what it asks.
     Report {
-        /// The file, which is whole or as it was. '-' is standard output
+        /// The file, which is whole or as it was: one that is there is replaced. '-' is standard output
         #[arg(long, value_name = "FILE")]
         html: PathBuf,
         /// How many days it is about, the last of which is that of the newest session: up to 400
@@ -275,7 +279,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         since: Option<Since>,
         /// At most so many runs, the newest
-        #[arg(long, value_name = "N", default_value_t = crate::commands::history::LIMIT)]
+        #[arg(long, value_name = "N", default_value_t = crate::commands::history::LIMIT, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show a few rows of a table, the newest first
@@ -289,7 +293,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         columns: Vec<String>,
         /// At most so many rows
-        #[arg(long, value_name = "N", default_value_t = 10)]
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Test the data: keys, times, indexes, and counts that must agree; your own queries, too
@@ -309,7 +313,7 @@ pub(crate) enum Command {
         /// At most so many of the rows that are wrong are shown of each test
         #[arg(long, value_name = "N", default_value_t = crate::commands::check::SAMPLES)]
         samples: u32,
-        /// Write the results as JUnit's XML, too
+        /// Write the results as JUnit's XML, too, in place of a file that is there
         #[arg(long, value_name = "FILE")]
         junit: Option<PathBuf>,
     },
@@ -465,20 +469,58 @@ pub(crate) enum ConfigCommand {
     Show,
 }
 
+/// How a command was called.
+pub(crate) struct Called {
+    /// Its name, with its subcommand.
+    pub(crate) name: String,
+    /// The flags of the command line that say which configuration, target and tables it is about, as a shell takes them.
+    pub(crate) flags: String,
+}
+
 impl Arguments {
-    /// Reads a command line; gives also the command's name, as it is called.
-    pub(crate) fn read(given: &[OsString]) -> Result<(Self, String), clap::Error> {
+    /// Reads a command line.
+    pub(crate) fn read(given: &[OsString]) -> Result<(Self, Called), clap::Error> {
         let command = Self::command();
+        // An empty variable of the environment is as one that is not set.
+        let is_empty =
+            |argument: &clap::Arg| argument.get_env().and_then(std::env::var_os).is_some_and(|text| text.is_empty());
+        let empty: Vec<clap::Id> = command
+            .get_arguments()
+            .filter(|argument| is_empty(argument))
+            .map(|argument| argument.get_id().clone())
+            .collect();
+        let command = empty.into_iter().fold(command, |command, id| command.mut_arg(id, |argument| argument.env(None)));
         let given = gathered(given, &command).unwrap_or_else(|| given.to_vec());
         let matches = command.try_get_matches_from(given)?;
         let mut names = Vec::new();
-        let mut inner = matches.subcommand();
+        let (mut innermost, mut inner) = (&matches, matches.subcommand());
         while let Some((name, matches)) = inner {
             names.push(name);
-            inner = matches.subcommand();
+            (innermost, inner) = (matches, matches.subcommand());
         }
-        Ok((Self::from_arg_matches(&matches)?, names.join(" ")))
+        let flags =
+            [("config", "--config"), ("target", "--target"), ("database", "--database"), ("variables", "--var")];
+        let flags = flags.into_iter().flat_map(|(id, flag)| {
+            let is_given = innermost.value_source(id) == Some(ValueSource::CommandLine);
+            // Of two targets, which compare takes, another command takes neither.
+            let values = innermost.get_raw(id).filter(|values| is_given && (id != "target" || values.len() == 1));
+            let values = values.into_iter().flatten();
+            values.map(move |value| format!("{flag} {}", quoted(&value.to_string_lossy())))
+        });
+        let called = Called { name: names.join(" "), flags: flags.collect::<Vec<_>>().join(" ") };
+        Ok((Self::from_arg_matches(&matches)?, called))
     }
+}
+
+/// One word for a shell. It stands within a command in single quotes.
+fn quoted(value: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "_-./:=@%+,".contains(letter);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    let escaped =
+        value.chars().flat_map(|letter| "\\\"$`".contains(letter).then_some('\\').into_iter().chain([letter]));
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 /// The same command line with all options behind the command's name. clap takes a repeated option that is global from behind the

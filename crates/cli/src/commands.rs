@@ -24,6 +24,7 @@ mod waiting;
 
 use crate::arguments::{Arguments, Command, ConfigCommand, Global, OutputFormat, PlanPhase, Playbooks};
 use crate::configuration::{self, Configuration, FILE_NAME, assignments, starter};
+use crate::destination::{self, Destination};
 use crate::{hints, output};
 use clap::CommandFactory;
 use files::files;
@@ -285,6 +286,30 @@ impl<'a> Invocation<'a> {
 
     fn variables(&self) -> &Variables {
         &self.configuration.variables
+    }
+
+    /// Where a command writes what a user asked for: a file that is there is replaced, unless it is one that the command reads, or
+    /// the warehouse itself.
+    fn destination(&self, to: &Path, read: &[PathBuf]) -> Result<Destination, Error> {
+        let destination = Destination::find(to)?;
+        if matches!(destination, Destination::File(_)) {
+            self.refuse_own(to, read)?;
+        }
+        Ok(destination)
+    }
+
+    /// Refuses to write into what the command reads, or into the warehouse itself.
+    fn refuse_own(&self, to: &Path, read: &[PathBuf]) -> Result<(), Error> {
+        let named = destination::real(to);
+        let mut files = self.configuration.files();
+        files.extend(read.iter().map(|path| (path.clone(), "a file that is read")));
+        match files.iter().find(|(path, _)| destination::real(path) == named) {
+            Some((_, what)) => Err(Error::Configuration {
+                message: format!("{} is {what}: nothing else is written there", to.display()),
+                hint: Some("nothing was done; name another file".to_owned()),
+            }),
+            None => Ok(()),
+        }
     }
 
     async fn connect(&self) -> Result<Arc<dyn Warehouse>, Error> {

@@ -2,7 +2,7 @@
 
 use crate::output::STANDARD_OUTPUT;
 use websessions_core::error::{Error, Remedy, WarehouseError, WarehouseErrorKind};
-use websessions_core::plan::Statement;
+use websessions_core::plan::{Phase, Statement};
 use websessions_core::run::Report;
 
 /// The command that helps, where there is one; else what the error itself says.
@@ -84,7 +84,7 @@ fn of(error: &Error) -> Option<String> {
         Error::Unit { place, source, .. }
             if source.kind == WarehouseErrorKind::Missing
                 && source.hint.is_none()
-                && place.phase.ends_with("complete")
+                && place.of == Some(Phase::Complete)
                 && place.file.is_none() =>
         {
             "a table of this run, or production, was dropped or altered after main: 'websessions run' makes what is missing, and computes the sessions that are still staged; earlier ones come back when their page views are staged again, as by 'websessions rebuild --from DATE'"

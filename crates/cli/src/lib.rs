@@ -8,6 +8,7 @@
 mod arguments;
 mod commands;
 mod configuration;
+mod destination;
 mod hints;
 mod interruption;
 mod lineage;

@@ -4,7 +4,7 @@
 //! written then, or stands in the document that says how it failed. With `--log-format json` each line of stderr is a
 //! record: when, how important, of which run, module and step, and what.
 
-use crate::arguments::{Global, LogFormat, OutputFormat};
+use crate::arguments::{Called, Global, LogFormat, OutputFormat};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -56,6 +56,8 @@ struct Manner {
 struct Said {
     /// The command, with its subcommand.
     command: String,
+    /// The flags that say what it is about, as they were given.
+    flags: String,
     /// The module, or custom module, that runs.
     module: Value,
     /// The plan that runs.
@@ -108,9 +110,28 @@ impl Manner {
 }
 
 /// Settles how this process talks.
-pub(crate) fn begin(global: &Global, command: String) {
+pub(crate) fn begin(global: &Global, command: Called) {
     let manner = MANNER.get_or_init(|| Manner::new(global.output, global.log_format, global.quiet));
-    manner.said().command = command;
+    let mut said = manner.said();
+    (said.command, said.flags) = (command.name, command.flags);
+}
+
+/// Words of which each command that stands in them is about what this one is about: it can be pasted as it is, unless the words
+/// go on to say that it takes all flags of this one.
+pub(crate) fn pasteable(words: &str) -> String {
+    const COMMAND: &str = "'websessions ";
+    const TAKES_ALL: &str = " with the same flags";
+    let flags = manner().said().flags.clone();
+    let mut parts = words.split(COMMAND);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(COMMAND);
+        match part.split_once('\'').filter(|_| !flags.is_empty()) {
+            Some((command, rest)) if !rest.starts_with(TAKES_ALL) => text.extend([command, " ", &flags, "'", rest]),
+            _ => text.push_str(part),
+        }
+    }
+    text
 }
 
 /// Settles how this process talks of a command line that can't be read: as far as it says so.
@@ -149,6 +170,7 @@ pub(crate) fn talk(text: &str) {
 
 /// Writes a line to stderr that a question needs, or is.
 pub(crate) fn ask(text: &str) {
+    let text = &pasteable(text);
     match manner().log {
         LogFormat::Text => say(text),
         LogFormat::Json => manner().record(Level::Info, message(text)),
@@ -156,12 +178,13 @@ pub(crate) fn ask(text: &str) {
 }
 
 pub(crate) fn warn(text: &str) {
+    let text = &pasteable(text);
     let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
     match manner().log {
         LogFormat::Text => say(&format!("{style}warning{style:#}: {text}")),
         LogFormat::Json => manner().record(
             Level::Warn,
-            Map::from_iter([("event".to_owned(), "warning".into()), ("message".to_owned(), text.into())]),
+            Map::from_iter([("event".to_owned(), "warning".into()), ("message".to_owned(), text.as_str().into())]),
         ),
     }
 }
@@ -353,7 +376,7 @@ impl<'a> Failure<'a> {
         };
         Self {
             causes,
-            hint,
+            hint: hint.as_deref().map(pasteable),
             code: cause_of(error).and_then(|source| source.code.as_deref()),
             sql: place.map(|place| place.sql.as_str()).filter(|sql| !sql.is_empty()),
             place: place.and_then(|place| {
@@ -545,6 +568,9 @@ fn in_words(failure: &Failure<'_>, error: &Error, report: Option<&Report>) {
             (false, Some(last)) => say(&format!("  done before: up to {last}; production was not changed")),
             (false, None) if failure.load_is_unknown => {
                 say("  done before: the files were sent; whether their page views are staged is not known");
+            }
+            (false, None) if command() == "resume" && !report.plans.is_empty() => {
+                say("  done before: what comes before this step, by the run that is resumed; since then nothing");
             }
             (false, None) => say("  done before: nothing"),
         }

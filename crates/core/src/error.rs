@@ -1,6 +1,6 @@
 //! Errors for the person at the terminal: what failed, where, what was already done, what to do now.
 
-use crate::plan::{Plan, Statement, Step, Unit};
+use crate::plan::{Phase, Plan, Statement, Step, Unit};
 
 /// May the same work be tried again?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -111,6 +111,9 @@ impl WarehouseError {
 pub struct Place {
     /// The phase, or the custom module's name.
     pub phase: String,
+    /// Which phase of a module that is; none of a custom module.
+    #[serde(skip)]
+    pub of: Option<Phase>,
     /// The step.
     pub step: String,
     /// What the unit was for.
@@ -129,7 +132,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A unit's place, with the line that the warehouse complains about.
+    /// A unit's place in a plan, with the line that the warehouse complains about.
     pub(crate) fn new(plan: &Plan, step: &Step, unit: &Unit, error: &WarehouseError) -> Self {
         let statements = match unit {
             // What fails of it is a file, not what makes its table.
@@ -142,6 +145,7 @@ impl Place {
         let line = source.zip(rendered_line).and_then(|(source, line)| source.lines.get(line.checked_sub(1)?).copied());
         Self {
             phase: plan.name.clone(),
+            of: None,
             step: step.name.clone(),
             unit: unit.purpose().to_owned(),
             sql: sql.join(";\n"),

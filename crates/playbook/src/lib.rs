@@ -26,7 +26,7 @@ pub use part::Part;
 pub use playbook::{Playbook, PlaybookStep, Query};
 pub use run::{PlaybookRun, Work, run_of};
 pub use script::query_of;
-pub use sql::{check_condition, names_any};
+pub use sql::{check_condition, names_any, problem_of};
 pub use target::Target;
 pub use template::{Rendered, Use, render, uses};
 pub use variables::stray;

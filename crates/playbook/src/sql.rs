@@ -5,7 +5,7 @@ use sqlparser::ast::{
     Statement, TableFactor, TableObject, Visit, Visitor,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, dialect_from_str};
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -152,6 +152,14 @@ pub(crate) fn query(sql: &str, dialect: &str) -> Result<String, String> {
         }
     });
     Ok(kept.collect::<Vec<String>>().join("\n"))
+}
+
+/// What keeps a parser from reading SQL, if something does: the warehouse may read it all the same.
+pub fn problem_of(sql: &str, dialect: &str) -> Option<String> {
+    match Parser::parse_sql(&*parser_dialect(dialect), sql).err()? {
+        ParserError::ParserError(problem) | ParserError::TokenizerError(problem) => Some(problem),
+        error @ ParserError::RecursionLimitExceeded => Some(error.to_string()),
+    }
 }
 
 /// Whether a script names one of some tables, in whatever schema.

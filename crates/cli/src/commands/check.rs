@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use websessions_core::error::Error;
 use websessions_core::insight::{Answer, Insight, Outcome, Question, Since, set_severities};
-use websessions_core::model::{self, Module};
+use websessions_core::model::{self, Module, Severity};
 use websessions_core::warehouse::Warehouse;
 use websessions_core::words::counted;
 
@@ -35,20 +35,21 @@ impl Default for Asked {
 
 impl Invocation<'_> {
     pub(super) async fn check(&self, asked: &Asked, junit: Option<&Path>) -> Result<(), Error> {
+        let written_to = junit.map(|path| Ok::<_, Error>((self.destination(path, &asked.files)?, path))).transpose()?;
         let warehouse = self.connect().await?;
         let answers = self.answers(&*warehouse, asked);
         let answers = unless(interrupted(), "all checks were run", &*warehouse, answers).await?;
-        if let Some(path) = junit {
+        if let Some((destination, path)) = written_to {
             let failed = |source| Error::File { path: path.display().to_string(), source };
             let xml = junit_report(&answers).to_string().map_err(|error| failed(std::io::Error::other(error)))?;
-            std::fs::write(path, xml).map_err(failed)?;
+            destination.write(xml.as_bytes(), path, 0)?;
         }
         match self.global.output {
             OutputFormat::Json => output::json(&in_json(&answers))?,
             OutputFormat::Text => output::data(&in_words(&answers))?,
         }
         if answers.iter().all(|answer| answer.outcome == Outcome::Skipped) {
-            output::warn("nothing was checked: the tables are not there");
+            output::warn("nothing was checked: the tables are not there, or runs don't write them");
         }
         failure(&answers)
     }
@@ -67,7 +68,19 @@ impl Invocation<'_> {
             }
             questions.retain(|question| asked.names.contains(&question.name));
         }
-        let mut answers = insight.ask(warehouse, &questions, asked.samples).await?;
+        self.ask(warehouse, &questions, asked).await
+    }
+
+    /// What these tests find.
+    pub(super) async fn ask(
+        &self,
+        warehouse: &dyn Warehouse,
+        questions: &[Question],
+        asked: &Asked,
+    ) -> Result<Vec<Answer>, Error> {
+        let modules = model::modules();
+        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
+        let mut answers = insight.ask(warehouse, questions, asked.samples).await?;
         // Of modules that nobody asked for, the tables may be there all the same.
         let is_named = |module: &&Module| self.configuration.modules.names_it(module.name);
         let aside: Vec<&str> = modules
@@ -81,11 +94,22 @@ impl Invocation<'_> {
         Ok(answers)
     }
 
-    /// Whether the tests of data that come after a run can be asked at all: looked at before it begins.
-    pub(super) fn look_at_questions(&self) -> Result<(), Error> {
+    /// The tests of data that come after a run: read, and looked at, before it begins.
+    pub(super) fn questions_after_run(&self) -> Result<Vec<Question>, Error> {
         let (modules, dialect) = (model::modules(), self.configuration.backend.dialect());
         let insight = Insight::new(&modules, self.variables(), &dialect);
-        self.questions(&insight, dialect.name(), &Asked::default()).map(drop)
+        let questions = self.questions(&insight, dialect.name(), &Asked::default())?;
+        let own = questions.iter().filter(|question| question.table.is_none() && question.severity != Severity::Off);
+        for question in own {
+            // A warehouse may know more SQL than the parser does.
+            if let Some(problem) = websessions_playbook::problem_of(&question.select, dialect.name()) {
+                output::warn(&format!(
+                    "{}: as SQL it can't be read: {problem}; it is asked all the same",
+                    question.about
+                ));
+            }
+        }
+        Ok(questions)
     }
 
     pub(super) fn questions(

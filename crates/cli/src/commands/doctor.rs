@@ -150,6 +150,6 @@ impl Check {
     }
 
     fn problem(subject: &str, found: impl Into<String>) -> Self {
-        Self { ok: false, subject: subject.to_owned(), found: found.into() }
+        Self { ok: false, subject: subject.to_owned(), found: output::pasteable(&found.into()) }
     }
 }

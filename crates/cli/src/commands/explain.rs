@@ -37,12 +37,17 @@ fn in_words(explained: &ExplainedSession) -> String {
     if explanation.missing.is_none() {
         text.push_str(&match explained.written_by.as_slice() {
             [] => "written by a run that datamodel_metadata has no row of\n".to_owned(),
-            [run] => format!("written by the run {} that began {} and committed {} UTC\n", run.run_id, run.start, run.end),
+            [run] => {
+                format!("written by the run {} that began {} and committed {} UTC\n", run.run_id, run.start, run.end)
+            }
             [newest, earlier @ ..] => format!(
-                "last written by the run {} that began {} UTC, or by one of {} earlier ones: datamodel_metadata can't tell which\n",
+                "last written by the run {} that began {} UTC, or by {}: datamodel_metadata can't tell which\n",
                 newest.run_id,
                 newest.start,
-                earlier.len()
+                match earlier.len() {
+                    1 => "the one before".to_owned(),
+                    number => format!("one of {number} earlier ones"),
+                }
             ),
         });
     }

@@ -17,7 +17,7 @@ impl Invocation<'_> {
         let apart = self.modules_apart()?.into_iter();
         problems.extend(apart.map(|(playbook, problem)| LintProblem::warning(playbook, problem)));
         if playbooks.is_empty() {
-            self.look_at_questions()?;
+            self.questions_after_run()?;
             let values = self.variables().to_values();
             let modules = self.modules_or(None)?;
             problems.extend(self.configuration.custom.iter().flat_map(|module| {

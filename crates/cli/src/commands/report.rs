@@ -2,15 +2,16 @@
 
 use super::Invocation;
 use super::check::{self, Asked};
-use super::export::Destination;
 use crate::arguments::OutputFormat;
+use crate::destination::Destination;
 use crate::interruption::{interrupted, unless};
 use crate::output;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
-use websessions_core::error::{Error, WarehouseErrorKind};
+use websessions_core::error::Error;
+use websessions_core::files::{Files, Source};
 use websessions_core::insight::Answer;
 use websessions_core::model::sessions::{self, report};
 use websessions_core::plan::Unit;
@@ -19,24 +20,28 @@ use websessions_core::warehouse::Warehouse;
 use websessions_core::words::counted;
 use websessions_report::About;
 
-/// A file that a run's page may go to: known before the run begins.
-pub(super) fn checked(to: &Path) -> Result<&Path, Error> {
-    let destination = Destination::find(to)?;
-    // What is to be renamed at last can be made beside it.
-    destination.folder()?;
-    if destination.is_standard_output() {
-        return Err(Error::configuration("--report names a file: standard output has what the run answers"));
-    }
-    Ok(to)
-}
-
 fn in_words(sessions: i64, days: u32, to: &Path) -> String {
     format!("{} of {} in {}", counted(sessions, "session"), counted(days, "day"), to.display())
 }
 
 impl Invocation<'_> {
+    /// Where a run's page goes: looked at before the run begins, which reads some files.
+    pub(super) fn page_of_run(&self, to: &Path, read: &Files) -> Result<Destination, Error> {
+        let files = read.sources.iter().filter_map(|source| match source {
+            Source::File(path) => Some(path.clone()),
+            _ => None,
+        });
+        let destination = self.destination(to, &files.collect::<Vec<_>>())?;
+        // What is to be renamed at last can be made beside it.
+        destination.workshop()?;
+        if destination.is_standard_output() {
+            return Err(Error::configuration("--report names a file: standard output has what the run answers"));
+        }
+        Ok(destination)
+    }
+
     pub(super) async fn report(&self, to: &Path, days: u32, checks: bool) -> Result<(), Error> {
-        let destination = Destination::find(to)?;
+        let destination = self.destination(to, &[])?;
         let to_standard_output = destination.is_standard_output();
         if to_standard_output && self.global.output == OutputFormat::Json {
             return Err(Error::Configuration {
@@ -46,7 +51,11 @@ impl Invocation<'_> {
                 ),
             });
         }
-        let warehouse = self.connect().await?;
+        let warehouse = tokio::select! {
+            biased;
+            () = interrupted() => return Err(Error::Cancelled { next: "the report was made".to_owned() }),
+            connected = self.connect() => connected?,
+        };
         let made = async {
             let answers = match checks {
                 true => Some(self.answers(&*warehouse, &Asked::default()).await?),
@@ -74,10 +83,10 @@ impl Invocation<'_> {
     pub(super) async fn report_after(
         &self,
         warehouse: &dyn Warehouse,
-        to: &Path,
+        (destination, to): (Destination, &Path),
         checks: Option<&[Answer]>,
     ) -> Result<(), Error> {
-        let (_, sessions) = self.write_page(warehouse, Destination::find(to)?, to, report::USUAL_DAYS, checks).await?;
+        let (_, sessions) = self.write_page(warehouse, destination, to, report::USUAL_DAYS, checks).await?;
         output::talk(&format!("report: {}", in_words(sessions, report::USUAL_DAYS, to)));
         Ok(())
     }
@@ -94,7 +103,7 @@ impl Invocation<'_> {
         let (page, sessions) = self.page(warehouse, days, checks).await?;
         let bytes = page.len();
         let named = to.to_owned();
-        let written = tokio::task::spawn_blocking(move || destination.write(page.as_bytes(), &named)).await;
+        let written = tokio::task::spawn_blocking(move || destination.write(page.as_bytes(), &named, 0)).await;
         let failed = |error| Error::File { path: to.display().to_string(), source: std::io::Error::other(error) };
         written.map_err(failed)??;
         Ok((bytes, sessions))
@@ -112,12 +121,13 @@ impl Invocation<'_> {
         let mut all: BTreeMap<&str, Rows> = BTreeMap::new();
         for (_, unit) in plan.units() {
             let Unit::Observation(observation) = unit else { continue };
-            let rows = warehouse.query(&observation.statement.sql).await.map_err(|source| {
-                let missing = source.kind == WarehouseErrorKind::Missing;
-                let context = format!("can't ask for the report: {}", observation.statement.purpose);
-                let hint = "there is nothing to report before the first run: 'websessions run' makes the tables";
-                Error::Warehouse { context, source: if missing { source.with_hint(hint) } else { source } }
-            })?;
+            let rows = match warehouse.query(&observation.statement.sql).await {
+                Ok(rows) => rows,
+                Err(source) => {
+                    let context = format!("can't ask for the report: {}", observation.statement.purpose);
+                    return Err(Error::Warehouse { context, source: self.of_missing(warehouse, &table, source).await });
+                }
+            };
             all.insert(observation.finding.name, rows);
         }
         let count = all.get("period").map_or(0, |period| period.get(0, "session_count").as_integer());

@@ -4,16 +4,18 @@ use super::check::{self, Asked};
 use super::files::{files, loaded_in_words};
 use super::jobs::{self, selected};
 use super::waiting::patiently;
-use super::{Failed, Invocation, confirm, report};
+use super::{Failed, Invocation, confirm};
 use crate::arguments::{OutputFormat, Run, Waiting};
+use crate::destination::Destination;
 use crate::interruption::{interrupted, unless};
-use crate::lineage::Lineage;
+use crate::lineage::{Lineage, Sink};
 use crate::progress::Remembering;
 use crate::{hints, output, progress};
 use std::path::Path;
 use std::sync::Arc;
 use websessions_core::CancellationToken;
 use websessions_core::error::Error;
+use websessions_core::insight::Question;
 use websessions_core::model::sessions::{self, findings};
 use websessions_core::model::users;
 use websessions_core::model::users::findings::USERS_SUMMARY;
@@ -27,8 +29,8 @@ use websessions_core::words::counted;
 impl Invocation<'_> {
     /// Begins a run, or goes on with the last one that failed.
     pub(super) async fn run(&mut self, run: &Run, resume: bool) -> Result<(), Failed> {
-        let page = run.report.as_deref().map(report::checked).transpose()?;
         let files = files(&run.page_views, &run.reading)?;
+        let page = run.report.as_deref().map(|to| Ok::<_, Error>((self.page_of_run(to, &files)?, to))).transpose()?;
         let arrivals = self.arrivals(&files, run.waiting).await?;
         let jobs = selected(self.jobs(arrivals, &self.configuration.backend.dialect())?, &run.selection)?;
         self.execute_and_report(&jobs, resume, page, run.waiting).await
@@ -91,12 +93,11 @@ impl Invocation<'_> {
         &self,
         jobs: &[Job],
         resume: bool,
-        page: Option<&Path>,
+        page: Option<(Destination, &Path)>,
         waiting: Waiting,
     ) -> Result<(), Failed> {
-        if self.configuration.check.after_run {
-            self.look_at_questions()?;
-        }
+        let asks = self.configuration.check.after_run;
+        let questions = asks.then(|| self.questions_after_run()).transpose()?;
         let cancellation = CancellationToken::new();
         let lineage = self.lineage(jobs)?;
         let listener = Remembering::new(lineage.listener(progress::listener(self.global)));
@@ -107,7 +108,7 @@ impl Invocation<'_> {
             done = async {
                 let done = self.work(jobs, resume, waiting, &listener, &cancellation).await;
                 let (report, warehouse) = done.map_err(|failed| self.of_own_columns(failed))?;
-                let after = self.after_run(&*warehouse, &report, page, &cancellation).await;
+                let after = self.after_run(&*warehouse, &report, questions.as_deref(), page, &cancellation).await;
                 after.map_err(|error| RunError::new(error, report).into())
             } => done,
         };
@@ -132,14 +133,17 @@ impl Invocation<'_> {
         &self,
         warehouse: &dyn Warehouse,
         report: &Report,
-        page: Option<&Path>,
+        questions: Option<&[Question]>,
+        page: Option<(Destination, &Path)>,
         cancellation: &CancellationToken,
     ) -> Result<(), Error> {
-        let asks = self.configuration.check.after_run && report.committed();
-        let answers = async { self.answers(warehouse, &Asked::default()).await.map(Some) };
-        let answers = match asks {
-            true => unless(cancellation.cancelled(), "all checks were run", warehouse, answers).await,
-            false => Ok(None),
+        let answers = match questions.filter(|_| report.committed()) {
+            Some(questions) => {
+                let asked = Asked::default();
+                let answers = async { self.ask(warehouse, questions, &asked).await.map(Some) };
+                unless(cancellation.cancelled(), "all checks were run", warehouse, answers).await
+            }
+            None => Ok(None),
         };
         let found = answers.as_ref().ok().and_then(Option::as_deref);
         match self.global.output {
@@ -150,8 +154,8 @@ impl Invocation<'_> {
             }
         }
         let answers = answers?;
-        if let Some(to) = page {
-            let written = self.report_after(warehouse, to, answers.as_deref());
+        if let Some(page) = page {
+            let written = self.report_after(warehouse, page, answers.as_deref());
             unless(cancellation.cancelled(), "the report was made", warehouse, written).await?;
         }
         check::failure(answers.as_deref().unwrap_or_default())
@@ -184,6 +188,9 @@ impl Invocation<'_> {
 
     fn lineage(&self, jobs: &[Job]) -> Result<Lineage, Error> {
         let settings = self.configuration.lineage(self.global.lineage.as_deref())?;
+        if let Some(Sink::File(path)) = settings.as_ref().map(|settings| &settings.sink) {
+            self.refuse_own(path, &[])?;
+        }
         Ok(Lineage::new(settings, jobs, self.variables(), &*self.configuration.backend.dialect()))
     }
 

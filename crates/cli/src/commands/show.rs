@@ -47,8 +47,13 @@ impl Invocation<'_> {
         };
         let warehouse = self.connect().await?;
         let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
-        let failed = |source| Error::Warehouse { context: format!("can't show {table}"), source };
-        let rows = warehouse.query(&insight.rows(&look).sql).await.map_err(failed)?;
+        let rows = match warehouse.query(&insight.rows(&look).sql).await {
+            Ok(rows) => rows,
+            Err(source) => {
+                let source = self.of_missing(&*warehouse, &table, source).await;
+                return Err(Error::Warehouse { context: format!("can't show {table}"), source });
+            }
+        };
         match self.global.output {
             OutputFormat::Json => output::json(&json!({ "table": table.to_string(), "rows": output::objects(&rows) })),
             OutputFormat::Text if rows.rows.is_empty() => output::data("no rows\n"),

@@ -2,13 +2,15 @@
 
 use super::Invocation;
 use crate::arguments::OutputFormat;
+use crate::configuration::FILE_NAME;
 use crate::output;
 use serde_json::json;
 use websessions_core::did_you_mean::unknown;
-use websessions_core::error::Error;
+use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
 use websessions_core::identifier::Identifier;
-use websessions_core::model;
-use websessions_core::table::TableName;
+use websessions_core::table::{Lifetime, TableName};
+use websessions_core::warehouse::Warehouse;
+use websessions_core::{model, preflight};
 
 impl Invocation<'_> {
     /// The columns of a table of the model, as the target's dialect has them: of what files are loaded into, unless one is named.
@@ -44,6 +46,39 @@ impl Invocation<'_> {
         }
         let rows = rows.map(|(name, column_type, note)| [name, column_type, note.to_owned()]);
         output::data(&output::table([&self.variables().table_name(table).to_string(), "type", ""], rows))
+    }
+
+    /// An error about a table: if that is not there, in words that say so, and what makes it.
+    pub(super) async fn of_missing(
+        &self,
+        warehouse: &dyn Warehouse,
+        table: &TableName,
+        error: WarehouseError,
+    ) -> WarehouseError {
+        if error.kind != WarehouseErrorKind::Missing
+            || !matches!(preflight::columns_of_table(warehouse, table).await, Ok(columns) if columns.is_empty())
+        {
+            return error;
+        }
+        let variables = self.variables();
+        let modules = model::modules();
+        let found = modules.iter().find_map(|module| {
+            let mut tables = module.tables(variables).into_iter();
+            Some((module, tables.find(|known| variables.table_name(known) == *table)?))
+        });
+        let hint = match found {
+            None => "a table of the model has its own name, such as 'sessions'; another is named as SCHEMA.TABLE".to_owned(),
+            Some((_, known)) if known.lifetime != Lifetime::Persistent => {
+                "a run makes it, and its complete drops it: --var cleanup_mode=debug keeps some of these tables, trace all"
+                    .to_owned()
+            }
+            Some((module, _)) if !self.modules_or(None).is_ok_and(|configured| configured.contains(module)) => format!(
+                "it is of the module {name}, which modules in {FILE_NAME} doesn't name: with it, 'websessions run' makes the table",
+                name = module.name.replace('-', "_"),
+            ),
+            Some(_) => "no run has made it yet: 'websessions run --page-views FILE…' does".to_owned(),
+        };
+        WarehouseError { message: format!("{table} does not exist"), hint: Some(hint), line: None, ..error }
     }
 
     /// A table of the model by its own name, with or without entropy and schema; any other as SCHEMA.TABLE.

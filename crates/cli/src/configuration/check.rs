@@ -69,7 +69,8 @@ impl Checking {
     pub(super) fn show(&self, origin: &str) -> Vec<Shown> {
         let shown = |name: String, value: String| Shown { name, value, origin: origin.to_owned() };
         let after = self.after_run.then(|| shown("check.after_run".to_owned(), "true".to_owned()));
-        let files = self.files.iter().map(|file| shown("check.file".to_owned(), file.display().to_string()));
+        let named: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let files = (!named.is_empty()).then(|| shown("check.files".to_owned(), named.join(", ")));
         let severities = self
             .severities
             .iter()

@@ -2,9 +2,10 @@
 
 use super::target::SettingValue;
 use super::trust;
+use crate::destination::Destination;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
@@ -18,36 +19,8 @@ pub(crate) const FILE_NAME: &str = "websessions.toml";
 /// Writes a configuration file, which is whole or as it was, and which nobody else may write, whatever the umask is: else it
 /// would not be read.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
-    replace(path, text).map_err(|source| Error::File { path: path.display().to_string(), source })
-}
-
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    // What a link leads to is replaced, not the link.
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let replaced = match std::fs::metadata(&path) {
-        Ok(found) if !found.is_file() => return std::fs::write(&path, text),
-        Ok(found) => {
-            // What must not be written is not replaced either.
-            std::fs::OpenOptions::new().append(true).open(&path)?;
-            Some(found.permissions())
-        }
-        Err(_) => None,
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut written = tempfile::Builder::new().prefix(".websessions-").tempfile_in(folder)?;
-    written.write_all(text.as_bytes())?;
-    written.as_file().sync_all()?;
-    #[cfg(unix)]
-    let replaced = {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = replaced.map_or(0o644, |permissions| permissions.mode());
-        Some(std::fs::Permissions::from_mode(mode & !0o022))
-    };
-    if let Some(permissions) = replaced {
-        written.as_file().set_permissions(permissions)?;
-    }
-    written.persist(&path)?;
-    Ok(())
+    const WRITE_BY_OTHERS: u32 = 0o022;
+    Destination::find(path)?.write(text.as_bytes(), path, WRITE_BY_OTHERS)
 }
 
 /// The file's parts. Empty if there is no file.

@@ -157,12 +157,13 @@ fn of_flags(global: &Global, has_playbooks: bool) -> Result<Layer, Error> {
     Ok(layer)
 }
 
-/// The environment's variables that begin with a prefix: each with its name in lower case without it, and its value.
+/// The environment's variables that begin with a prefix: each with its name in lower case without it, and its value. An empty one
+/// is as one that is not set.
 pub(super) fn environment(prefix: &str) -> Result<Vec<(String, String, String)>, Error> {
     let ours = std::env::vars_os().filter_map(|(key, value)| {
         let key = key.into_string().ok()?;
         let name = key.strip_prefix(prefix)?.to_lowercase();
-        Some((key, name, value))
+        (!value.is_empty()).then_some((key, name, value))
     });
     ours.map(|(key, name, value)| match value.into_string() {
         Ok(value) => Ok((key, name, value)),

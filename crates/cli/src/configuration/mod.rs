@@ -149,6 +149,19 @@ impl<'a> Configuration<'a> {
         Ok(Some(lineage::Settings { sink, namespace }))
     }
 
+    /// The files that it is read from, and those that are the target itself: nothing else is written into them.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, &'static str)> {
+        let file = Some(&self.file.path).filter(|path| !path.as_os_str().is_empty()).cloned();
+        let mut files: Vec<_> = file.into_iter().map(|path| (path, "the configuration file")).collect();
+        files.extend(self.target.paths().map(|path| (path, "the target's own")));
+        files.extend(self.playbooks.iter().map(|playbook| (playbook.path.clone(), "a playbook")));
+        let custom = self.custom.iter().flat_map(|module| &module.files);
+        files.extend(custom.map(|path| (path.clone(), "a file of SQL that runs")));
+        // Those that are not there can't be replaced.
+        files.extend(self.check.files().into_iter().flatten().map(|path| (path, "a file of a check")));
+        files
+    }
+
     /// The target's settings, with secrets read from where they are kept.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
         self.target.settings(&self.file)

@@ -6,8 +6,9 @@ use super::file::{FILE_NAME, File};
 use super::layers::{TARGET_ENVIRONMENT, environment};
 use crate::arguments::Global;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use websessions_core::backend::{BackendFactory, Registry, Settings};
+use websessions_core::backend::{BackendFactory, Registry, Setting, Settings};
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
 use websessions_playbook::{Playbook, Target};
@@ -82,6 +83,16 @@ pub(super) fn choose<'a>(
 }
 
 impl ChosenTarget<'_> {
+    /// The paths among its settings, such as that of a database.
+    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let of = |setting: &Setting| match self.settings.get(setting.name) {
+            Some((SettingValue::Plain(path), _)) => Some(PathBuf::from(path)),
+            Some(_) => None,
+            None => setting.default.map(PathBuf::from),
+        };
+        self.backend.settings().iter().filter(|setting| setting.path).filter_map(of)
+    }
+
     /// What it is, for reports.
     pub(super) fn describe(&self) -> serde_json::Value {
         serde_json::json!({ "name": self.name.as_ref().map(|(name, _)| name), "backend": self.backend.name() })

@@ -27,6 +27,8 @@ pub struct Question {
     pub table: Option<&'static str>,
     /// The tables that it reads.
     pub reads: Vec<&'static str>,
+    /// Why it is not asked, if it is not.
+    pub skipped: Option<String>,
     /// What it means if it finds something.
     pub severity: Severity,
     /// The SELECT that gives the rows that are wrong.
@@ -43,7 +45,7 @@ pub enum Outcome {
     Warned,
     /// It found something, and its severity is fail; or it could not be asked.
     Failed,
-    /// A table that it reads is not there.
+    /// A table that it reads is not there, or runs don't write what it is about.
     Skipped,
 }
 
@@ -79,6 +81,7 @@ impl Question {
             about: file.into(),
             table: None,
             reads: Vec::new(),
+            skipped: None,
             severity: Severity::Fail,
             select: select.into(),
         }
@@ -112,6 +115,8 @@ impl Insight<'_> {
             about: check.about.to_owned(),
             table: Some(check.table),
             reads: [&[check.table], check.reads].concat(),
+            skipped: (check.of_written && self.variables.skip_derived)
+                .then(|| "with skip_derived runs leave production alone".to_owned()),
             severity: check.severity,
             select: self.select(&check.select, &[&values, check.values].concat()),
         }
@@ -160,10 +165,13 @@ impl Insight<'_> {
                 outcome: Outcome::Skipped,
                 failures: 0,
                 samples: Rows::default(),
-                reason: (!missing.is_empty()).then(|| format!("there is no {}", missing.join(", "))),
+                reason: match missing.as_slice() {
+                    [] => question.skipped.clone(),
+                    missing => Some(format!("there is no {}", missing.join(", "))),
+                },
                 seconds: 0.0,
             };
-            if missing.is_empty() {
+            if answer.reason.is_none() {
                 let started = Instant::now();
                 let found = self.found(warehouse, question, samples).await;
                 answer.seconds = started.elapsed().as_secs_f64();

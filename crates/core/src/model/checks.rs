@@ -43,6 +43,8 @@ pub struct Check {
     pub reads: &'static [&'static str],
     /// What it means if it finds something, unless the configuration says otherwise.
     pub severity: Severity,
+    /// Whether it holds only where runs write production, and is not asked under `skip_derived`.
+    pub of_written: bool,
     /// The SELECT that gives the rows that are wrong. It may use `checked` for the table that it is about, and `since`,
     /// `since_first` (of an aggregate) and `since_run` as conditions.
     pub(crate) select: Select,
@@ -53,7 +55,7 @@ pub struct Check {
 impl Check {
     /// A check of one table, which fails.
     pub(super) const fn new(name: &'static str, about: &'static str, table: &'static str, select: Select) -> Self {
-        Self { name, about, table, reads: &[], severity: Severity::Fail, select, values: &[] }
+        Self { name, about, table, reads: &[], severity: Severity::Fail, of_written: false, select, values: &[] }
     }
 
     /// That reads other tables, too.
@@ -65,6 +67,12 @@ impl Check {
     /// Whose SELECT other checks have, too, with other values.
     pub(super) const fn with(mut self, values: &'static [(&'static str, &'static str)]) -> Self {
         self.values = values;
+        self
+    }
+
+    /// That compares production with what runs have computed: what runs leave alone need not agree.
+    pub(super) const fn of_written(mut self) -> Self {
+        self.of_written = true;
         self
     }
 

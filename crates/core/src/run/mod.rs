@@ -405,7 +405,12 @@ impl Run<'_> {
             let result = self.steps(plan, steps, lease).await;
             let seconds = started.elapsed().as_secs_f64();
             self.recorder.on(&Event::PlanFinished { plan: plan.name.clone(), seconds });
-            result.map_err(|(position, error)| stopped(error, start + skip + position))?;
+            result.map_err(|(position, mut error)| {
+                if let Error::Unit { place, .. } = &mut error {
+                    place.of = job.of().map(|(_, phase)| phase);
+                }
+                stopped(error, start + skip + position)
+            })?;
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         SESSIONS,
         sql!("checks/of_last_run"),
     )
+    .of_written()
     .reads(&[DATAMODEL_METADATA])
     .with(&[("module", "sessions"), ("key", "domain_sessionid")]),
     Check::new(
@@ -69,5 +70,6 @@ pub(super) const CHECKS: &[Check] = &[
         SESSIONS_USERID_MANIFEST_STAGED,
         sql!("checks/manifest_users"),
     )
+    .of_written()
     .reads(&[SESSIONS]),
 ];

@@ -28,6 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
         USERS,
         sql!("checks/users_as_sessions"),
     )
+    .of_written()
     .reads(&[SESSIONS, SESSIONS_USERID_MANIFEST_STAGED]),
     Check::new(
         "users_of_sessions",
@@ -35,8 +36,10 @@ pub(super) const CHECKS: &[Check] = &[
         USERS,
         sql!("checks/users_of_sessions"),
     )
+    .of_written()
     .reads(&[SESSIONS, SESSIONS_USERID_MANIFEST_STAGED]),
     Check::new("users_without_sessions", "every user has a session", USERS, sql!("checks/users_without_sessions"))
+        .of_written()
         .reads(&[SESSIONS, SESSIONS_USERID_MANIFEST_STAGED]),
     Check::new("users_of_runs", "production has no users that no run has written", USERS, sql!("checks/of_runs"))
         .reads(&[DATAMODEL_METADATA])
@@ -47,6 +50,7 @@ pub(super) const CHECKS: &[Check] = &[
         USERS,
         sql!("checks/of_last_run"),
     )
+    .of_written()
     .reads(&[DATAMODEL_METADATA])
     .with(&[("module", "users"), ("key", "domain_userid")]),
     Check::new(
