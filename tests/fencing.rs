@@ -199,8 +199,11 @@ fn a_lost_answer_of_the_load_is_not_told_as_nothing(cluster: &Cluster) {
         end(place.start(&["--output", format, "load", "--staged", &file], tap.port()))
     };
     let text = said("text");
-    let words =
-        ["all page views of the files, or none", "'websessions export page_views_staged --to -'", "staged twice"];
+    let words = [
+        "all page views of the files, or none",
+        "'websessions export page_views_staged --to - --config",
+        "staged twice",
+    ];
     refused(&text, 1, &words);
     // They are there, as the error says that they may be: they are loaded no second time.
     assert_eq!(place.count("S.page_views_staged"), 1, "the server has committed");

@@ -172,7 +172,7 @@ fn nothing_stays_beside_a_file_that_was_not_finished() {
 fn hints_carry_the_flags_that_say_where() {
     let folder = Folder::new();
     folder.write("a site.toml", "[target.old]\ntype = \"duckdb\"\n[target.new]\ntype = \"duckdb\"\n");
-    let flags = ["--config", "a site.toml", "--target", "old", "--var", "entropy=_x"];
+    let flags = ["--config", "a site.toml", "--target", "old", "--var", "entropy=_x", "--var", "cleanup_mode=debug"];
     let given = "--config \"a site.toml\" --target old --var entropy=_x";
     let said = folder.run(&[&flags[..], &["main"]].concat());
     refused(&said, 1, &[&format!("'websessions load {given}'")]);

@@ -469,6 +469,9 @@ pub(crate) enum ConfigCommand {
     Show,
 }
 
+/// The variables that say where the tables are, as they are assigned.
+const PLACES: [&str; 3] = ["entropy=", "scratch_schema=", "output_schema="];
+
 /// How a command was called.
 pub(crate) struct Called {
     /// Its name, with its subcommand.
@@ -504,8 +507,9 @@ impl Arguments {
             let is_given = innermost.value_source(id) == Some(ValueSource::CommandLine);
             // Of two targets, which compare takes, another command takes neither.
             let values = innermost.get_raw(id).filter(|values| is_given && (id != "target" || values.len() == 1));
-            let values = values.into_iter().flatten();
-            values.map(move |value| format!("{flag} {}", quoted(&value.to_string_lossy())))
+            let values = values.into_iter().flatten().map(|value| value.to_string_lossy());
+            let says_where = move |value: &str| id != "variables" || PLACES.iter().any(|name| value.starts_with(name));
+            values.filter(move |value| says_where(value)).map(move |value| format!("{flag} {}", quoted(&value)))
         });
         let called = Called { name: names.join(" "), flags: flags.collect::<Vec<_>>().join(" ") };
         Ok((Self::from_arg_matches(&matches)?, called))
