@@ -1,7 +1,7 @@
 //! A connected warehouse: the one effectful seam. Small and object-safe, so that anyone can write one.
 
 use crate::dialect::Dialect;
-use crate::error::{WarehouseError, WarehouseErrorKind};
+use crate::error::{Retry, WarehouseError, WarehouseErrorKind};
 use crate::plan::{Load, OnlyIf, Statement};
 use crate::rows::Rows;
 use crate::table::TableName;
@@ -156,17 +156,17 @@ pub fn takes_no_files(how: &str) -> WarehouseError {
     WarehouseError::new(WarehouseErrorKind::Unsupported, "this backend takes no files").with_hint(hint)
 }
 
-/// Runs a statement that makes something if it is missing. Warehouses ask for the right to make it even where it is there,
-/// which a role that may only use it lacks: then the refusal is no failure.
+/// Runs a statement that makes something if it is missing. It is no failure where that is there all the same: warehouses ask
+/// for the right to make it from a role that may only use it, and refuse the second of two who make it at once.
 pub async fn make(warehouse: &dyn Warehouse, statement: &Statement) -> Result<Done, WarehouseError> {
-    let refused = match warehouse.execute(statement).await {
-        Err(error) if error.kind == WarehouseErrorKind::Permission => error,
-        other => return other,
+    let (error, query) = match (warehouse.execute(statement).await, &statement.there) {
+        // What may still be made is not there for sure: it is tried again.
+        (Err(error), Some(query)) if error.retry != Retry::Unknown => (error, query),
+        (done, _) => return done,
     };
-    let Some(query) = &statement.there else { return Err(refused) };
     match warehouse.query(query).await {
         Ok(found) if !found.rows.is_empty() => Ok(Done::default()),
-        _ => Err(refused),
+        _ => Err(error),
     }
 }
 
