@@ -779,6 +779,34 @@ fn a_users_playbook_s_variables_are_those_of_its_phase() {
 }
 
 #[test]
+fn an_order_that_can_not_have_been_meant_is_said() {
+    let folder = Folder::new();
+    let step = |file: &str| format!("steps:\n- name: s\n  queries: [{{name: q, file: {file}}}]\n");
+    std::fs::create_dir_all(folder.path().join("playbooks")).expect("a folder");
+    folder.write("playbooks/main.yml", &step("standard/03-sessions/01-main/1.sql"));
+    let complete = step("standard/03-sessions/99-complete/1.sql");
+    folder.write("playbooks/complete.yml", &format!("variables: {{cleanup_mode: debgu}}\n{complete}"));
+    folder.write("playbooks/own.yml", &step("own.sql"));
+    folder.write("playbooks/own.sql", "SELECT 1;\nSELECT COUNT(*) FROM scratch.sessions_this_run");
+    let list = |names: [&str; 3]| {
+        let listed = names.map(|name| format!("{{\"playbook\": {name:?}}}")).join(", ");
+        folder.write("jobs.json", &format!("{{\"data\": {{\"playbooks\": [{listed}]}}}}"));
+        folder.run(&["lint", "--config-json", "jobs.json"])
+    };
+    let said = list(["main", "own", "complete"]).done("lint").expect("nothing found").stdout;
+    assert_eq!(said, "0 errors, 0 warnings\n");
+    let plan = || folder.run(&["plan", "--config-json", "jobs.json"]).done("plan").expect("a plan").stderr;
+    assert!(plan().contains("playbooks/complete.yml: cleanup_mode \"debgu\" is none of all"), "{}", plan());
+    let early = "it completes before its module's main, so what main reads stays for the next run";
+    let said = list(["complete", "main", "own"]);
+    assert!(said.stdout.contains(&format!("complete.yml: warning: {early}")), "{}", said.stdout);
+    assert!(plan().contains(early), "{}", plan());
+    let said = list(["own", "main", "complete"]);
+    let words = "own.sql:2: error: names sessions_this_run before the sessions module's main, which makes it";
+    assert!(said.code == 4 && said.stdout.contains(words), "{}", said.stdout);
+}
+
+#[test]
 fn what_fails_between_users_main_and_complete_is_resumed_there() {
     for again in ["run", "resume"] {
         let folder = sessions_and_users(ALL_MAINS_FIRST, &[]);

@@ -28,6 +28,8 @@ DIALECTS = ("redshift", "snowflake")
 FUNCTIONS = {
     # <https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html>
     ("redshift", "FNV_HASH"): "BIGINT",
+    # <https://docs.aws.amazon.com/redshift/latest/dg/r_OCTET_LENGTH.html>
+    ("redshift", "OCTET_LENGTH"): "INT",
     # <https://docs.snowflake.com/en/sql-reference/functions/hash>
     ("snowflake", "HASH"): "BIGINT",
 }

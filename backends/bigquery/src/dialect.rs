@@ -70,7 +70,7 @@ impl Dialect for BigQueryDialect {
     // <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types>
     fn column_type(&self, column_type: ColumnType) -> String {
         match column_type {
-            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "STRING",
+            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "STRING",
             ColumnType::Integer | ColumnType::BigInteger => "INT64",
             ColumnType::Float => "FLOAT64",
             ColumnType::Boolean => "BOOL",

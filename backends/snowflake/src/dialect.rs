@@ -47,7 +47,7 @@ impl Dialect for SnowflakeDialect {
     // <https://docs.snowflake.com/en/sql-reference/intro-summary-data-types>
     fn column_type(&self, column_type: ColumnType) -> String {
         match column_type {
-            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "VARCHAR",
+            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "VARCHAR",
             ColumnType::Integer | ColumnType::BigInteger => "INTEGER",
             ColumnType::Float => "DOUBLE PRECISION",
             ColumnType::Boolean => "BOOLEAN",

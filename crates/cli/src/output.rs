@@ -460,9 +460,11 @@ fn file_of_page_views(error: &clap::Error) -> Option<String> {
         return None;
     };
     let command = std::env::args().find(|word| ["run", "preview", "main"].contains(&word.as_str()))?;
+    // What begins with a dash is a flag, unless it is a path.
+    let shown = if name.starts_with('-') { format!("./{name}") } else { name.clone() };
     Path::new(name).exists().then(|| match command.as_str() {
-        "run" => format!("'websessions run --page-views {name}' takes page views of files in"),
-        _ => format!("'websessions load {name}' takes page views of files in, and stages their sessions"),
+        "run" => format!("'websessions run --page-views {shown}' takes page views of files in"),
+        _ => format!("'websessions load {shown}' takes page views of files in, and stages their sessions"),
     })
 }
 

@@ -33,6 +33,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         64
     }
 
+    /// How many bytes a column of text has, where the warehouse bounds text.
+    fn longest_text(&self, _column_type: ColumnType) -> Option<u16> {
+        None
+    }
+
     /// What a type that the warehouse reports for a column holds; `None` if the model has no use for it.
     fn type_family(&self, reported: &str) -> Option<TypeFamily>;
 

@@ -427,7 +427,7 @@ fn further(columns: impl Iterator<Item = String>) -> String {
 
 fn value_type(word: &str) -> Result<ColumnType, String> {
     const TYPES: [(&str, ColumnType); 5] = [
-        ("text", ColumnType::Text),
+        ("text", ColumnType::LongText),
         ("integer", ColumnType::BigInteger),
         ("float", ColumnType::Float),
         ("boolean", ColumnType::Boolean),

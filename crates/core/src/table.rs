@@ -8,8 +8,10 @@ use std::borrow::Cow;
 /// The type of a column, independent of the warehouse. A dialect spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum ColumnType {
-    /// Text of any length.
+    /// Text that the original doesn't bound: as Redshift's `VARCHAR` it has 256 bytes, elsewhere any length.
     Text,
+    /// Text as long as the warehouse takes it.
+    LongText,
     /// Text of at most so many bytes, where the warehouse bounds text.
     Varying(u16),
     /// Text of exactly so many bytes, padded where the warehouse pads.
@@ -45,7 +47,7 @@ impl ColumnType {
     /// The family that this type belongs to.
     pub fn family(self) -> TypeFamily {
         match self {
-            Text | Varying(_) | Fixed(_) => TypeFamily::Text,
+            Text | LongText | Varying(_) | Fixed(_) => TypeFamily::Text,
             Integer | BigInteger => TypeFamily::Integer,
             Float => TypeFamily::Float,
             Boolean => TypeFamily::Boolean,

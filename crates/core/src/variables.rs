@@ -415,7 +415,8 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 const REACTIONS: &[(&str, Reaction)] = &[("report", Reaction::Report), ("fail", Reaction::Fail)];
 
 fn table_name(text: &str) -> Result<TableName, String> {
-    let (schema, name) = text.split_once('.').ok_or_else(|| format!("must be \"schema.table\", not {text:?}"))?;
+    let parts = text.split_once('.').filter(|(_, name)| !name.contains('.'));
+    let (schema, name) = parts.ok_or_else(|| format!("must be \"schema.table\", not {text:?}"))?;
     Ok(TableName { schema: Identifier::new(schema)?, name: Identifier::new(name)?.to_string() })
 }
 

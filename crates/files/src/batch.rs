@@ -102,7 +102,7 @@ impl Batch {
 
 fn data_type(column_type: ColumnType) -> DataType {
     match column_type {
-        ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => DataType::Utf8,
+        ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => DataType::Utf8,
         ColumnType::Integer | ColumnType::BigInteger => DataType::Int64,
         ColumnType::Float => DataType::Float64,
         ColumnType::Boolean => DataType::Boolean,
@@ -131,7 +131,9 @@ pub(crate) enum ColumnBuilder {
 impl ColumnBuilder {
     pub(crate) fn new(column_type: ColumnType) -> Self {
         match column_type {
-            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => Self::Text(StringBuilder::new()),
+            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => {
+                Self::Text(StringBuilder::new())
+            }
             ColumnType::Integer | ColumnType::BigInteger => Self::Integer(Int64Builder::new()),
             ColumnType::Float => Self::Float(Float64Builder::new()),
             ColumnType::Boolean => Self::Boolean(BooleanBuilder::new()),

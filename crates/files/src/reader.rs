@@ -234,10 +234,22 @@ fn csv_values<'a>(
             }
             values.push(Value::Null);
         } else {
-            values.push(value::read(field, clock, text.text).map_err(|problem| problem.in_column(&field.name))?);
+            values.push(value::read(field, clock, text.text).map_err(|problem| {
+                let problem = problem.in_column(&field.name);
+                match !text.quoted && stands_for_nothing(text.text) {
+                    true => problem.with_hint(format!("if it stands for no value, say so: --null '{}'", text.text)),
+                    false => problem,
+                }
+            })?);
         }
     }
     Ok(values)
+}
+
+/// Whether a word is one that other programs write for NULL.
+fn stands_for_nothing(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["null", "\\N", "none", "nan", "nat", "na", "n/a", "nil", "(null)"];
+    WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// The columns of a file beside those that were looked for.
@@ -315,12 +327,12 @@ fn columns(
 
 /// A hint if the line of column names looks as if something else stood between the names.
 fn likely_delimiter(names: &[String], used: u8) -> Option<String> {
-    let [only] = names else { return None };
-    if only.starts_with("sep=") {
+    if names.first().is_some_and(|first| first.starts_with("sep=")) {
         return Some(
             "the first line is a note to Excel: take it out, and name what follows sep= after --delimiter".to_owned(),
         );
     }
+    let [only] = names else { return None };
     let delimiters = [(b';', "';'"), (b'\t', "'\\t'"), (b'|', "'|'"), (b',', "','")];
     let (_, likely) = delimiters.into_iter().find(|(byte, _)| *byte != used && only.as_bytes().contains(byte))?;
     Some(format!("the names stand between {likely}: read the file with --delimiter {likely}"))

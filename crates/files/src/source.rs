@@ -48,8 +48,11 @@ impl Sources {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_pattern(&name) => self.add_pattern(path),
             Err(error) => {
-                let refused = Error::new(Fault::Unreadable, name, error.to_string());
+                let refused = Error::new(Fault::Unreadable, name.as_str(), error.to_string());
                 Err(match nearest_file(path) {
+                    _ if name.contains("://") => refused.with_hint(
+                        "files are read from this machine: get it first, or send it through a pipe to the file named '-'",
+                    ),
                     Some(near) => refused.with_hint(format!("did you mean {}?", near.display())),
                     None => refused,
                 })
@@ -71,8 +74,14 @@ impl Sources {
             }
         }
         if self.sources.len() == before {
-            return Err(Error::new(Fault::Usage, name, "no file of page views is in this folder")
-                .with_hint(format!("known endings: {}", known_endings())));
+            let refused = Error::new(Fault::Usage, name, "no file of page views is in this folder");
+            return Err(match ending_below(folder) {
+                Some(ending) => refused.with_hint(format!("those in the folders below are '{name}/**/*.{ending}'")),
+                None => refused.with_hint(format!(
+                    "known endings: {}; a file without one is read if it is named, or by a pattern such as '{name}/*'",
+                    known_endings()
+                )),
+            });
         }
         Ok(())
     }
@@ -237,6 +246,14 @@ fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(folders)
 }
 
+/// How the files of page views are called that are in the folders below one.
+fn ending_below(folder: &Path) -> Option<String> {
+    let files = folders_below(folder).ok()?.into_iter().filter_map(|folder| entries_of(&folder).ok()).flatten();
+    let names = files.filter_map(|file| Some(file.file_name()?.to_str()?.to_owned()));
+    let mut named = names.filter(|name| !name.starts_with(['.', '_']) && has_known_ending(Path::new(name)));
+    named.next().and_then(|name| Some(name.rsplit_once('.')?.1.to_owned()))
+}
+
 /// The ending of a file's name and that of its compression, in lower case.
 pub(crate) fn endings(path: &Path) -> (Option<&'static str>, Option<&'static str>) {
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
@@ -328,6 +345,8 @@ mod tests {
         let left_out = Sources::resolve([folder.path().join("d")]).expect("files").left_out;
         assert_eq!(left_out.len(), 4, "{left_out:?}");
         assert!(names(folder.path(), &["empty"]).is_err_and(|error| error.message.contains("no file of page views")));
+        let refused = names(folder.path(), &["."]).expect_err("its folders have some");
+        assert!(refused.hint.as_ref().is_some_and(|hint| hint.contains("/**/*.")), "{refused:?}");
     }
 
     #[test]
@@ -338,6 +357,8 @@ mod tests {
         assert!(
             names(folder.path(), &["views.csv", "./views.csv"]).is_err_and(|error| error.message.contains("twice"))
         );
+        let refused = Sources::resolve(["s3://bucket/views.csv"]).expect_err("no file");
+        assert!(refused.hint.as_ref().is_some_and(|hint| hint.contains("from this machine")), "{refused:?}");
         assert_eq!(Sources::resolve(["-"]).map(|found| found.sources), Ok(vec![Source::StandardInput]));
         assert!(Sources::resolve(["-", "-"]).is_err());
     }

@@ -27,7 +27,7 @@ pub enum Value<'a> {
 pub(crate) fn read<'a>(field: &Field, clock: Clock, text: &'a str) -> Result<Value<'a>, Problem> {
     let trimmed = || text.trim_matches(' ');
     match field.column_type {
-        ColumnType::Text => unbounded(text).map(Value::Text),
+        ColumnType::Text | ColumnType::LongText => unbounded(text).map(Value::Text),
         ColumnType::Varying(length) => bounded(text, length).map(Value::Text),
         ColumnType::Fixed(length) => bounded(text.trim_end_matches(' '), length).map(Value::Text),
         ColumnType::Integer | ColumnType::BigInteger => match number::whole(trimmed()) {
@@ -80,7 +80,7 @@ fn bounded(text: &str, length: u16) -> Result<&str, Problem> {
 /// The value is not of the column's type.
 pub(crate) fn unfit(field: &Field, value: &str) -> Problem {
     let expected = match field.column_type {
-        ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "text",
+        ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "text",
         ColumnType::Integer => "a whole number from -2147483648 to 2147483647",
         ColumnType::BigInteger => "a whole number of 64 bits",
         ColumnType::Float => "a finite number",

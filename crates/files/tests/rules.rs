@@ -373,6 +373,26 @@ fn a_word_for_null_can_be_a_value() {
 }
 
 #[test]
+fn a_word_that_other_programs_write_for_null_is_said_to_be_one() {
+    for word in ["\\N", "NULL", "NaN", "None", "n/a"] {
+        for (row, column) in [("p1,s1,2024-07-01,{},t\n", "engaged_time_in_s"), ("p1,s1,{},5,t\n", "start_tstamp")] {
+            let error = refused("a.csv", csv(&row.replace("{}", word)));
+            assert_says(&error, (Some(1), Some(2), Some(column)), &format!("--null '{word}'"));
+        }
+        let quoted = refused("a.csv", csv(&format!("p1,s1,2024-07-01,\"{word}\",t\n")));
+        assert!(quoted.hint.is_none_or(|hint| !hint.contains("--null")), "a quoted word is never NULL");
+    }
+}
+
+#[test]
+fn a_note_to_excel_is_no_line_of_names() {
+    for (delimiter, note) in [(',', "sep=,\n"), (';', "sep=;\r\n"), (';', "\"sep=;\"\n"), ('\t', "sep=\t\n")] {
+        let content = format!("{note}{}", csv("p1,s1,2024-07-01,5,t\n").replace(',', &delimiter.to_string()));
+        assert_says(&refused("a.csv", content), (None, None, None), "the first line is a note to Excel");
+    }
+}
+
+#[test]
 fn a_compression_that_is_not_read_is_named() {
     // Frames with a number of a dictionary, and with a window of 256 MiB.
     let dictionary = b"\x28\xb5\x2f\xfd\x21\x07\x05\x29\x00\x00hello";

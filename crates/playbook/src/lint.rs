@@ -53,6 +53,8 @@ pub fn lint(
         lint.note(&playbook.path.display().to_string(), None, Severity::Warning, problem);
     }
     lint.shared = shared_variables(playbooks);
+    let is_main = |phase: &(Module, Phase)| phase.1 == Phase::Main;
+    lint.to_come = playbooks.iter().flat_map(|playbook| playbook.phases()).filter(is_main).map(|(of, _)| of).collect();
     for playbook in playbooks {
         lint.playbook(playbook, sql_root);
     }
@@ -82,6 +84,8 @@ struct Lint<'a> {
     own: OwnTables<'a>,
     variables: &'a Variables,
     problems: Vec<LintProblem>,
+    /// The modules whose main is to run.
+    to_come: Vec<Module>,
     /// The modules whose complete has run, each with the playbook of that.
     completed: Vec<(Module, String)>,
     /// The procedures and functions that scripts make, by their last names.
@@ -110,6 +114,7 @@ impl<'a> Lint<'a> {
             own: OwnTables::new(modules, variables, dialect),
             variables,
             problems: Vec::new(),
+            to_come: Vec::new(),
             completed: Vec::new(),
             made: BTreeSet::new(),
             called: Vec::new(),
@@ -183,6 +188,7 @@ impl<'a> Lint<'a> {
         for part in &parts {
             match part {
                 Part::Phase(module, Phase::Complete) => self.completed.push((*module, playbook.name.clone())),
+                Part::Phase(module, Phase::Main) => self.to_come.retain(|other| other != module),
                 Part::Phase(..) => {}
                 Part::SetUp(steps) | Part::Scripts(steps) => {
                     for query in steps.iter().flat_map(|step| &step.queries) {
@@ -298,6 +304,16 @@ impl<'a> Lint<'a> {
 
     /// What a custom script does with the model's tables.
     fn tables(&mut self, file: &str, script: &Script, words: &Words) {
+        for module in self.to_come.clone() {
+            let tables = module.tables(self.variables).into_iter();
+            let made = tables
+                .filter(|table| table.lifetime == Lifetime::Module)
+                .map(|table| self.variables.table_name(&table).name);
+            for name in made.filter(|name| words.mentions(name)) {
+                let message = format!("names {name} before the {} module's main, which makes it", module.name);
+                self.note(file, line_of(script, &name), Severity::Error, message);
+            }
+        }
         for (module, completed) in self.completed.clone() {
             let tables = module.tables(self.variables).into_iter();
             let gone = tables.filter(|table| table.lifetime == Lifetime::Module || module.input == Some(table.name));

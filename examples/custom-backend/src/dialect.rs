@@ -23,7 +23,7 @@ impl Dialect for SqliteDialect {
     // <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>
     fn column_type(&self, column_type: ColumnType) -> String {
         match column_type {
-            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "TEXT",
+            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "TEXT",
             ColumnType::Integer | ColumnType::BigInteger => "INTEGER",
             ColumnType::Float => "REAL",
             ColumnType::Boolean => "BOOLEAN",

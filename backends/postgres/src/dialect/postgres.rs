@@ -58,7 +58,7 @@ impl Dialect for PostgresDialect {
     // Lengths would only add errors: text is as fast. <https://www.postgresql.org/docs/current/datatype-character.html>
     fn column_type(&self, column_type: ColumnType) -> String {
         match column_type {
-            ColumnType::Text | ColumnType::Varying(_) | ColumnType::Fixed(_) => "TEXT",
+            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "TEXT",
             ColumnType::Integer | ColumnType::BigInteger => "BIGINT",
             ColumnType::Float => "DOUBLE PRECISION",
             ColumnType::Boolean => "BOOLEAN",

@@ -6,6 +6,9 @@ use websessions_core::identifier::Identifier;
 use websessions_core::plan::{OnlyIf, Statement, Unit};
 use websessions_core::table::{Column, ColumnType, Layout, SourceType, Table, TableName, TypeFamily};
 
+/// The bytes of its longest `VARCHAR`.
+const LONGEST_TEXT: u16 = u16::MAX;
+
 /// Amazon Redshift.
 #[derive(Clone, Copy, Debug)]
 pub struct RedshiftDialect;
@@ -44,6 +47,7 @@ impl Dialect for RedshiftDialect {
     fn column_type(&self, column_type: ColumnType) -> String {
         match column_type {
             ColumnType::Text => "VARCHAR".to_owned(),
+            ColumnType::LongText => format!("VARCHAR({LONGEST_TEXT})"),
             ColumnType::Varying(bytes) => format!("VARCHAR({bytes})"),
             ColumnType::Fixed(bytes) => format!("CHAR({bytes})"),
             ColumnType::Integer => "INT".to_owned(),
@@ -56,6 +60,16 @@ impl Dialect for RedshiftDialect {
 
     fn type_family(&self, reported: &str) -> Option<TypeFamily> {
         type_family(reported)
+    }
+
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html>
+    fn longest_text(&self, column_type: ColumnType) -> Option<u16> {
+        match column_type {
+            ColumnType::Text => Some(256),
+            ColumnType::LongText => Some(LONGEST_TEXT),
+            ColumnType::Varying(bytes) | ColumnType::Fixed(bytes) => Some(bytes),
+            _ => None,
+        }
     }
 
     // An INT has 32 bits.

@@ -105,13 +105,22 @@ impl Invocation<'_> {
         jobs.collect()
     }
 
-    /// Where the playbooks keep one module's work from the next, each with the playbook that does.
+    /// Where the playbooks keep one module's work from the next, or from its own end, each with the playbook that does.
     pub(super) fn modules_apart(&self) -> Result<Vec<(String, &'static str)>, Error> {
         let mut apart = Vec::new();
         let mut before: Vec<(&Playbook, Phase, Variables)> = Vec::new();
+        let mut completed: Vec<(&Playbook, Module)> = Vec::new();
         for playbook in &self.configuration.playbooks {
             for (module, phase) in playbook.phases() {
                 let variables = self.configuration.variables_of(playbook, &module)?;
+                if phase == Phase::Main {
+                    let early = completed.iter().filter(|(_, completed)| *completed == module);
+                    let problem = "it completes before its module's main, so what main reads stays for the next run";
+                    apart.extend(early.map(|(earlier, _)| (earlier.path.display().to_string(), problem)));
+                }
+                if phase == Phase::Complete {
+                    completed.push((playbook, module));
+                }
                 if (&module, phase) == (&users::module(), Phase::Main) {
                     apart.extend(before.iter().filter_map(|(earlier, phase, variables)| {
                         let problem = match phase {

@@ -59,10 +59,18 @@ impl<'a> Configuration<'a> {
         let placing = playbooks.iter().find(|playbook| !playbook.phases().is_empty()).or(playbooks.first());
         let (variables, more_warnings) = layers.variables(placing)?;
         preflight::check_names(&model::modules(), &variables)?;
+        let placing_warnings = more_warnings.clone();
         warnings.extend(more_warnings);
         for playbook in &playbooks {
             let odd = playbook.warnings.iter().cloned().chain(playbook.model_variables().1);
             warnings.extend(odd.map(|warning| format!("{}: {warning}", playbook.path.display())));
+            // What is wrong with its phases' variables stops the run where they are planned.
+            if !playbook.phases().is_empty()
+                && let Ok((_, odd)) = layers.variables(Some(playbook))
+            {
+                let new = odd.into_iter().filter(|warning| !placing_warnings.contains(warning));
+                warnings.extend(new.map(|warning| format!("{}: {warning}", playbook.path.display())));
+            }
         }
         let target = target::choose(global, &file, &playbooks, registry, &mut warnings)?;
         let custom = file.custom_modules()?;

@@ -11,6 +11,9 @@ use crate::warehouse::Warehouse;
 const NOT_A_TIME: Select = sql!("page_views/source_not_a_time");
 const NOT_FINITE: Select = sql!("page_views/source_not_finite");
 const NOT_WHOLE: Select = sql!("page_views/source_not_whole");
+const TOO_LONG: Select = sql!("page_views/source_too_long");
+const TOO_LONG_OR_WIDE: Select = sql!("page_views/source_too_long_or_wide");
+const LENGTH: Select = sql!("page_views/source_length");
 
 /// The whole numbers up to here are floating-point numbers, each its own.
 const EXACT: i128 = 1 << 53;
@@ -143,35 +146,53 @@ fn read(context: &Context<'_>, column: &SourceColumn, of: ColumnType) -> (String
     };
     let bits = dialect.bits(of);
     let (lowest, highest) = (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1);
+    let shown = || format!("CAST({name} AS {})", dialect.column_type(ColumnType::Text));
+    let not = |unfit: String, expected: &str| Some((unfit, shown(), format!(" is not {expected}")));
     let whole = |lowest: i128, highest: i128| {
         let (lowest, highest) = (lowest.to_string(), highest.to_string());
         let values = [("column", name.as_str()), ("lowest", lowest.as_str()), ("highest", highest.as_str())];
-        Some((context.select_with(&NOT_WHOLE, &values), format!("a whole number of {bits} bits")))
+        not(context.select_with(&NOT_WHOLE, &values), &format!("a whole number of {bits} bits"))
     };
     let values = [("column", name.as_str()), ("value", value.as_str())];
     let check = match (of.family(), column.source_type) {
         (TypeFamily::Integer, Decimal) => whole(lowest, highest),
         // Beyond these it stands for other numbers, too.
         (TypeFamily::Integer, Float) => whole(lowest.max(-EXACT), highest.min(EXACT)),
-        (TypeFamily::Float, Decimal | Float) => {
-            Some((context.select_with(&NOT_FINITE, &values), "a finite number".to_owned()))
-        }
+        (TypeFamily::Float, Decimal | Float) => not(context.select_with(&NOT_FINITE, &values), "a finite number"),
         (TypeFamily::Timestamp, _) => {
-            Some((context.select_with(&NOT_A_TIME, &values), "a time of the years 0001 to 9999".to_owned()))
+            not(context.select_with(&NOT_A_TIME, &values), "a time of the years 0001 to 9999")
         }
+        (TypeFamily::Text, _) => dialect.longest_text(of).map(|bytes| too_long(context, column, of, bytes)),
         _ => None,
     };
-    let Some((unfit, expected)) = check else { return (value, None) };
+    let Some((unfit, shown, problem)) = check else { return (value, None) };
     let value = match of.family() {
-        TypeFamily::Integer => format!("CASE WHEN {unfit} THEN NULL ELSE {value} END"),
+        TypeFamily::Integer | TypeFamily::Text => format!("CASE WHEN {unfit} THEN NULL ELSE {value} END"),
         _ => value,
     };
     let text = |words: &str| dialect.text(words);
-    let refusal = format!(
-        "WHEN {unfit} THEN {} || CAST({name} AS {}) || {}",
-        text(&format!("{}: ", column.name)),
-        dialect.column_type(ColumnType::Text),
-        text(&format!(" is not {expected}"))
-    );
+    let refusal = format!("WHEN {unfit} THEN {} || {shown} || {}", text(&format!("{}: ", column.name)), text(&problem));
     (value, Some(refusal))
+}
+
+/// When a text has more bytes than its column, how it begins and how many it has, and in words how many it may have.
+fn too_long(context: &Context<'_>, column: &SourceColumn, of: ColumnType, bytes: u16) -> (String, String, String) {
+    let dialect = &context.dialect;
+    let name = dialect.column_name(&column.spelled);
+    let value = match column.source_type {
+        SourceType::TextByCast => format!("CAST({name} AS {})", dialect.column_type(ColumnType::LongText)),
+        _ => name.clone(),
+    };
+    let longest = bytes.to_string();
+    let values = [("value", value.as_str()), ("longest", longest.as_str())];
+    let shown = context.select_with(&LENGTH, &values);
+    let takes = format!(" bytes, the column takes {bytes}");
+    match of {
+        // Blanks at the end are padding, and a character is a byte.
+        ColumnType::Fixed(_) => {
+            let takes = format!("{takes}, and none of more than a byte a character");
+            (context.select_with(&TOO_LONG_OR_WIDE, &values), shown, takes)
+        }
+        _ => (context.select_with(&TOO_LONG, &values), shown, takes),
+    }
 }

@@ -107,7 +107,7 @@ fn input(context: &Context<'_>) -> Step {
 fn from_table(context: &Context<'_>, source: &TableName) -> Vec<Unit> {
     // Beside a row's values stands why it is refused, if it is.
     let mut arrived = context.table(PAGE_VIEWS_ARRIVED).clone();
-    arrived.columns.push(Column::new("refused", ColumnType::Text));
+    arrived.columns.push(Column::new("refused", ColumnType::LongText));
     let name = context.name(PAGE_VIEWS_ARRIVED);
     let mut units = context.drop_view(PAGE_VIEWS_THIS_RUN);
     units.extend(context.dialect.replace_table(&arrived, &name).into_iter().map(Unit::Statement));

@@ -1,0 +1,1 @@
+OCTET_LENGTH({{ value }}) > {{ longest }}
