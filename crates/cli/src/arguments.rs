@@ -1,9 +1,10 @@
 //! The command line, as clap reads it.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use websessions_core::files::TimeFormat;
 use websessions_core::insight::Since;
@@ -484,17 +485,19 @@ impl Arguments {
     /// Reads a command line.
     pub(crate) fn read(given: &[OsString]) -> Result<(Self, Called), clap::Error> {
         let command = Self::command();
-        // An empty variable of the environment is as one that is not set.
-        let is_empty =
-            |argument: &clap::Arg| argument.get_env().and_then(std::env::var_os).is_some_and(|text| text.is_empty());
-        let empty: Vec<clap::Id> = command
-            .get_arguments()
-            .filter(|argument| is_empty(argument))
-            .map(|argument| argument.get_id().clone())
-            .collect();
-        let command = empty.into_iter().fold(command, |command, id| command.mut_arg(id, |argument| argument.env(None)));
+        let is_empty = |name: &&OsStr| std::env::var_os(name).is_some_and(|text| text.is_empty());
+        let empty = command.get_arguments().filter_map(clap::Arg::get_env).find(is_empty).map(OsStr::to_owned);
+        let command = match &empty {
+            // clap would say that a value is missing, and not whose.
+            Some(_) => command.mut_args(|argument| argument.env(None)),
+            None => command,
+        };
         let given = gathered(given, &command).unwrap_or_else(|| given.to_vec());
-        let matches = command.try_get_matches_from(given)?;
+        let matches = command.clone().try_get_matches_from(given)?;
+        if let Some(name) = empty {
+            let message = format!("{}\n", empty_variable(&name.to_string_lossy()));
+            return Err(clap::Error::raw(ErrorKind::InvalidValue, message).with_cmd(&command));
+        }
         let mut names = Vec::new();
         let (mut innermost, mut inner) = (&matches, matches.subcommand());
         while let Some((name, matches)) = inner {
@@ -514,6 +517,12 @@ impl Arguments {
         let called = Called { name: names.join(" "), flags: flags.collect::<Vec<_>>().join(" ") };
         Ok((Self::from_arg_matches(&matches)?, called))
     }
+}
+
+/// What an empty variable of the environment is refused with. As a rule a script has not set what it is made of, and another
+/// database than it meant would be worked on.
+pub(crate) fn empty_variable(name: &str) -> String {
+    format!("the environment variable {name} is empty: give it a value, or unset it")
 }
 
 /// One word for a shell. It stands within a command in single quotes.

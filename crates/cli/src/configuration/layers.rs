@@ -3,7 +3,7 @@
 
 use super::Shown;
 use super::file::File;
-use crate::arguments::Global;
+use crate::arguments::{Global, empty_variable};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use websessions_core::error::Error;
@@ -157,15 +157,15 @@ fn of_flags(global: &Global, has_playbooks: bool) -> Result<Layer, Error> {
     Ok(layer)
 }
 
-/// The environment's variables that begin with a prefix: each with its name in lower case without it, and its value. An empty one
-/// is as one that is not set.
+/// The environment's variables that begin with a prefix: each with its name in lower case without it, and its value.
 pub(super) fn environment(prefix: &str) -> Result<Vec<(String, String, String)>, Error> {
     let ours = std::env::vars_os().filter_map(|(key, value)| {
         let key = key.into_string().ok()?;
         let name = key.strip_prefix(prefix)?.to_lowercase();
-        (!value.is_empty()).then_some((key, name, value))
+        Some((key, name, value))
     });
     ours.map(|(key, name, value)| match value.into_string() {
+        Ok(value) if value.is_empty() => Err(Error::configuration(empty_variable(&key))),
         Ok(value) => Ok((key, name, value)),
         Err(_) => Err(Error::configuration(format!("the environment variable {key} is not UTF-8 text"))),
     })
