@@ -60,6 +60,56 @@ fn a_repeated_command_changes_no_row_and_a_late_page_view_changes_its_session_al
     assert!(left.is_err(), "a run ends its own run");
 }
 
+/// Where production has each page view: a row that is written anew has another place.
+fn places(database: &duckdb::Connection) -> Vec<(String, i64)> {
+    let mut places =
+        database.prepare("SELECT page_view_id, rowid FROM derived.page_views ORDER BY ALL").expect("a query");
+    let rows = places.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    rows.collect::<Result<_, _>>().expect("ids and places")
+}
+
+#[test]
+fn what_comes_as_it_is_kept_is_staged_and_not_written_anew() {
+    let folder = folder();
+    let open = || duckdb::Connection::open(folder.path().join("websessions.duckdb")).expect("the database opens");
+    let loaded = |files: &[&str], page_views: usize, written: usize| {
+        done(&folder, &["unstage", "--yes"]);
+        let said = done(&folder, &[&["load"], files].concat());
+        let line = said.lines().find(|line| line.contains("rows written")).expect("what is written");
+        assert!(line.contains(&format!(" {written} ")), "{line}");
+        assert_eq!(folder.contents("page_views_staged", &[]).expect("exported").rows.len(), page_views);
+        places(&open())
+    };
+    done(&folder, &["load", "first.csv"]);
+    let first = places(&open());
+    assert_eq!(loaded(&["first.csv"], 3, 0), first);
+    // Session a gets a page view and a newer form, b comes as it is kept.
+    let second = loaded(&["first.csv", "second.csv"], 4, 3);
+    assert_eq!(second[3], first[2], "b1 stays");
+    assert!(second[1].1 > first[0].1, "a1 has another number of all");
+    let kept = tables_of_page_views(&folder);
+    // An older form of a2 is compared, and its session written with what it had.
+    assert_eq!(loaded(&["first.csv"], 4, 3)[3], first[2]);
+    assert_eq!(tables_of_page_views(&folder), kept);
+    // What production has otherwise than a run would write is mended by what comes again.
+    for (other, written) in [
+        ("UPDATE derived.page_views SET page_view_in_session_index = 2 WHERE page_view_id = 'b1'", 1),
+        ("UPDATE derived.page_views SET page_views_in_session = NULL WHERE page_view_id = 'b1'", 1),
+        ("INSERT INTO derived.page_views SELECT * FROM derived.page_views WHERE page_view_id = 'b1'", 1),
+    ] {
+        open().execute_batch(other).expect("another row");
+        assert_ne!(tables_of_page_views(&folder), kept, "{other}");
+        folder.write("b.csv", &FIRST.lines().filter(|line| !line.starts_with('a')).collect::<Vec<_>>().join("\n"));
+        loaded(&["b.csv"], 1, written);
+        assert_eq!(tables_of_page_views(&folder), kept, "{other}");
+        loaded(&["b.csv"], 1, 0);
+    }
+}
+
+fn tables_of_page_views(folder: &Folder) -> Contents {
+    folder.contents("page_views", &[]).expect("exported")
+}
+
 #[test]
 fn load_stages_and_a_later_run_computes() {
     let folder = folder();

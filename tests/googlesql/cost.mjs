@@ -142,7 +142,7 @@ project.seen = (kind, node, before) => {
     const bare = width(columns.filter(({ name }) => names.has(name)));
     let part = 1;
     if (/^sessions$|^page_views$/.test(table)) {
-      part = Math.min(1, (changed || into === 'page_views_stored' ? TOUCHED_DAYS : LOOKUP_DAYS) / production_days());
+      part = Math.min(1, (changed || /^page_views_(stored|changed)$/.test(into) ? TOUCHED_DAYS : LOOKUP_DAYS) / production_days());
     }
     if (table === 'sessions' && /^users_/.test(current)) {
       // Whose sessions they are is in no order: all of production is read. Every user is asked for by the first run alone.

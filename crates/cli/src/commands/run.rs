@@ -243,6 +243,7 @@ impl Invocation<'_> {
                 ["page views of them".to_owned(), of_rows("rows_kept")],
                 ["sessions that they are of".to_owned(), summary.get(0, "sessions").to_string()],
                 ["page views of these sessions".to_owned(), summary.get(0, "page_views").as_integer().to_string()],
+                ["rows written".to_owned(), summary.get(0, "rows_written").as_integer().to_string()],
                 ["table".to_owned(), name(page_views::production(self.variables()))],
                 ["staged in".to_owned(), name(page_views::staged(self.variables()))],
             ];

@@ -120,7 +120,7 @@ async fn a_table_of_a_run_of_page_views_that_another_makes_anew_is_noticed(
         ("stored", vec![PAGE_VIEWS_NEW]),
         ("numbers", vec![PAGE_VIEWS_ARRIVED, PAGE_VIEWS_SESSIONS, PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS_STORED]),
         ("page_views", vec![PAGE_VIEWS_NUMBERS]),
-        ("commit", vec![PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS_SESSIONS]),
+        ("commit", vec![PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS_SESSIONS, PAGE_VIEWS_CHANGED]),
         ("commit", READ_BY_THE_VIEW.to_vec()),
     ] {
         for table in emptied {

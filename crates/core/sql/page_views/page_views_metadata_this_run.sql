@@ -4,6 +4,7 @@ SELECT
   CAST(NULL AS {{ type.big_integer }}) AS input_rows,
   CAST(NULL AS {{ type.big_integer }}) AS key_rows,
   CAST(NULL AS {{ type.big_integer }}) AS stored_rows,
+  CAST(NULL AS {{ type.big_integer }}) AS changed_rows,
   CAST(NULL AS {{ type.big_integer }}) AS page_views_checksum
 FROM (
 {{ metadata }}

@@ -18,6 +18,7 @@ SELECT
   metadata.input_rows,
   metadata.key_rows,
   metadata.stored_rows,
+  metadata.changed_rows,
   counts.page_views_checksum
 FROM {{ table.page_views_metadata_this_run }} AS metadata
 CROSS JOIN (

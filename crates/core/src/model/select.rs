@@ -122,11 +122,18 @@ impl Renderer {
             tables.iter().map(|table| (table.name.to_owned(), table.columns.clone())).collect();
         let names_of: BTreeMap<String, Vec<String>> =
             compared.iter().map(|(table, columns)| (table.clone(), names_of_columns(columns))).collect();
+        let all_columns = compared.clone();
         environment.add_function("differences", move |table: &str, left: &str, right: &str| {
             let columns = compared.get(table).ok_or_else(|| no_table(table))?;
             let columns: Vec<String> =
                 columns.iter().map(|column| difference(&*dialect, column, left, right)).collect();
             Ok::<_, minijinja::Error>(columns.join(",\n  "))
+        });
+        environment.add_function("same", move |table: &str, left: &str, right: &str, without: Vec<String>| {
+            let columns = all_columns.get(table).ok_or_else(|| no_table(table))?;
+            let compared = columns.iter().filter(|column| !without.iter().any(|name| *name == column.name));
+            let same: Vec<String> = compared.map(|column| same(column, left, right)).collect();
+            Ok::<_, minijinja::Error>(same.join("\n  AND "))
         });
         environment.add_function("sums", move |table: &str| {
             let columns = names_of.get(table).ok_or_else(|| no_table(table))?;
@@ -193,6 +200,12 @@ impl Renderer {
 
 fn names_of_columns(columns: &[Column]) -> Vec<String> {
     columns.iter().map(|column| column.name.to_string()).collect()
+}
+
+/// Whether a column of two rows is the same, NULL being a value: where one is NULL, and the other is not, neither true nor false.
+fn same(column: &Column, left: &str, right: &str) -> String {
+    let (one, other) = (format!("{left}.{}", column.name), format!("{right}.{}", column.name));
+    format!("({one} = {other} OR ({one} IS NULL AND {other} IS NULL))")
 }
 
 /// 1 where a column of two rows differs, NULL being a value.

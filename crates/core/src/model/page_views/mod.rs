@@ -16,7 +16,7 @@ use crate::table::Table;
 use crate::variables::Variables;
 
 const ROWS_WRITTEN: &[RowCounts] =
-    &[RowCounts::new(tables::PAGE_VIEWS, findings::PAGE_VIEWS_SUMMARY.name, "page_views")];
+    &[RowCounts::new(tables::PAGE_VIEWS, findings::PAGE_VIEWS_SUMMARY.name, "rows_written")];
 
 /// The module.
 pub fn module() -> Module {

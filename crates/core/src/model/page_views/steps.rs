@@ -12,6 +12,9 @@ use crate::table::{Column, ColumnType, TableName};
 use crate::variables::{CleanupMode, LookbackGuard};
 
 const ARRIVALS: Select = sql!("page_views/arrivals");
+const CHANGED: Select = sql!("page_views/page_views_changed");
+const CHANGED_HOLDS: Select = sql!("page_views/changed_holds");
+const CHANGED_PAGE_VIEWS: Select = sql!("page_views/changed_page_views");
 const FORMS: Select = sql!("page_views/page_views_forms");
 const IN_SEVERAL_SESSIONS: Select = sql!("page_views/in_several_sessions");
 const IS_PAGE_VIEW: Select = sql!("page_views/is_page_view");
@@ -27,6 +30,7 @@ const OLD_STAGED: Select = sql!("page_views/old_staged");
 const PRODUCTION: Select = sql!("page_views/production");
 const REPEATED: Select = sql!("page_views/page_views_repeated");
 const RUN_METADATA: Select = sql!("page_views/run_metadata");
+const SEAL_CHANGED: Select = sql!("page_views/seal_changed");
 const SEAL_HOLDS: Select = sql!("page_views/seal_holds");
 const SEAL_INPUT: Select = sql!("page_views/seal_input");
 const SEAL_KEYS: Select = sql!("page_views/seal_keys");
@@ -40,6 +44,7 @@ const SOURCE_SEEN: Select = sql!("page_views/source_seen");
 const SOURCE_SEEN_BEFORE: Select = sql!("page_views/source_seen_before");
 const SOURCE_SINCE: Select = sql!("page_views/source_since");
 const STORED: Select = sql!("page_views/stored");
+const STORED_DIFFERING: Select = sql!("page_views/stored_differing");
 const SUMMARY: Select = sql!("page_views/summary");
 const THIS_RUN: Select = sql!("page_views/page_views_this_run");
 const UPSERT_LIMIT: Select = sql!("page_views/upsert_limit");
@@ -191,9 +196,10 @@ fn sessions(context: &Context<'_>) -> Step {
     Step::new("stored", "what production has of the sessions that have an arrival", units)
 }
 
-/// Every row of production's of the sessions of this run; sealed for a commit that deletes them there.
-pub(super) fn stored(context: &Context<'_>, sealed: bool) -> Vec<Unit> {
-    let seal = |purpose, select| sealed.then(|| seal(context, purpose, select));
+/// Production's rows of the sessions of this run. Where page views came, without those that came just as they are stored, and
+/// sealed for a commit that deletes there.
+pub(super) fn stored(context: &Context<'_>, came: bool) -> Vec<Unit> {
+    let seal = |purpose, select| came.then(|| seal(context, purpose, select));
     let mut units = Vec::new();
     let (declarations, range) = if is_bounded(context) {
         units.extend(context.replace(PAGE_VIEWS_UPSERT_LIMIT, &context.select(&UPSERT_LIMIT)));
@@ -222,7 +228,7 @@ pub(super) fn stored(context: &Context<'_>, sealed: bool) -> Vec<Unit> {
         units.push(context.observe(OLD_PAGE_VIEWS, fail, "page views that the lookback does not reach", &OLD_COPIES));
     }
     let (declarations, range) = self::range(context);
-    let rows = context.select_with(&STORED, &[("range", &range)]);
+    let rows = context.select_with(if came { &STORED_DIFFERING } else { &STORED }, &[("range", &range)]);
     let purpose = "what production has of this run's sessions";
     let count = seal("the count of these rows", &SEAL_STORED);
     units.extend(context.fill(PAGE_VIEWS_STORED, purpose, declarations, &rows, count));
@@ -233,9 +239,25 @@ pub(super) fn stored(context: &Context<'_>, sealed: bool) -> Vec<Unit> {
 /// several rows are sorted; the others stay where they came to, or are stored.
 fn numbers(context: &Context<'_>) -> Step {
     let tables = [(PAGE_VIEWS_FORMS, &FORMS), (PAGE_VIEWS_REPEATED, &REPEATED), (PAGE_VIEWS_NUMBERS, &NUMBERS)];
-    let units =
+    let mut units: Vec<Unit> =
         tables.into_iter().flat_map(|(table, select)| context.replace(table, &context.select(select))).collect();
-    Step::new("numbers", "in how many rows each page view stands, and its number in its session", units)
+    units.extend(changed(context));
+    Step::new(
+        "numbers",
+        "in how many rows each page view stands, its number in its session, and which sessions change",
+        units,
+    )
+}
+
+/// Whole sessions are staged, whatever came of them; in production rows are written of those that differ.
+fn changed(context: &Context<'_>) -> Vec<Unit> {
+    if context.variables.skip_derived {
+        return context.replace_empty(PAGE_VIEWS_CHANGED);
+    }
+    let (declarations, range) = range(context);
+    let rows = context.select_with(&CHANGED, &[("range", &range)]);
+    let count = seal(context, "the count of these sessions", &SEAL_CHANGED);
+    context.fill(PAGE_VIEWS_CHANGED, "which sessions production has otherwise", declarations, &rows, Some(count))
 }
 
 /// A step of its own: a run that goes on with an earlier step has not made it.
@@ -268,19 +290,23 @@ fn metadata(context: &Context<'_>) -> Step {
 /// A second attempt of a commit whose answer was lost finds the run's end set, and changes nothing more.
 fn commit(context: &Context<'_>) -> Step {
     let limit_holds = if is_bounded(context) { context.select(&LIMIT_HOLDS) } else { "1 = 1".to_owned() };
+    let changed_holds =
+        if context.variables.skip_derived { "1 = 1".to_owned() } else { context.select(&CHANGED_HOLDS) };
     let is_page_view = context.select(&IS_PAGE_VIEW);
-    let holds = context.select_with(&SEAL_HOLDS, &[("limit_holds", &limit_holds), ("is_page_view", &is_page_view)]);
+    let values = [("limit_holds", &*limit_holds), ("changed_holds", &*changed_holds), ("is_page_view", &*is_page_view)];
+    let holds = context.select_with(&SEAL_HOLDS, &values);
     let mut statements = vec![Statement::new("this run's tables are as it made them", holds).must_change()];
-    let new = context.select(&NEW_PAGE_VIEWS);
     if !context.variables.skip_derived {
         let (declarations, range) = range(context);
         let old = context.select_with(&OLD_PAGE_VIEWS_OF, &[("range", &range)]);
         statements.extend(declarations);
-        statements.push(context.delete(PAGE_VIEWS, "old rows of this run's sessions", &old));
+        statements.push(context.delete(PAGE_VIEWS, "old rows of the sessions that change", &old));
+        let new = context.select(&CHANGED_PAGE_VIEWS);
         statements.push(context.insert(PAGE_VIEWS, "every page view of these sessions", &new));
     }
     let staged = context.select(&OLD_STAGED);
     statements.push(context.delete(PAGE_VIEWS_STAGED, "staged rows of this run's sessions", &staged));
+    let new = context.select(&NEW_PAGE_VIEWS);
     statements.push(context.insert(PAGE_VIEWS_STAGED, "every page view of these sessions", &new));
     if let (Some(source), Some(_)) = (source(context), &context.variables.page_views_time) {
         let before = context.select_with(&SOURCE_SEEN_BEFORE, &[("source_name", &source.to_string())]);

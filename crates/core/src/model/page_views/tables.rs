@@ -20,7 +20,7 @@ pub const PAGE_VIEWS_NEW: &str = "page_views_new";
 /// The sessions that have an arrival, with the start of the first in it.
 pub const PAGE_VIEWS_SESSIONS: &str = "page_views_sessions";
 
-/// Production's rows of these sessions.
+/// Production's rows of these sessions; of a run that takes page views in, without those that came just as they are stored.
 pub const PAGE_VIEWS_STORED: &str = "page_views_stored";
 
 /// The page views of these sessions, each once: in how many rows it came or is stored.
@@ -32,12 +32,15 @@ pub const PAGE_VIEWS_REPEATED: &str = "page_views_repeated";
 /// The number of each page view in its session, and how many there are.
 pub const PAGE_VIEWS_NUMBERS: &str = "page_views_numbers";
 
+/// Which of these sessions production has otherwise, and how many page views they have: what the commit writes there.
+pub const PAGE_VIEWS_CHANGED: &str = "page_views_changed";
+
 /// Every page view of these sessions, numbered: a view of where they came to or are stored.
 pub const PAGE_VIEWS_THIS_RUN: &str = "page_views_this_run";
 
-/// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit. Its seals say how many rows came and how
-/// many production had, by the transactions that read them, and which page views were numbered: the commit finds out by
-/// them whether the tables are still those that this run has made.
+/// The metadata of this run, one row. `run_end_tstamp` is NULL until the commit. Its seals say how many rows came, how
+/// many production had and how many sessions change, by the transactions that read them, and which page views were numbered:
+/// the commit finds out by them whether the tables are still those that this run has made.
 pub const PAGE_VIEWS_METADATA_THIS_RUN: &str = "page_views_metadata_this_run";
 
 /// Session and time of production's rows of these sessions. Looked up once.
@@ -71,7 +74,7 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
         vec![Column::new("number", BigInteger), Column::new("number_of_all", BigInteger)],
     ]
     .concat();
-    let seals = ["input_rows", "key_rows", "stored_rows", "page_views_checksum"]
+    let seals = ["input_rows", "key_rows", "stored_rows", "changed_rows", "page_views_checksum"]
         .map(|seal| Column::new(seal, BigInteger))
         .to_vec();
     let by_page_view = || by_session().joined(&["domain_sessionid", "page_view_id"]);
@@ -109,6 +112,11 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
         ])),
         scratch(PAGE_VIEWS_REPEATED, columns).layout(by_session()),
         scratch(PAGE_VIEWS_NUMBERS, numbers).layout(by_page_view()),
+        scratch(
+            PAGE_VIEWS_CHANGED,
+            vec![Column::new("domain_sessionid", Varying(128)), Column::new("page_views", BigInteger)],
+        )
+        .layout(by_session().joined(&["domain_sessionid"])),
         scratch(
             PAGE_VIEWS_METADATA_THIS_RUN,
             [vec![Column::new("id", Varying(64))], metadata_columns(), seals].concat(),

@@ -1,0 +1,1 @@
+changed_rows = (SELECT COUNT(*) FROM {{ table.page_views_changed }})
