@@ -295,6 +295,8 @@ impl<'a> Invocation<'a> {
         if matches!(destination, Destination::File(_)) {
             self.refuse_own(to, read)?;
         }
+        // What is to be taken at last can be made.
+        destination.workshop()?;
         Ok(destination)
     }
 

@@ -52,7 +52,8 @@ impl Workshop {
 fn remove_left(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.filter_map(Result::ok) {
-        let is_ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let is_ours = is_folder && entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
         if is_ours
             && let Ok(left) = File::open(entry.path())
             && left.try_lock().is_ok()
@@ -185,7 +186,11 @@ mod tests {
         let left = folder.path().join(".websessions-left");
         std::fs::create_dir(&left).expect("a folder");
         std::fs::write(left.join("part.csv"), "half").expect("a file");
+        // A pipe of such a name would be waited for: what is no folder stays as it is.
+        let other = folder.path().join(".websessions-other");
+        std::fs::write(&other, "").expect("a file");
         let next = Workshop::open(folder.path()).expect("a folder");
+        std::fs::remove_file(other).expect("it stays");
         let both = [&lives, &next].map(|workshop| workshop.folder.path().to_owned());
         assert!(here().iter().all(|path| both.contains(path)) && here().len() == 2, "{:?}", here());
         drop((lives, next));

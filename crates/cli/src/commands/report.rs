@@ -32,8 +32,6 @@ impl Invocation<'_> {
             _ => None,
         });
         let destination = self.destination(to, &files.collect::<Vec<_>>())?;
-        // What is to be renamed at last can be made beside it.
-        destination.workshop()?;
         if destination.is_standard_output() {
             return Err(Error::configuration("--report names a file: standard output has what the run answers"));
         }
