@@ -497,11 +497,12 @@ const RESERVED: &[&str] = &[
 /// What the model's SQL gives a name to where columns of one's own stand: they would mean two things.
 #[rustfmt::skip]
 const OF_THE_SQL: &[&str] = &[
-    "after_run", "aggregates", "arrived", "before_run", "candidates", "changed_pairs", "computed",
-    "consumed", "copies", "copy_number", "fingerprint", "fingerprints", "first_view", "first_view_tstamp", "form",
+    "after_run", "aggregates", "arrived", "before_run", "came", "came_again", "candidates", "changed_pairs", "computed",
+    "consumed", "copies", "copy_number", "differing", "fingerprint", "fingerprints", "first_view", "first_view_tstamp", "form",
     "forms", "from_first", "from_last", "id", "is_repeated", "last_view", "no_rows", "number", "number_of_all",
     "numbered", "numbers", "of_session", "page_views_less", "pairs", "present", "ranked", "read_or_not", "repeated", "replaced",
-    "replaced_sessions", "row_count", "samples", "session_id", "several", "stored_sessions", "this_run", "version", "versions",
+    "replaced_sessions", "row_count", "samples", "session_id", "several", "stored", "stored_sessions", "this_run", "version",
+    "versions",
 ];
 
 #[cfg(test)]
