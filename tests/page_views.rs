@@ -87,9 +87,14 @@ fn what_comes_as_it_is_kept_is_staged_and_not_written_anew() {
     let second = loaded(&["first.csv", "second.csv"], 4, 3);
     assert_eq!(second[3], first[2], "b1 stays");
     assert!(second[1].1 > first[0].1, "a1 has another number of all");
+    // A row that stands twice is not told from one that was corrected: its session is written, as it was.
+    folder.write("twice.csv", &[FIRST, FIRST.lines().last().expect("a row"), "\n"].concat());
     let kept = tables_of_page_views(&folder);
+    assert_eq!(loaded(&["twice.csv", "second.csv"], 4, 4).len(), 4);
+    assert_eq!(tables_of_page_views(&folder), kept);
     // An older form of a2 is compared, and its session written with what it had.
-    assert_eq!(loaded(&["first.csv"], 4, 3)[3], first[2]);
+    let third = places(&open());
+    assert_eq!(loaded(&["first.csv"], 4, 3)[3], third[3]);
     assert_eq!(tables_of_page_views(&folder), kept);
     // What production has otherwise than a run would write is mended by what comes again.
     for (other, written) in [

@@ -63,6 +63,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("RTRIM({column}, ' ')")
     }
 
+    /// Whether two texts of varying length are the same, byte by byte: where `=` leaves trailing blanks out, more than that.
+    fn same_text(&self, one: &str, other: &str) -> String {
+        format!("{one} = {other}")
+    }
+
     /// A text as it sorts: by its bytes, whatever the locale of the database.
     fn sorted_text(&self, text: &str) -> String {
         text.to_owned()

@@ -95,6 +95,12 @@ impl Dialect for RedshiftDialect {
         column.to_owned()
     }
 
+    // Nor do they in comparisons of VARCHAR, where they are stored; OCTET_LENGTH counts them.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_OCTET_LENGTH.html>
+    fn same_text(&self, one: &str, other: &str) -> String {
+        format!("{one} = {other} AND OCTET_LENGTH({one}) = OCTET_LENGTH({other})")
+    }
+
     // In the session's time zone, which the connection sets to UTC; whole seconds.
     // <https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html>
     fn now(&self) -> String {

@@ -1,6 +1,6 @@
 //! Page views that come as a user's table: in any order, again, in older forms, late; what is left out is counted.
 
-use super::page_views::expect;
+use super::page_views::{expect, rows};
 use super::page_views_interleaved::ways;
 use super::{Trial, trials};
 use crate::case::explain;
@@ -22,6 +22,7 @@ pub(super) const TRIALS: &[(&str, Trial)] = trials![
     page_views_of_any_history_are_those_of_one_run,
     page_views_of_a_run_that_died_anywhere_are_those_of_one_run,
     page_views_that_come_again_change_no_row,
+    page_views_that_come_as_they_are_kept_are_not_written,
     page_views_of_a_table_are_read_from_the_newest_time_on,
     page_views_that_are_left_out_or_repeated_can_fail_the_run,
     page_views_before_the_lookback_are_replaced_when_it_widens,
@@ -113,6 +114,44 @@ async fn page_views_that_come_again_change_no_row(harness: &dyn Harness) -> Resu
     let left: Vec<String> = case.tables().await?.into_iter().filter(|table| table.contains("this_run")).collect();
     expect("tables of the run that are left", left, Vec::new())?;
     expect("the run's id is left", case.tables().await?.iter().any(|table| table.contains("metadata_run_id")), false)?;
+    case.drop().await
+}
+
+/// What is written is what differs, and all of that: a value where there was none, one of another, a blank at the end of a text,
+/// which not every warehouse's `=` counts. The sessions, computed of what is staged, say the same as the page views.
+async fn page_views_that_come_as_they_are_kept_are_not_written(harness: &dyn Harness) -> Result<(), String> {
+    let case = with_arrivals(harness, Value::Null, &[arrival(0, 0, 1), arrival(0, 2, 5), arrival(1, 0, 0)]).await?;
+    let sessions = case.clone().of(websessions_core::model::sessions::module());
+    let contents = async || Ok::<_, String>((case.contents(PAGE_VIEWS).await?, sessions.contents("sessions").await?));
+    let written = async || {
+        let report = run(&case, &Files::default(), true).await.map_err(explain)?;
+        let summary = report.findings.get(PAGE_VIEWS_SUMMARY.name).ok_or("no summary")?;
+        Ok::<_, String>(summary.get(0, "rows_written").as_integer())
+    };
+    let dialect = case.warehouse.dialect();
+    let name = dialect.table(&arrivals_table(&case).1);
+    let of_the_first = "domain_sessionid = 'session 0' AND page_view_id = 'a-0'";
+    expect("written at first", written().await?, 3)?;
+    let mut before = contents().await?;
+    for (column, value) in
+        [("geo_latitude", "1.5"), ("geo_latitude", "2.5"), ("page_title", "'a '"), ("page_title", "'a  '")]
+    {
+        expect("written of what is kept", written().await?, 0)?;
+        expect("tables", contents().await? == before, true)?;
+        case.sql(format!("UPDATE {name} SET {column} = {value} WHERE {of_the_first}")).await?;
+        expect(&format!("written with {column} {value}"), written().await?, 2)?;
+        before = contents().await?;
+        let titles = (
+            rows(&case, PAGE_VIEWS, &["page_view_in_session_index", "domain_sessionid", "page_title"]).await?,
+            rows(&sessions, "sessions", &["domain_sessionid", "first_page_title"]).await?,
+        );
+        let first = |row: &String| row.strip_prefix("1 | ").map(str::to_owned);
+        expect("titles", titles.0.iter().filter_map(first).collect::<Vec<_>>(), titles.1)?;
+    }
+    // One row more of the same content: its session is written, as it was.
+    histories::arrive(&case, &[arrival(1, 0, 0)], By::Table, "unused".into()).await?;
+    expect("written of what came twice", written().await?, 1)?;
+    expect("tables", contents().await? == before, true)?;
     case.drop().await
 }
 

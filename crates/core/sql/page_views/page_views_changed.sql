@@ -1,5 +1,6 @@
--- The sessions of which production has other rows than this run's, and how many page views they have: what is written. A page
--- view that stands in one row, and in one of production, is as it was: what came just as it is stored is one row.
+-- The sessions of which production may have other rows than this run's, and how many page views they have: what is written. A page
+-- view that stands in one row, and in one of production, is as it was: what came once, just as it is stored, is one row. What came
+-- in several rows, though these are the same, is not looked at again: its session is written.
 SELECT
   numbers.domain_sessionid,
   numbers.number_of_all AS page_views

@@ -4,7 +4,7 @@
 UPDATE {{ table.page_views_metadata_this_run }}
 SET id = 'run'
 WHERE {{ limit_holds }}
-  AND {{ changed_holds }}
+  AND changed_rows = (SELECT COUNT(*) FROM {{ table.page_views_changed }})
   AND key_rows = (SELECT COUNT(*) FROM {{ table.page_views_upsert_keys }})
   AND stored_rows = (SELECT COUNT(*) FROM {{ table.page_views_stored }})
   AND input_rows = (

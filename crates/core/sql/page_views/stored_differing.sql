@@ -34,11 +34,7 @@ came_again AS (
     AND differing.id = came.page_view_id
   WHERE differing.session_id IS NULL
 )
-SELECT
-  {{ columns.page_views }}
-FROM {{ table.page_views }}
-WHERE domain_sessionid IN (SELECT domain_sessionid FROM {{ table.page_views_upsert_keys }})
-  AND {{ range }}
+{{ stored }}
   AND NOT EXISTS (
     SELECT 1
     FROM came_again

@@ -122,7 +122,7 @@ impl Renderer {
             tables.iter().map(|table| (table.name.to_owned(), table.columns.clone())).collect();
         let names_of: BTreeMap<String, Vec<String>> =
             compared.iter().map(|(table, columns)| (table.clone(), names_of_columns(columns))).collect();
-        let all_columns = compared.clone();
+        let (all_columns, exact) = (compared.clone(), of());
         environment.add_function("differences", move |table: &str, left: &str, right: &str| {
             let columns = compared.get(table).ok_or_else(|| no_table(table))?;
             let columns: Vec<String> =
@@ -132,8 +132,8 @@ impl Renderer {
         environment.add_function("same", move |table: &str, left: &str, right: &str, without: Vec<String>| {
             let columns = all_columns.get(table).ok_or_else(|| no_table(table))?;
             let compared = columns.iter().filter(|column| !without.iter().any(|name| *name == column.name));
-            let same: Vec<String> = compared.map(|column| same(column, left, right)).collect();
-            Ok::<_, minijinja::Error>(same.join("\n  AND "))
+            let same = |column| format!("({})", same(&*exact, column, left, right, str::to_owned));
+            Ok::<_, minijinja::Error>(compared.map(same).collect::<Vec<_>>().join("\n  AND "))
         });
         environment.add_function("sums", move |table: &str| {
             let columns = names_of.get(table).ok_or_else(|| no_table(table))?;
@@ -203,22 +203,21 @@ fn names_of_columns(columns: &[Column]) -> Vec<String> {
 }
 
 /// Whether a column of two rows is the same, NULL being a value: where one is NULL, and the other is not, neither true nor false.
-fn same(column: &Column, left: &str, right: &str) -> String {
+/// Of a column of type [`ColumnType::Fixed`] it is said what of it compares.
+fn same(dialect: &dyn Dialect, column: &Column, left: &str, right: &str, fixed: impl Fn(&str) -> String) -> String {
     let (one, other) = (format!("{left}.{}", column.name), format!("{right}.{}", column.name));
-    format!("({one} = {other} OR ({one} IS NULL AND {other} IS NULL))")
+    let equal = match (column.column_type, column.column_type.family()) {
+        (ColumnType::Fixed(_), _) => format!("{} = {}", fixed(&one), fixed(&other)),
+        (_, TypeFamily::Text) => dialect.same_text(&one, &other),
+        _ => format!("{one} = {other}"),
+    };
+    format!("{equal} OR ({one} IS NULL AND {other} IS NULL)")
 }
 
 /// 1 where a column of two rows differs, NULL being a value.
 fn difference(dialect: &dyn Dialect, column: &Column, left: &str, right: &str) -> String {
-    let name = &column.name;
-    let compared = |row: &str| match column.column_type {
-        ColumnType::Fixed(_) => dialect.fixed_text(&format!("{row}.{name}")),
-        _ => format!("{row}.{name}"),
-    };
-    let (one, other) = (compared(left), compared(right));
-    format!(
-        "CASE WHEN {one} = {other} OR ({left}.{name} IS NULL AND {right}.{name} IS NULL) THEN 0 ELSE 1 END AS {name}"
-    )
+    let same = same(dialect, column, left, right, |value| dialect.fixed_text(value));
+    format!("CASE WHEN {same} THEN 0 ELSE 1 END AS {}", column.name)
 }
 
 fn no_table(table: &str) -> minijinja::Error {

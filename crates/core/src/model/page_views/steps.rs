@@ -13,7 +13,6 @@ use crate::variables::{CleanupMode, LookbackGuard};
 
 const ARRIVALS: Select = sql!("page_views/arrivals");
 const CHANGED: Select = sql!("page_views/page_views_changed");
-const CHANGED_HOLDS: Select = sql!("page_views/changed_holds");
 const CHANGED_PAGE_VIEWS: Select = sql!("page_views/changed_page_views");
 const FORMS: Select = sql!("page_views/page_views_forms");
 const IN_SEVERAL_SESSIONS: Select = sql!("page_views/in_several_sessions");
@@ -228,7 +227,10 @@ pub(super) fn stored(context: &Context<'_>, came: bool) -> Vec<Unit> {
         units.push(context.observe(OLD_PAGE_VIEWS, fail, "page views that the lookback does not reach", &OLD_COPIES));
     }
     let (declarations, range) = self::range(context);
-    let rows = context.select_with(if came { &STORED_DIFFERING } else { &STORED }, &[("range", &range)]);
+    let mut rows = context.select_with(&STORED, &[("range", &range)]);
+    if came {
+        rows = context.select_with(&STORED_DIFFERING, &[("range", &range), ("stored", &rows)]);
+    }
     let purpose = "what production has of this run's sessions";
     let count = seal("the count of these rows", &SEAL_STORED);
     units.extend(context.fill(PAGE_VIEWS_STORED, purpose, declarations, &rows, count));
@@ -251,12 +253,14 @@ fn numbers(context: &Context<'_>) -> Step {
 
 /// Whole sessions are staged, whatever came of them; in production rows are written of those that differ.
 fn changed(context: &Context<'_>) -> Vec<Unit> {
+    let count = seal(context, "the count of these sessions", &SEAL_CHANGED);
     if context.variables.skip_derived {
-        return context.replace_empty(PAGE_VIEWS_CHANGED);
+        let mut units = context.replace_empty(PAGE_VIEWS_CHANGED);
+        units.push(Unit::Block { purpose: "seals that none is written".to_owned(), statements: vec![count] });
+        return units;
     }
     let (declarations, range) = range(context);
     let rows = context.select_with(&CHANGED, &[("range", &range)]);
-    let count = seal(context, "the count of these sessions", &SEAL_CHANGED);
     context.fill(PAGE_VIEWS_CHANGED, "which sessions production has otherwise", declarations, &rows, Some(count))
 }
 
@@ -290,23 +294,20 @@ fn metadata(context: &Context<'_>) -> Step {
 /// A second attempt of a commit whose answer was lost finds the run's end set, and changes nothing more.
 fn commit(context: &Context<'_>) -> Step {
     let limit_holds = if is_bounded(context) { context.select(&LIMIT_HOLDS) } else { "1 = 1".to_owned() };
-    let changed_holds =
-        if context.variables.skip_derived { "1 = 1".to_owned() } else { context.select(&CHANGED_HOLDS) };
     let is_page_view = context.select(&IS_PAGE_VIEW);
-    let values = [("limit_holds", &*limit_holds), ("changed_holds", &*changed_holds), ("is_page_view", &*is_page_view)];
-    let holds = context.select_with(&SEAL_HOLDS, &values);
+    let holds = context.select_with(&SEAL_HOLDS, &[("limit_holds", &limit_holds), ("is_page_view", &is_page_view)]);
     let mut statements = vec![Statement::new("this run's tables are as it made them", holds).must_change()];
+    let new = context.select(&NEW_PAGE_VIEWS);
     if !context.variables.skip_derived {
         let (declarations, range) = range(context);
         let old = context.select_with(&OLD_PAGE_VIEWS_OF, &[("range", &range)]);
         statements.extend(declarations);
         statements.push(context.delete(PAGE_VIEWS, "old rows of the sessions that change", &old));
-        let new = context.select(&CHANGED_PAGE_VIEWS);
-        statements.push(context.insert(PAGE_VIEWS, "every page view of these sessions", &new));
+        let changed = context.select_with(&CHANGED_PAGE_VIEWS, &[("page_views", &new)]);
+        statements.push(context.insert(PAGE_VIEWS, "every page view of these sessions", &changed));
     }
     let staged = context.select(&OLD_STAGED);
     statements.push(context.delete(PAGE_VIEWS_STAGED, "staged rows of this run's sessions", &staged));
-    let new = context.select(&NEW_PAGE_VIEWS);
     statements.push(context.insert(PAGE_VIEWS_STAGED, "every page view of these sessions", &new));
     if let (Some(source), Some(_)) = (source(context), &context.variables.page_views_time) {
         let before = context.select_with(&SOURCE_SEEN_BEFORE, &[("source_name", &source.to_string())]);

@@ -1,1 +1,0 @@
-changed_rows = (SELECT COUNT(*) FROM {{ table.page_views_changed }})
