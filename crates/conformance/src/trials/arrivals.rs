@@ -148,8 +148,8 @@ async fn page_views_that_come_as_they_are_kept_are_not_written(harness: &dyn Har
         let first = |row: &String| row.strip_prefix("1 | ").map(str::to_owned);
         expect("titles", titles.0.iter().filter_map(first).collect::<Vec<_>>(), titles.1)?;
     }
-    // One row more of the same content: its session is written, as it was.
-    histories::arrive(&case, &[arrival(1, 0, 0)], By::Table, "unused".into()).await?;
+    // Two rows of the same content: their session is written, as it was.
+    histories::arrive(&case, &[arrival(1, 0, 0), arrival(1, 0, 0)], By::Table, "unused".into()).await?;
     expect("written of what came twice", written().await?, 1)?;
     expect("tables", contents().await? == before, true)?;
     case.drop().await
