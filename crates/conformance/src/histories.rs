@@ -95,7 +95,7 @@ impl Arrival {
         let id = match self.page_view {
             0 => format!("a-{}", self.session),
             1 => format!("B-{}", self.session),
-            2 => format!("\u{e9}-{}", self.session),
+            2 => format!("~-{}", self.session),
             _ => "in every session".to_owned(),
         };
         let start = |seconds: u32| {
