@@ -45,10 +45,6 @@ pub const ON_A_SLOW_SERVER: &[(&str, &str)] = &[
         "every SELECT of the page views module, with ties, NULL and rows left out",
     ),
     ("page_views_that_come_again_change_no_row", "page views that are stored already, and their counts"),
-    (
-        "page_views_that_come_as_they_are_kept_are_not_written",
-        "what came compared with what is kept, blanks and NULL too",
-    ),
     ("a_table_of_a_run_of_page_views_that_another_makes_anew_is_noticed", "the seals of the page views module"),
     ("seconds_are_boundaries_crossed", "seconds between timestamps"),
     ("only_blanks_pad_an_id", "which spaces RTRIM takes off, and what a comparison of text leaves out"),

@@ -108,7 +108,10 @@ async fn page_views_that_come_again_change_no_row(harness: &dyn Harness) -> Resu
     let of_one_run = metadata(case.contents(DATAMODEL_METADATA).await?);
     let cell = |text: &str| Some(text.to_owned());
     expect("metadata", of_one_run, vec![cell("page-views"), cell("sessions"), None, cell("1")])?;
-    run(&case, &Files::default(), true).await.map_err(explain)?;
+    let report = run(&case, &Files::default(), true).await.map_err(explain)?;
+    // Of the session alone that has a page view of two rows.
+    let summary = report.findings.get(PAGE_VIEWS_SUMMARY.name).ok_or("no summary")?;
+    expect("written again", summary.get(0, "rows_written").as_integer(), 2)?;
     expect("tables", (case.contents(PAGE_VIEWS).await?, sessions.contents("sessions").await?), first)?;
     expect("metadata rows", case.count(DATAMODEL_METADATA).await?, 4)?;
     let left: Vec<String> = case.tables().await?.into_iter().filter(|table| table.contains("this_run")).collect();
