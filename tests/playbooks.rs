@@ -804,6 +804,9 @@ fn an_order_that_can_not_have_been_meant_is_said() {
     let said = list(["own", "main", "complete"]);
     let words = "own.sql:2: error: names sessions_this_run before the sessions module's main, which makes it";
     assert!(said.code == 4 && said.stdout.contains(words), "{}", said.stdout);
+    folder.write("playbooks/own.sql", "DROP TABLE IF EXISTS scratch.sessions_metadata_this_run");
+    let said = list(["own", "main", "complete"]).done("lint").expect("it runs well").stdout;
+    assert!(said.contains("own.sql:1: warning: ") && said.ends_with("0 errors, 1 warning\n"), "{said}");
 }
 
 #[test]

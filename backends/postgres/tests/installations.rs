@@ -449,23 +449,34 @@ async fn redshift_s_fingerprint_is_of_one_row_alone(cluster: &Cluster) -> Result
     }
     let columns = ["a", "b", "c"].map(|name| Column::new(name, ColumnType::Text));
     let columns = [&columns[..], &[Column::new("n", ColumnType::Integer), Column::new("t", ColumnType::Text)]].concat();
+    let long = ["l", "m"].map(|name| Column::new(name, ColumnType::LongText));
+    let columns = [columns, long.to_vec()].concat();
     let fingerprint = redshift.dialect().row_fingerprint(&columns);
     let rows = [
-        "('a=b', NULL, NULL, 1, NULL)",
-        "('a', 'b', NULL, 1, NULL)",
-        "('a', NULL, 'b', 1, NULL)",
-        "(NULL, 'a', 'b', 1, NULL)",
-        "('a', '1=b', NULL, 1, NULL)",
-        "('a1=b', NULL, NULL, 1, NULL)",
-        "('', NULL, NULL, 1, NULL)",
-        "(NULL, '', NULL, 1, NULL)",
-        "(NULL, NULL, NULL, 1, NULL)",
-        "(NULL, NULL, NULL, NULL, '1')",
-        "(NULL, NULL, NULL, 11, '')",
-        "(NULL, NULL, '1', 1, '')",
+        "('a=b', NULL, NULL, 1, NULL, NULL, NULL)",
+        "('a', 'b', NULL, 1, NULL, NULL, NULL)",
+        "('a', NULL, 'b', 1, NULL, NULL, NULL)",
+        "(NULL, 'a', 'b', 1, NULL, NULL, NULL)",
+        "('a', '1=b', NULL, 1, NULL, NULL, NULL)",
+        "('a1=b', NULL, NULL, 1, NULL, NULL, NULL)",
+        "('', NULL, NULL, 1, NULL, NULL, NULL)",
+        "(NULL, '', NULL, 1, NULL, NULL, NULL)",
+        "(NULL, NULL, NULL, 1, NULL, NULL, NULL)",
+        "(NULL, NULL, NULL, NULL, '1', NULL, NULL)",
+        "(NULL, NULL, NULL, 11, '', NULL, NULL)",
+        "(NULL, NULL, '1', 1, '', NULL, NULL)",
+        "(NULL, NULL, NULL, 1, NULL, '', NULL)",
+        "(NULL, NULL, NULL, 1, NULL, NULL, '')",
+        "(NULL, NULL, NULL, 1, NULL, '', '')",
+        "(NULL, NULL, NULL, 1, NULL, '=', NULL)",
+        "(NULL, NULL, NULL, 1, NULL, 'ab', 'c')",
+        "(NULL, NULL, NULL, 1, NULL, 'a', 'bc')",
+        "(NULL, NULL, NULL, 1, 'a', 'bc', NULL)",
+        "(NULL, NULL, NULL, 1, NULL, REPEAT('x', 65535), REPEAT('y', 65535))",
+        "(NULL, NULL, NULL, 1, NULL, REPEAT('x', 65535), REPEAT('z', 65535))",
     ];
     let sql = format!(
-        "SELECT COUNT(*) AS row_count, COUNT(DISTINCT {fingerprint}) AS fingerprints FROM (VALUES {}) AS r (a, b, c, n, t)",
+        "SELECT COUNT(*) AS row_count, COUNT(DISTINCT {fingerprint}) AS fingerprints FROM (VALUES {}) AS r (a, b, c, n, t, l, m)",
         rows.join(", ")
     );
     let found = redshift.query(&sql).await.map_err(|error| format!("{error}: {sql}"))?;

@@ -246,12 +246,25 @@ fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(folders)
 }
 
-/// How the files of page views are called that are in the folders below one.
+/// How a file of page views is called that is in a folder below one, or in a folder of that: no farther, as it is but a
+/// hint, and a folder named by mistake may hold a whole disk.
 fn ending_below(folder: &Path) -> Option<String> {
-    let files = folders_below(folder).ok()?.into_iter().filter_map(|folder| entries_of(&folder).ok()).flatten();
-    let names = files.filter_map(|file| Some(file.file_name()?.to_str()?.to_owned()));
-    let mut named = names.filter(|name| !name.starts_with(['.', '_']) && has_known_ending(Path::new(name)));
-    named.next().and_then(|name| Some(name.rsplit_once('.')?.1.to_owned()))
+    let mut folders = vec![(folder.to_owned(), 0)];
+    let mut next = 0;
+    while let Some((folder, depth)) = folders.get(next).cloned() {
+        for entry in entries_of(&folder).unwrap_or_default() {
+            let Some(name) = entry.file_name().and_then(|name| name.to_str()) else { continue };
+            if entry.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+                if depth < 2 && !name.starts_with('.') {
+                    folders.push((entry, depth + 1));
+                }
+            } else if depth > 0 && !name.starts_with(['.', '_']) && has_known_ending(Path::new(name)) {
+                return Some(name.rsplit_once('.')?.1.to_owned());
+            }
+        }
+        next += 1;
+    }
+    None
 }
 
 /// The ending of a file's name and that of its compression, in lower case.
@@ -347,6 +360,24 @@ mod tests {
         assert!(names(folder.path(), &["empty"]).is_err_and(|error| error.message.contains("no file of page views")));
         let refused = names(folder.path(), &["."]).expect_err("its folders have some");
         assert!(refused.hint.as_ref().is_some_and(|hint| hint.contains("/**/*.")), "{refused:?}");
+    }
+
+    #[test]
+    fn files_are_looked_for_two_folders_below_one_without_any_and_no_farther() {
+        for (below, found) in [
+            ("a/b/views.csv.gz", Some("/**/*.gz'")),
+            ("a/views.JSON", Some("/**/*.JSON'")),
+            ("a/b/c/views.csv", None),
+            (".a/views.csv", None),
+            ("a/_views.csv", None),
+        ] {
+            let folder = folder(&[below]);
+            let hint = names(folder.path(), &["."]).expect_err("no file in it").hint.expect("what to do");
+            assert!(
+                hint.ends_with(found.unwrap_or("/*'")) && hint.contains("/**/") == found.is_some(),
+                "{below}: {hint}"
+            );
+        }
     }
 
     #[test]

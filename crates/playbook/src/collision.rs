@@ -155,7 +155,7 @@ fn judge(table: &Table, is_view: bool, changes: &BTreeSet<Change>, shown: &str) 
 }
 
 /// The file's line on which a name first stands.
-pub(crate) fn line_of(script: &Script, name: &str) -> Option<usize> {
+fn line_of(script: &Script, name: &str) -> Option<usize> {
     let line = script.sql.lines().position(|line| line.to_lowercase().contains(&name.to_lowercase()))?;
     script.lines.get(line).copied()
 }

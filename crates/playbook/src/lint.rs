@@ -1,6 +1,6 @@
 //! What is wrong with playbooks and custom SQL, as far as that shows without a connection.
 
-use crate::collision::{OwnTables, Severity, line_of};
+use crate::collision::{OwnTables, Severity};
 use crate::custom::CustomModule;
 use crate::files::{find_file, read};
 use crate::part::Part;
@@ -304,22 +304,26 @@ impl<'a> Lint<'a> {
 
     /// What a custom script does with the model's tables.
     fn tables(&mut self, file: &str, script: &Script, words: &Words) {
+        let needs = |name: String| {
+            let line = words.needs(&name)?;
+            Some((name, script.lines.get(line.checked_sub(1)?).copied()))
+        };
         for module in self.to_come.clone() {
             let tables = module.tables(self.variables).into_iter();
             let made = tables
                 .filter(|table| table.lifetime == Lifetime::Module)
                 .map(|table| self.variables.table_name(&table).name);
-            for name in made.filter(|name| words.mentions(name)) {
+            for (name, line) in made.filter_map(needs) {
                 let message = format!("names {name} before the {} module's main, which makes it", module.name);
-                self.note(file, line_of(script, &name), Severity::Error, message);
+                self.note(file, line, Severity::Error, message);
             }
         }
         for (module, completed) in self.completed.clone() {
             let tables = module.tables(self.variables).into_iter();
             let gone = tables.filter(|table| table.lifetime == Lifetime::Module || module.input == Some(table.name));
-            for name in gone.map(|table| self.variables.table_name(&table).name).filter(|name| words.mentions(name)) {
+            for (name, line) in gone.map(|table| self.variables.table_name(&table).name).filter_map(needs) {
                 let message = format!("names {name} after complete ({completed}), which empties or drops it");
-                self.note(file, line_of(script, &name), Severity::Error, message);
+                self.note(file, line, Severity::Error, message);
             }
         }
         let (found, problem) = self.own.collisions(script, self.dialect);

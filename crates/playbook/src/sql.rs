@@ -1,17 +1,20 @@
 //! What a user's SQL does, as far as its words and its statements tell: it is never split, and never changed.
 
 use sqlparser::ast::{
-    AlterTableOperation, CopyIntoSnowflakeKind, CopySource, ObjectName, ObjectType, RenameTableNameKind, SetExpr,
-    Statement, TableFactor, TableObject, Visit, Visitor,
+    AlterSchemaOperation, AlterTableOperation, CopyIntoSnowflakeKind, CopySource, ObjectName, ObjectType,
+    RenameTableNameKind, SetExpr, Statement, TableFactor, TableObject, Visit, Visitor,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, dialect_from_str};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// A name in SQL: its parts without quotes, in lower case.
 pub(crate) type Name = Vec<String>;
+
+/// What may stand between CREATE or DROP and TABLE or VIEW.
+const KINDS_OF_TABLES: [&str; 7] = ["or", "replace", "temp", "temporary", "transient", "unlogged", "materialized"];
 
 /// The words of a script, comments left out.
 pub(crate) struct Words {
@@ -36,8 +39,38 @@ impl Words {
 
     /// Whether a name stands in it, as the last part of whatever path.
     pub(crate) fn mentions(&self, name: &str) -> bool {
+        (0..self.tokens.len()).any(|position| self.is_named(position, name))
+    }
+
+    /// The first line that names a table which must be there then: not as one that it makes, nor as one that it drops if
+    /// it is there.
+    pub(crate) fn needs(&self, name: &str) -> Option<usize> {
+        let others: BTreeSet<usize> =
+            (0..self.tokens.len()).flat_map(|position| self.made_or_dropped(position)).collect();
+        let needed = (0..self.tokens.len()).find(|at| !others.contains(at) && self.is_named(*at, name))?;
+        Some(line(&self.tokens[needed]))
+    }
+
+    /// Where the names stand of what a statement that begins here makes, or drops if it is there.
+    fn made_or_dropped(&self, position: usize) -> Range<usize> {
+        let is_one_of = |at: usize, words: &[&str]| words.iter().any(|word| self.is_word(at, word));
+        let after = |at: usize, words: &[&str]| (at..).find(|at| !is_one_of(*at, words)).unwrap_or(at);
+        let kind = after(position + 1, &KINDS_OF_TABLES);
+        let first = after(kind + 1, &["if", "not", "exists"]);
+        let is_either = self.is_word(position, "create") || (self.is_word(position, "drop") && first > kind + 1);
+        if !is_either || !is_one_of(kind, &["table", "view"]) {
+            return 0..0;
+        }
+        let mut end = first + 1;
+        while self.tokens.get(end).is_some_and(|token| matches!(token.token, Token::Period | Token::Comma)) {
+            end += 2;
+        }
+        first..end
+    }
+
+    fn is_named(&self, position: usize, name: &str) -> bool {
         let is_named = |word: &str| word.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
-        self.tokens.iter().any(|token| matches!(&token.token, Token::Word(word) if is_named(&word.value)))
+        matches!(self.tokens.get(position).map(|token| &token.token), Some(Token::Word(word)) if is_named(&word.value))
     }
 
     /// The procedures that it calls, each with its line.
@@ -184,6 +217,10 @@ fn parser_dialect(name: &str) -> Box<dyn Dialect> {
     dialect_from_str(name).unwrap_or_else(|| Box::new(GenericDialect {}))
 }
 
+fn is_rename(operation: &AlterSchemaOperation) -> bool {
+    matches!(operation, AlterSchemaOperation::Rename { .. })
+}
+
 /// What statements change.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
@@ -266,7 +303,7 @@ impl Visitor for Written {
                 names.iter().for_each(|name| self.schema(name));
             }
             Statement::Drop { names, .. } => names.iter().for_each(|name| self.table(name, Change::Drops)),
-            Statement::AlterSchema(alter) => self.schema(&alter.name),
+            Statement::AlterSchema(alter) if alter.operations.iter().any(is_rename) => self.schema(&alter.name),
             Statement::Copy { source: CopySource::Table { table_name, .. }, to: false, .. } => {
                 self.table(table_name, Change::Appends);
             }
@@ -355,6 +392,27 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_needed_where_it_is_not_made_nor_dropped_if_it_is_there() {
+        for (sql, needed) in [
+            ("DROP TABLE IF EXISTS a.b", None),
+            ("DROP VIEW IF EXISTS a.c, a.\"B\" CASCADE; SELECT 1", None),
+            ("CREATE TABLE IF NOT EXISTS a.b (x INT)", None),
+            ("CREATE OR REPLACE TABLE b AS SELECT 1 AS x", None),
+            ("SELECT 1 AS b_c -- b", None),
+            ("DROP TABLE a.b", Some(1)),
+            ("DROP TABLE IF EXISTS a.b;\nSELECT * FROM a.b", Some(2)),
+            ("CREATE TABLE a.c AS\nSELECT * FROM a.b", Some(2)),
+            ("DELETE FROM a.b", Some(1)),
+            ("ALTER TABLE IF EXISTS a.b RENAME TO c", Some(1)),
+        ] {
+            for dialect in DIALECTS {
+                assert_eq!(Words::of(sql, dialect).needs("b"), needed, "{dialect}: {sql}");
+            }
+        }
+        assert_eq!(Words::of("DROP TABLE IF EXISTS `p.a.b`;\nSELECT * FROM `p.a.b`", "bigquery").needs("b"), Some(2));
+    }
+
+    #[test]
     fn the_tables_that_statements_change_are_known() {
         for (sql, change) in [
             ("INSERT INTO a.b SELECT * FROM c.d", Change::Appends),
@@ -420,11 +478,14 @@ mod tests {
             ("DROP SCHEMA a CASCADE", "a"),
             ("DROP SCHEMA IF EXISTS p.\"A\"", "p.a"),
             ("ALTER SCHEMA a RENAME TO b", "a"),
+            ("ALTER SCHEMA a OWNER TO b", ""),
             ("CREATE SCHEMA a; DROP TABLE b.a", ""),
         ] {
             let found = understood(sql, "postgres").schemas;
             assert_eq!(found.iter().map(|name| name.join(".")).collect::<Vec<_>>().join(" "), schemas, "{sql}");
         }
+        let options = understood("ALTER SCHEMA a SET OPTIONS (description = 'x')", "bigquery");
+        assert_eq!(options.schemas.len(), 0, "{options:?}");
         for (dialect, sql, is_open) in [
             ("duckdb", "BEGIN; INSERT INTO a.b SELECT 1", true),
             ("postgres", "START TRANSACTION; INSERT INTO a.b SELECT 1; SAVEPOINT s; ROLLBACK TO SAVEPOINT s", true),

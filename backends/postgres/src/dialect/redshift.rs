@@ -80,6 +80,9 @@ impl Dialect for RedshiftDialect {
     fn source_type(&self, reported: &str) -> Option<SourceType> {
         match reported {
             "bigint" => Some(SourceType::Decimal),
+            // Its padding counts in OCTET_LENGTH, and goes in a cast.
+            // <https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html#r_Character_types-significance-of-trailing-blanks>
+            "character" => Some(SourceType::TextByCast),
             _ => source_type(reported),
         }
     }
@@ -123,11 +126,15 @@ impl Dialect for RedshiftDialect {
 
     // The hash of ten columns is the seed of the next ten. What is hashed can be read back in one way only: a text comes
     // after its length, all else before an equals sign, which none of it holds; NULL is the sign alone. Ten columns at
-    // their longest fit a VARCHAR. <https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html>
+    // their longest fit a VARCHAR: of a text that fills one by itself, its length and its hash stand there.
+    // <https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html>
     fn row_fingerprint(&self, columns: &[Column]) -> String {
         let text = |column: &Column| {
             let name = &column.name;
             match column.column_type.family() {
+                TypeFamily::Text if column.column_type == ColumnType::LongText => {
+                    format!("COALESCE(LEN({name}) || '=' || CAST(FNV_HASH({name}) AS VARCHAR(64)) || '=', '=')")
+                }
                 TypeFamily::Text => format!("COALESCE(LEN({name}) || '=' || {name}, '=')"),
                 TypeFamily::Boolean => format!("CASE WHEN {name} THEN 't=' WHEN NOT {name} THEN 'f=' ELSE '=' END"),
                 TypeFamily::Integer | TypeFamily::Float | TypeFamily::Timestamp => {
@@ -230,6 +237,38 @@ impl Dialect for RedshiftDialect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use websessions_core::model::modules;
+    use websessions_core::variables::Variables;
+
+    /// What is joined to be hashed is a VARCHAR, too: it must take any ten columns of the model's and of one's own.
+    #[test]
+    fn ten_columns_at_their_longest_fit_the_text_that_is_hashed() {
+        // A length and two equals signs; a number or a time of at most 64, a hash.
+        let longest = |column: &Column| match RedshiftDialect.longest_text(column.column_type) {
+            Some(bytes) if column.column_type != ColumnType::LongText => 7 + usize::from(bytes),
+            _ => 7 + 64,
+        };
+        let variables = Variables::default();
+        for table in modules().iter().flat_map(|module| module.tables(&variables)) {
+            let mut lengths: Vec<usize> = table.columns.iter().map(longest).collect();
+            lengths.sort_unstable();
+            let sum: usize = lengths.iter().rev().take(10).sum();
+            assert!(sum <= usize::from(LONGEST_TEXT), "{}: {lengths:?}", table.name);
+        }
+
+        let own = ["a", "b"].map(|name| Column::new(name, ColumnType::LongText));
+        let fingerprint = RedshiftDialect.row_fingerprint(&own);
+        for column in &own {
+            let (whole, hash) = (format!("|| {}", column.name), format!("FNV_HASH({})", column.name));
+            assert!(fingerprint.contains(&hash) && !fingerprint.contains(&whole), "{fingerprint}");
+        }
+    }
+
+    #[test]
+    fn the_padding_of_a_user_s_column_goes_in_a_cast() {
+        assert_eq!(RedshiftDialect.source_type("character"), Some(SourceType::TextByCast));
+        assert_eq!(RedshiftDialect.source_type("character varying"), Some(SourceType::Text));
+    }
 
     #[test]
     fn a_schema_is_looked_for_whoever_owns_it() {

@@ -282,6 +282,9 @@ async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dy
     let (long, wide) = ("s".repeat(17), "ä".repeat(8));
     let (long_text, wide_text, wider_text) = (as_text(&long), as_text(&wide), as_text(&"ä".repeat(9)));
     let (longer_text, padded, of_two_bytes) = (as_text(&"c".repeat(257)), as_text("DE   "), as_text("é"));
+    // The padding of a column of fixed length is no part of its text.
+    let fixed = |words: &str| format!("CAST('{words}' AS {})", of(ColumnType::Fixed(256)));
+    let (short_of_fixed, long_of_fixed) = (fixed("s"), fixed(&long));
     match dialect.longest_text(ColumnType::Varying(16)) {
         None => tried.push(("page_urlscheme", &long_text, known(&long))),
         Some(_) => tried.extend([
@@ -290,6 +293,8 @@ async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dy
             ("page_urlscheme", &wider_text, Err("has 18 bytes, the column takes 16")),
             ("category", &longer_text, Err("has 257 bytes, the column takes 256")),
             ("geo_country", &padded, known("DE")),
+            ("refr_urlscheme", &short_of_fixed, known("s")),
+            ("page_urlscheme", &long_of_fixed, Err("has 17 bytes, the column takes 16")),
             ("geo_country", &of_two_bytes, Err("and none of more than a byte a character")),
         ]),
     }
