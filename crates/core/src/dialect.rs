@@ -191,7 +191,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// Creates a table if it is missing; tells when it is there already.
     fn ensure_table(&self, table: &Table, name: &TableName) -> Vec<Statement> {
-        let there = || self.table_query(name);
+        // Its columns: a catalogue may tell no more of a table to a role that lacks rights on it.
+        let there = || self.columns_query(&name.schema, &[&name.name]);
         self.create_table(table, name).into_iter().map(|statement| statement.or_there(there)).collect()
     }
 
