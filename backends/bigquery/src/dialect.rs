@@ -69,12 +69,12 @@ impl Dialect for BigQueryDialect {
 
     // <https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types>
     fn column_type(&self, column_type: ColumnType) -> String {
-        match column_type {
-            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "STRING",
-            ColumnType::Integer | ColumnType::BigInteger => "INT64",
-            ColumnType::Float => "FLOAT64",
-            ColumnType::Boolean => "BOOL",
-            ColumnType::Timestamp => "TIMESTAMP",
+        match column_type.family() {
+            TypeFamily::Text => "STRING",
+            TypeFamily::Integer => "INT64",
+            TypeFamily::Float => "FLOAT64",
+            TypeFamily::Boolean => "BOOL",
+            TypeFamily::Timestamp => "TIMESTAMP",
         }
         .to_owned()
     }

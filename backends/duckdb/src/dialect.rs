@@ -25,12 +25,12 @@ impl Dialect for DuckDbDialect {
 
     // Lengths have no effect: <https://duckdb.org/docs/stable/sql/data_types/text>.
     fn column_type(&self, column_type: ColumnType) -> String {
-        match column_type {
-            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "VARCHAR",
-            ColumnType::Integer | ColumnType::BigInteger => "BIGINT",
-            ColumnType::Float => "DOUBLE",
-            ColumnType::Boolean => "BOOLEAN",
-            ColumnType::Timestamp => "TIMESTAMP",
+        match column_type.family() {
+            TypeFamily::Text => "VARCHAR",
+            TypeFamily::Integer => "BIGINT",
+            TypeFamily::Float => "DOUBLE",
+            TypeFamily::Boolean => "BOOLEAN",
+            TypeFamily::Timestamp => "TIMESTAMP",
         }
         .to_owned()
     }

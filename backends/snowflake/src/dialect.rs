@@ -46,12 +46,12 @@ impl Dialect for SnowflakeDialect {
 
     // <https://docs.snowflake.com/en/sql-reference/intro-summary-data-types>
     fn column_type(&self, column_type: ColumnType) -> String {
-        match column_type {
-            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "VARCHAR",
-            ColumnType::Integer | ColumnType::BigInteger => "INTEGER",
-            ColumnType::Float => "DOUBLE PRECISION",
-            ColumnType::Boolean => "BOOLEAN",
-            ColumnType::Timestamp => "TIMESTAMP_NTZ",
+        match column_type.family() {
+            TypeFamily::Text => "VARCHAR",
+            TypeFamily::Integer => "INTEGER",
+            TypeFamily::Float => "DOUBLE PRECISION",
+            TypeFamily::Boolean => "BOOLEAN",
+            TypeFamily::Timestamp => "TIMESTAMP_NTZ",
         }
         .to_owned()
     }

@@ -11,6 +11,7 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
+use websessions_core::table::TypeFamily;
 
 /// The most rows of a batch.
 pub const MOST_ROWS: usize = 8192;
@@ -101,12 +102,12 @@ impl Batch {
 }
 
 fn data_type(column_type: ColumnType) -> DataType {
-    match column_type {
-        ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => DataType::Utf8,
-        ColumnType::Integer | ColumnType::BigInteger => DataType::Int64,
-        ColumnType::Float => DataType::Float64,
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+    match column_type.family() {
+        TypeFamily::Text => DataType::Utf8,
+        TypeFamily::Integer => DataType::Int64,
+        TypeFamily::Float => DataType::Float64,
+        TypeFamily::Boolean => DataType::Boolean,
+        TypeFamily::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
     }
 }
 
@@ -130,14 +131,12 @@ pub(crate) enum ColumnBuilder {
 
 impl ColumnBuilder {
     pub(crate) fn new(column_type: ColumnType) -> Self {
-        match column_type {
-            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => {
-                Self::Text(StringBuilder::new())
-            }
-            ColumnType::Integer | ColumnType::BigInteger => Self::Integer(Int64Builder::new()),
-            ColumnType::Float => Self::Float(Float64Builder::new()),
-            ColumnType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+        match column_type.family() {
+            TypeFamily::Text => Self::Text(StringBuilder::new()),
+            TypeFamily::Integer => Self::Integer(Int64Builder::new()),
+            TypeFamily::Float => Self::Float(Float64Builder::new()),
+            TypeFamily::Boolean => Self::Boolean(BooleanBuilder::new()),
+            TypeFamily::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
         }
     }
 

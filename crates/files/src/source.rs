@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Fault};
 use crate::field::nearest;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -63,11 +63,8 @@ impl Sources {
     fn add_folder(&mut self, folder: &Path, name: &str) -> Result<(), Error> {
         let before = self.sources.len();
         for entry in entries(folder)? {
-            // Writers keep what is not finished, and their own records, under such names.
-            let hidden =
-                entry.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')));
             // What can't be looked at may be a day's page views: a link whose file is gone, a folder without rights.
-            if !hidden && has_known_ending(&entry) && metadata(&entry)?.is_file() {
+            if !is_writers_own(&entry) && has_known_ending(&entry) && metadata(&entry)?.is_file() {
                 self.sources.push(Source::File(entry));
             } else {
                 self.left_out.push(entry);
@@ -236,8 +233,7 @@ fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut next = 0;
     while let Some(folder) = folders.get(next) {
         for entry in entries_of(folder)? {
-            let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if !hidden && entry.symlink_metadata().map_err(|error| unreadable(&entry, &error))?.is_dir() {
+            if !is_hidden(&entry) && entry.symlink_metadata().map_err(|error| unreadable(&entry, &error))?.is_dir() {
                 folders.push(entry);
             }
         }
@@ -249,22 +245,28 @@ fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 /// How a file of page views is called that is in a folder below one, or in a folder of that: no farther, as it is but a
 /// hint, and a folder named by mistake may hold a whole disk.
 fn ending_below(folder: &Path) -> Option<String> {
-    let mut folders = vec![(folder.to_owned(), 0)];
-    let mut next = 0;
-    while let Some((folder, depth)) = folders.get(next).cloned() {
+    let mut folders = VecDeque::from([(folder.to_owned(), 0)]);
+    while let Some((folder, depth)) = folders.pop_front() {
         for entry in entries_of(&folder).unwrap_or_default() {
-            let Some(name) = entry.file_name().and_then(|name| name.to_str()) else { continue };
             if entry.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-                if depth < 2 && !name.starts_with('.') {
-                    folders.push((entry, depth + 1));
+                if depth < 2 && !is_hidden(&entry) {
+                    folders.push_back((entry, depth + 1));
                 }
-            } else if depth > 0 && !name.starts_with(['.', '_']) && has_known_ending(Path::new(name)) {
-                return Some(name.rsplit_once('.')?.1.to_owned());
+            } else if depth > 0 && !is_writers_own(&entry) && has_known_ending(&entry) {
+                return entry.extension().map(|ending| ending.to_string_lossy().into_owned());
             }
         }
-        next += 1;
     }
     None
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Whether a file is called as what writers have not finished, and their own records.
+fn is_writers_own(path: &Path) -> bool {
+    is_hidden(path) || path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"_"))
 }
 
 /// The ending of a file's name and that of its compression, in lower case.

@@ -22,12 +22,12 @@ impl Dialect for SqliteDialect {
     // A declared type is a name; its affinity is found by what it contains. Timestamps are text that sorts by time.
     // <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>
     fn column_type(&self, column_type: ColumnType) -> String {
-        match column_type {
-            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "TEXT",
-            ColumnType::Integer | ColumnType::BigInteger => "INTEGER",
-            ColumnType::Float => "REAL",
-            ColumnType::Boolean => "BOOLEAN",
-            ColumnType::Timestamp => "TIMESTAMP_TEXT",
+        match column_type.family() {
+            TypeFamily::Text => "TEXT",
+            TypeFamily::Integer => "INTEGER",
+            TypeFamily::Float => "REAL",
+            TypeFamily::Boolean => "BOOLEAN",
+            TypeFamily::Timestamp => "TIMESTAMP_TEXT",
         }
         .to_owned()
     }

@@ -57,12 +57,12 @@ impl Dialect for PostgresDialect {
 
     // Lengths would only add errors: text is as fast. <https://www.postgresql.org/docs/current/datatype-character.html>
     fn column_type(&self, column_type: ColumnType) -> String {
-        match column_type {
-            ColumnType::Text | ColumnType::LongText | ColumnType::Varying(_) | ColumnType::Fixed(_) => "TEXT",
-            ColumnType::Integer | ColumnType::BigInteger => "BIGINT",
-            ColumnType::Float => "DOUBLE PRECISION",
-            ColumnType::Boolean => "BOOLEAN",
-            ColumnType::Timestamp => "TIMESTAMP",
+        match column_type.family() {
+            TypeFamily::Text => "TEXT",
+            TypeFamily::Integer => "BIGINT",
+            TypeFamily::Float => "DOUBLE PRECISION",
+            TypeFamily::Boolean => "BOOLEAN",
+            TypeFamily::Timestamp => "TIMESTAMP",
         }
         .to_owned()
     }
