@@ -25,6 +25,7 @@ mod waiting;
 use crate::arguments::{Arguments, Command, ConfigCommand, Global, OutputFormat, PlanPhase, Playbooks};
 use crate::configuration::{self, Configuration, FILE_NAME, assignments, starter};
 use crate::destination::{self, Destination};
+use crate::interruption::{self, interrupted};
 use crate::{hints, output};
 use clap::CommandFactory;
 use files::files;
@@ -295,7 +296,8 @@ impl<'a> Invocation<'a> {
         if matches!(destination, Destination::File(_)) {
             self.refuse_own(to, read)?;
         }
-        // What is to be taken at last can be made.
+        // What is to be taken at last can be made. Ctrl-C is heard before there is anything to take away.
+        interruption::hear();
         destination.workshop()?;
         Ok(destination)
     }
@@ -322,6 +324,15 @@ impl<'a> Invocation<'a> {
                     .to_owned(),
             ),
         })
+    }
+
+    /// A connection, unless the user wants to stop; `before` says of what nothing is known then.
+    async fn connect_unless_stopped(&self, before: &str) -> Result<Arc<dyn Warehouse>, Error> {
+        tokio::select! {
+            biased;
+            () = interrupted() => Err(Error::Cancelled { next: before.to_owned() }),
+            connected = self.connect() => connected,
+        }
     }
 
     /// A connection, unless it would make what is not there, in words.

@@ -1,18 +1,44 @@
 //! Ctrl-C and SIGTERM, as a future.
 
+use std::sync::Once;
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use websessions_core::error::Error;
 use websessions_core::warehouse::Warehouse;
 
-/// Ends when the user asks to stop. From the first call on the process no longer ends by itself.
-pub(crate) async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = tokio::signal::ctrl_c() => return,
+/// How often the user asked to stop, and nobody has taken it up yet.
+static ASKED: Semaphore = Semaphore::const_new(0);
+
+/// From here on no Ctrl-C ends the process, and none is lost: also not one that comes while nobody waits for it.
+pub(crate) fn hear() {
+    static HEARS: Once = Once::new();
+    HEARS.call_once(|| {
+        #[cfg(unix)]
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            if let Ok(mut signals) = signal(kind) {
+                tokio::spawn(async move {
+                    while signals.recv().await.is_some() {
+                        ASKED.add_permits(1);
+                    }
+                });
+            }
         }
+        #[cfg(not(unix))]
+        tokio::spawn(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                ASKED.add_permits(1);
+            }
+        });
+    });
+}
+
+/// Ends when the user asks to stop: each time for one of those who wait.
+pub(crate) async fn interrupted() {
+    hear();
+    if let Ok(asked) = ASKED.acquire().await {
+        asked.forget();
     }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// Asks something of a warehouse, unless the user wants it to stop; `before` says of what nothing is known then.

@@ -17,6 +17,9 @@ use websessions_core::words::counted;
 /// How many rows that are wrong are shown of each test, unless it is said.
 pub(crate) const SAMPLES: u32 = 5;
 
+/// Of what nothing is known when they were stopped.
+pub(super) const BEFORE_RUN: &str = "all checks were run";
+
 /// Which tests are asked, and of what.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
@@ -36,9 +39,9 @@ impl Default for Asked {
 impl Invocation<'_> {
     pub(super) async fn check(&self, asked: &Asked, junit: Option<&Path>) -> Result<(), Error> {
         let written_to = junit.map(|path| Ok::<_, Error>((self.destination(path, &asked.files)?, path))).transpose()?;
-        let warehouse = self.connect().await?;
+        let warehouse = self.connect_unless_stopped(BEFORE_RUN).await?;
         let answers = self.answers(&*warehouse, asked);
-        let answers = unless(interrupted(), "all checks were run", &*warehouse, answers).await?;
+        let answers = unless(interrupted(), BEFORE_RUN, &*warehouse, answers).await?;
         if let Some((destination, path)) = written_to {
             let failed = |source| Error::File { path: path.display().to_string(), source };
             let xml = junit_report(&answers).to_string().map_err(|error| failed(std::io::Error::other(error)))?;

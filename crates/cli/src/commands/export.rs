@@ -23,15 +23,11 @@ impl Invocation<'_> {
             });
         }
         let to_standard_output = destination.is_standard_output();
-        // Ctrl-C is heard before there is anything to take away.
-        let warehouse = tokio::select! {
-            biased;
-            () = interrupted() => return Err(cancelled(&table, to)),
-            connected = self.connect() => connected?,
-        };
+        let before = format!("{table} was in {}", to.display());
+        let warehouse = self.connect_unless_stopped(&before).await?;
         let folder = destination.workshop()?;
         let part = folder.part(&destination);
-        let rows = match write(&*warehouse, &table, &part, to).await {
+        let rows = match write(&*warehouse, &table, (&part, to), &before).await {
             Ok(rows) => rows,
             Err(Error::Warehouse { context, source }) => {
                 return Err(Error::Warehouse { context, source: self.of_missing(&*warehouse, &table, source).await });
@@ -45,7 +41,7 @@ impl Invocation<'_> {
                 let taken = taken.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 taken.map_err(|source| Error::File { path: to.display().to_string(), source })?;
             }
-            () = interrupted() => return Err(cancelled(&table, to)),
+            () = interrupted() => return Err(Error::Cancelled { next: before }),
         }
         let answer = format!("{table}: {} to {}", counted(rows, "row"), to.display());
         match self.global.output {
@@ -60,12 +56,13 @@ impl Invocation<'_> {
     }
 }
 
-fn cancelled(table: &TableName, to: &Path) -> Error {
-    Error::Cancelled { next: format!("{table} was in {}", to.display()) }
-}
-
-/// Has the warehouse write the file, unless the user stops it.
-async fn write(warehouse: &dyn Warehouse, table: &TableName, part: &Path, to: &Path) -> Result<u64, Error> {
+/// Has the warehouse write a part of a file that the user knows by another name, unless the user stops it.
+async fn write(
+    warehouse: &dyn Warehouse,
+    table: &TableName,
+    (part, to): (&Path, &Path),
+    before: &str,
+) -> Result<u64, Error> {
     let export = warehouse.export(table, part);
     tokio::pin!(export);
     let written = tokio::select! {
@@ -76,11 +73,10 @@ async fn write(warehouse: &dyn Warehouse, table: &TableName, part: &Path, to: &P
                 _ = export => {}
                 () = interrupted() => {}
             }
-            return Err(cancelled(table, to));
+            return Err(Error::Cancelled { next: before.to_owned() });
         }
     };
     written.map_err(|source| {
-        // The user knows the file by its own name.
         let message = source.message.replace(&part.display().to_string(), &to.display().to_string());
         Error::Warehouse { context: format!("can't export {table}"), source: WarehouseError { message, ..source } }
     })

@@ -24,6 +24,9 @@ fn in_words(sessions: i64, days: u32, to: &Path) -> String {
     format!("{} of {} in {}", counted(sessions, "session"), counted(days, "day"), to.display())
 }
 
+/// Of what nothing is known when it was stopped.
+pub(super) const BEFORE_MADE: &str = "the report was made";
+
 impl Invocation<'_> {
     /// Where a run's page goes: looked at before the run begins, which reads some files.
     pub(super) fn page_of_run(&self, to: &Path, read: &Files) -> Result<Destination, Error> {
@@ -49,11 +52,7 @@ impl Invocation<'_> {
                 ),
             });
         }
-        let warehouse = tokio::select! {
-            biased;
-            () = interrupted() => return Err(Error::Cancelled { next: "the report was made".to_owned() }),
-            connected = self.connect() => connected?,
-        };
+        let warehouse = self.connect_unless_stopped(BEFORE_MADE).await?;
         let made = async {
             let answers = match checks {
                 true => Some(self.answers(&*warehouse, &Asked::default()).await?),
@@ -62,7 +61,7 @@ impl Invocation<'_> {
             let (bytes, sessions) = self.write_page(&*warehouse, destination, to, days, answers.as_deref()).await?;
             Ok((answers, bytes, sessions))
         };
-        let (answers, bytes, sessions) = unless(interrupted(), "the report was made", &*warehouse, made).await?;
+        let (answers, bytes, sessions) = unless(interrupted(), BEFORE_MADE, &*warehouse, made).await?;
         let found = answers.as_deref();
         let answer = in_words(sessions, days, to);
         match self.global.output {

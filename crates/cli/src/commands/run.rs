@@ -141,7 +141,7 @@ impl Invocation<'_> {
             Some(questions) => {
                 let asked = Asked::default();
                 let answers = async { self.ask(warehouse, questions, &asked).await.map(Some) };
-                unless(cancellation.cancelled(), "all checks were run", warehouse, answers).await
+                unless(cancellation.cancelled(), check::BEFORE_RUN, warehouse, answers).await
             }
             None => Ok(None),
         };
@@ -156,7 +156,7 @@ impl Invocation<'_> {
         let answers = answers?;
         if let Some(page) = page {
             let written = self.report_after(warehouse, page, answers.as_deref());
-            unless(cancellation.cancelled(), "the report was made", warehouse, written).await?;
+            unless(cancellation.cancelled(), super::report::BEFORE_MADE, warehouse, written).await?;
         }
         check::failure(answers.as_deref().unwrap_or_default())
     }
