@@ -132,8 +132,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// A unit's place in a plan, with the line that the warehouse complains about.
-    pub(crate) fn new(plan: &Plan, step: &Step, unit: &Unit, error: &WarehouseError) -> Self {
+    /// A unit's place in a plan, which is that of a phase or of none, with the line that the warehouse complains about.
+    pub(crate) fn new(plan: &Plan, of: Option<Phase>, step: &Step, unit: &Unit, error: &WarehouseError) -> Self {
         let statements = match unit {
             // What fails of it is a file, not what makes its table.
             Unit::Load(_) => &[],
@@ -145,7 +145,7 @@ impl Place {
         let line = source.zip(rendered_line).and_then(|(source, line)| source.lines.get(line.checked_sub(1)?).copied());
         Self {
             phase: plan.name.clone(),
-            of: None,
+            of,
             step: step.name.clone(),
             unit: unit.purpose().to_owned(),
             sql: sql.join(";\n"),

@@ -16,7 +16,7 @@ use crate::error::{Error, LoadedTable, Place, Retry, WarehouseError, WarehouseEr
 use crate::files::Files;
 use crate::lock::{Holder, Lease, Note};
 use crate::model::Module;
-use crate::plan::{Load, Observation, OnFound, Phase, Plan, Step, Unit};
+use crate::plan::{Load, Observation, OnFound, Phase, Step, Unit};
 use crate::preflight;
 use crate::rows::Rows;
 use crate::variables::Variables;
@@ -402,28 +402,24 @@ impl Run<'_> {
                 units: steps.iter().map(|step| step.units.len()).sum(),
             });
             let started = Instant::now();
-            let result = self.steps(plan, steps, lease).await;
+            let result = self.steps(job, steps, lease).await;
             let seconds = started.elapsed().as_secs_f64();
             self.recorder.on(&Event::PlanFinished { plan: plan.name.clone(), seconds });
-            result.map_err(|(position, mut error)| {
-                if let Error::Unit { place, .. } = &mut error {
-                    place.of = job.of().map(|(_, phase)| phase);
-                }
-                stopped(error, start + skip + position)
-            })?;
+            result.map_err(|(position, error)| stopped(error, start + skip + position))?;
         }
         Ok(())
     }
 
-    /// Runs steps of a plan. An error comes with the position of its step among them.
-    async fn steps(&self, plan: &Plan, steps: &[Step], lease: &Lease<'_>) -> Result<(), (usize, Error)> {
+    /// Runs steps of a job. An error comes with the position of its step among them.
+    async fn steps(&self, job: &Job, steps: &[Step], lease: &Lease<'_>) -> Result<(), (usize, Error)> {
         for (position, step) in steps.iter().enumerate() {
-            self.step(plan, step, lease).await.map_err(|error| (position, error))?;
+            self.step(job, step, lease).await.map_err(|error| (position, error))?;
         }
         Ok(())
     }
 
-    async fn step(&self, plan: &Plan, step: &Step, lease: &Lease<'_>) -> Result<(), Error> {
+    async fn step(&self, job: &Job, step: &Step, lease: &Lease<'_>) -> Result<(), Error> {
+        let plan = job.plan();
         self.warehouse.announce(&Activity {
             run: self.options.holder.id.clone(),
             plan: plan.name.clone(),
@@ -438,7 +434,7 @@ impl Run<'_> {
         let started = Instant::now();
         let together = if step.is_parallel() { PARALLEL_SCRIPTS } else { 1 };
         let work: Vec<BoxFuture<'_, _>> =
-            step.units.iter().map(|unit| self.unit(plan, step, unit, lease).boxed()).collect();
+            step.units.iter().map(|unit| self.unit(job, step, unit, lease).boxed()).collect();
         let mut results = futures_util::stream::iter(work).buffered(together);
         let mut failed = None;
         for unit in &step.units {
@@ -472,7 +468,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn unit(&self, plan: &Plan, step: &Step, unit: &Unit, lease: &Lease<'_>) -> Result<Option<Rows>, Error> {
+    async fn unit(&self, job: &Job, step: &Step, unit: &Unit, lease: &Lease<'_>) -> Result<Option<Rows>, Error> {
+        let plan = job.plan();
         let next = format!("{}/{}: {}", plan.name, step.name, unit.purpose());
         let mut delays = self.delays();
         let mut attempts = 0;
@@ -545,7 +542,8 @@ impl Run<'_> {
             if self.holds(lease).await == Some(false) {
                 return Err(Error::LeaseLost { next });
             }
-            let place = Box::new(Place::new(plan, step, unit, &error));
+            let phase = job.of().map(|(_, phase)| phase);
+            let place = Box::new(Place::new(plan, phase, step, unit, &error));
             return Err(Error::Unit { place, attempts, source: error });
         }
     }
