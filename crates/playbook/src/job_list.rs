@@ -18,6 +18,8 @@ const LISTED_KEYS: &[&str] = &["playbook", "dependsOn"];
 #[derive(Deserialize)]
 struct JobList {
     data: JobListData,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -26,13 +28,37 @@ struct JobListData {
     /// A target of the pipeline, by a name of its own. It means something here if it is a warehouse's.
     storage: Option<Value>,
     playbooks: Vec<ListedPlaybook>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct ListedPlaybook {
     playbook: String,
     #[serde(default, rename = "dependsOn", deserialize_with = "or_none")]
     depends_on: Vec<String>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+impl JobList {
+    /// The keys that no job list has, in words: an order that is written under another name would be none.
+    fn unknown_keys(&self) -> Vec<String> {
+        let listed = self.data.playbooks.iter().map(|one| (&one.others, "a playbook of the list", LISTED_KEYS));
+        let tables = [(&self.others, "the list", LIST_KEYS), (&self.data.others, "the data of the list", DATA_KEYS)];
+        let mut found = Vec::new();
+        for (others, what, known) in tables.into_iter().chain(listed) {
+            for key in others.keys().filter(|key| !known.contains(&key.as_str())) {
+                let meant = nearest(key, known.iter().copied()).map(|name| format!("; did you mean {name:?}?"));
+                let problem =
+                    format!("{what} has the unknown key {key:?}, which is ignored{}", meant.unwrap_or_default());
+                if !found.contains(&problem) {
+                    found.push(problem);
+                }
+            }
+        }
+        found
+    }
 }
 
 /// A list; null is an empty one.
@@ -56,7 +82,8 @@ pub fn from_job_list(
     }
     };
     let text = crate::files::read(file)?;
-    let data = serde_json::from_str::<JobList>(&text).map_err(|error| wrong(error.to_string()))?.data;
+    let list: JobList = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let data = &list.data;
     let is_enabled = data.enabled != Some(false);
     if !is_enabled && purpose != Purpose::Look {
         return Err(wrong("it is not enabled".to_owned()));
@@ -65,7 +92,6 @@ pub fn from_job_list(
         return Err(wrong("it lists no playbook".to_owned()));
     }
     in_order(&data.playbooks, false).map_err(wrong)?;
-    let unknown_keys = unknown_keys(&text);
     let storage = data.storage.as_ref().and_then(Value::as_str).and_then(backend_of);
     let mut playbooks = Vec::new();
     for listed in &data.playbooks {
@@ -83,7 +109,7 @@ pub fn from_job_list(
         first.warnings.push(format!("{} lists it, and is not enabled: it does not run", file.display()));
     }
     if let Some(first) = playbooks.first_mut() {
-        first.warnings.extend(unknown_keys.iter().map(|problem| format!("{}: {problem}", file.display())));
+        first.warnings.extend(list.unknown_keys().iter().map(|problem| format!("{}: {problem}", file.display())));
     }
     // To look at a list, what it is for is known by what it lists.
     let destroys = playbooks.iter().any(Playbook::destroys);
@@ -104,26 +130,6 @@ pub fn from_job_list(
     let mut numbered: Vec<(usize, Playbook)> = playbooks.into_iter().enumerate().collect();
     numbered.sort_by_key(|(number, _)| order.iter().position(|ordered| ordered == number));
     Ok(numbered.into_iter().map(|(_, playbook)| playbook).collect())
-}
-
-/// The keys that no job list has, in words: an order that is written under another name would be none.
-fn unknown_keys(text: &str) -> Vec<String> {
-    let Ok(list) = serde_json::from_str::<Value>(text) else { return Vec::new() };
-    let data = &list["data"];
-    let listed = data["playbooks"].as_array().into_iter().flatten().map(|one| (one, "a playbook of", LISTED_KEYS));
-    let mut found = Vec::new();
-    for (table, what, known) in [(&list, "", LIST_KEYS), (data, "the data of", DATA_KEYS)].into_iter().chain(listed) {
-        for key in table.as_object().into_iter().flat_map(Map::keys).filter(|key| !known.contains(&key.as_str())) {
-            let meant = nearest(key, known.iter().copied()).map(|name| format!("; did you mean {name:?}?"));
-            let what = [what, "the list"].join(" ");
-            let problem =
-                format!("{} has the unknown key {key:?}, which is ignored{}", what.trim(), meant.unwrap_or_default());
-            if !found.contains(&problem) {
-                found.push(problem);
-            }
-        }
-    }
-    found
 }
 
 /// A playbook's name as lists write it, without its ending.
@@ -199,6 +205,7 @@ mod tests {
             .map(|(name, depends_on)| ListedPlaybook {
                 playbook: (*name).to_owned(),
                 depends_on: depends_on.iter().map(|name| (*name).to_owned()).collect(),
+                others: Map::new(),
             })
             .collect();
         in_order(&listed, backwards)
@@ -209,7 +216,7 @@ mod tests {
     fn a_key_that_no_list_has_is_told_with_what_was_meant() {
         let list = r#"{"schema": "x", "data": {"enabled": true, "sqlRunner": "1", "lock": 1, "playbooks":
             [{"playbook": "a", "depends_on": []}, {"playbook": "b", "dependson": ["a"]}, {"playbook": "c", "depends_on": []}]}}"#;
-        let found = unknown_keys(list);
+        let found = serde_json::from_str::<JobList>(list).expect("a job list").unknown_keys();
         let expected = [
             "the data of the list has the unknown key \"lock\", which is ignored; did you mean \"lockType\"?",
             "a playbook of the list has the unknown key \"depends_on\", which is ignored; did you mean \"dependsOn\"?",
