@@ -35,8 +35,10 @@ use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use websessions_core::backend::Registry;
+use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
-use websessions_core::insight::Runs;
+use websessions_core::insight::{Insight, Runs};
+use websessions_core::model;
 use websessions_core::plan::Phase;
 use websessions_core::run::Report;
 use websessions_core::run::RunError;
@@ -287,6 +289,11 @@ impl<'a> Invocation<'a> {
 
     fn variables(&self) -> &Variables {
         &self.configuration.variables
+    }
+
+    /// Looks at the model's tables.
+    fn insight(&self, dialect: &Arc<dyn Dialect>) -> Insight<'_> {
+        Insight::new(&model::modules(), self.variables(), dialect)
     }
 
     /// Where a command writes what a user asked for: a file that is there is replaced, unless it is one that the command reads, or

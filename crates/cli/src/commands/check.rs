@@ -59,8 +59,7 @@ impl Invocation<'_> {
 
     /// What the model's tests and users' own find.
     pub(super) async fn answers(&self, warehouse: &dyn Warehouse, asked: &Asked) -> Result<Vec<Answer>, Error> {
-        let modules = model::modules();
-        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
+        let insight = self.insight(&warehouse.dialect());
         let mut questions = self.questions(&insight, warehouse.dialect().name(), asked)?;
         if !asked.names.is_empty() {
             for name in &asked.names {
@@ -71,22 +70,21 @@ impl Invocation<'_> {
             }
             questions.retain(|question| asked.names.contains(&question.name));
         }
-        self.ask(warehouse, &questions, asked).await
+        self.ask(&insight, warehouse, &questions, asked).await
     }
 
     /// What these tests find.
     pub(super) async fn ask(
         &self,
+        insight: &Insight<'_>,
         warehouse: &dyn Warehouse,
         questions: &[Question],
         asked: &Asked,
     ) -> Result<Vec<Answer>, Error> {
-        let modules = model::modules();
-        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
         let mut answers = insight.ask(warehouse, questions, asked.samples).await?;
         // Of modules that nobody asked for, the tables may be there all the same.
         let is_named = |module: &&Module| self.configuration.modules.names_it(module.name);
-        let aside: Vec<&str> = modules
+        let aside: Vec<&str> = model::modules()
             .iter()
             .filter(|module| !is_named(module))
             .flat_map(|module| module.checks)
@@ -99,9 +97,8 @@ impl Invocation<'_> {
 
     /// The tests of data that come after a run: read, and looked at, before it begins.
     pub(super) fn questions_after_run(&self) -> Result<Vec<Question>, Error> {
-        let (modules, dialect) = (model::modules(), self.configuration.backend.dialect());
-        let insight = Insight::new(&modules, self.variables(), &dialect);
-        let questions = self.questions(&insight, dialect.name(), &Asked::default())?;
+        let dialect = self.configuration.backend.dialect();
+        let questions = self.questions(&self.insight(&dialect), dialect.name(), &Asked::default())?;
         let own = questions.iter().filter(|question| question.table.is_none() && question.severity != Severity::Off);
         for question in own {
             // A warehouse may know more SQL than the parser does.

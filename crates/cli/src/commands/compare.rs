@@ -11,7 +11,7 @@ use std::sync::Arc;
 use websessions_core::backend::Registry;
 use websessions_core::error::{Error, WarehouseError};
 use websessions_core::insight::{Comparing, Comparison, Insight, Range};
-use websessions_core::model::{self, Module};
+use websessions_core::model;
 use websessions_core::preflight;
 use websessions_core::rows::Rows;
 use websessions_core::table::{Column, ColumnType, SchemaRole, Table, TableName, TypeFamily};
@@ -39,7 +39,6 @@ pub(crate) struct Compared<'a> {
 struct Side<'a> {
     invocation: &'a Invocation<'a>,
     warehouse: Arc<dyn Warehouse>,
-    modules: Vec<Module>,
 }
 
 /// A table of a side: its name, its columns as the warehouse reports them, and what the model knows of it.
@@ -94,7 +93,7 @@ pub(super) async fn compare(registry: &Registry, global: &Global, what: &Compare
     let connected = first.connect().await?;
     // A file is opened once.
     let other = if two_targets { last.connect().await? } else { Arc::clone(&connected) };
-    let side = |invocation, warehouse| Side { invocation, warehouse, modules: model::modules() };
+    let side = |invocation, warehouse| Side { invocation, warehouse };
     let sides = [side(first, connected), side(last, other)];
     let mut answers = Vec::new();
     for (one, other) in &names {
@@ -123,8 +122,7 @@ pub(super) async fn compare(registry: &Registry, global: &Global, what: &Compare
 
 /// The tables that hold the model's results: those of a run's own metadata differ from run to run.
 fn results(invocation: &Invocation<'_>) -> Vec<String> {
-    let modules = model::modules();
-    let insight = Insight::new(&modules, invocation.variables(), &invocation.configuration.backend.dialect());
+    let insight = invocation.insight(&invocation.configuration.backend.dialect());
     let results = insight
         .lasting_tables()
         .filter(|table| table.schema == SchemaRole::Output && table.name != Insight::HISTORY_READS);
@@ -173,7 +171,7 @@ async fn compare_tables(sides: &[Side<'_>; 2], one: &str, other: &str, what: &Co
     }
     let model = first.model.as_ref().or(second.model.as_ref());
     let key: Vec<String> = match (what.key, model) {
-        ([], Some(table)) => model::key(&sides[0].modules, table.name).iter().map(|name| (*name).to_owned()).collect(),
+        ([], Some(table)) => model::key(&model::modules(), table.name).iter().map(|name| (*name).to_owned()).collect(),
         ([], None) => Vec::new(),
         (given, _) => given.to_vec(),
     };
@@ -320,7 +318,7 @@ fn written(time: DateTime) -> String {
 
 impl<'a> Side<'a> {
     fn insight(&'a self) -> Insight<'a> {
-        Insight::new(&self.modules, self.invocation.variables(), &self.warehouse.dialect())
+        self.invocation.insight(&self.warehouse.dialect())
     }
 
     async fn query(&self, sql: &str, name: &TableName) -> Result<Rows, Error> {
@@ -331,7 +329,7 @@ impl<'a> Side<'a> {
     async fn find(&self, given: &str) -> Result<Found, Error> {
         let name = self.invocation.table(given)?;
         let dialect = self.warehouse.dialect();
-        let known = model::tables(&self.modules, self.invocation.variables());
+        let known = model::tables(&model::modules(), self.invocation.variables());
         let model = known.into_iter().find(|table| self.invocation.variables().table_name(table) == name);
         let reported = preflight::columns_of_table(&*self.warehouse, &name)
             .await

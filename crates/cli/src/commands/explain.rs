@@ -4,16 +4,14 @@ use super::Invocation;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
-use websessions_core::insight::{ExplainedSession, Insight};
-use websessions_core::model;
+use websessions_core::insight::ExplainedSession;
 use websessions_core::rows::Value;
 use websessions_core::words::counted;
 
 impl Invocation<'_> {
     pub(super) async fn explain(&self, session: &str) -> Result<(), Error> {
         let warehouse = self.connect().await?;
-        let modules = model::modules();
-        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
+        let insight = self.insight(&warehouse.dialect());
         let explained = insight.explain(&*warehouse, session).await?;
         match self.global.output {
             OutputFormat::Json => output::json(&explained),

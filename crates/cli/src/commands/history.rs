@@ -12,11 +12,11 @@ use websessions_core::rows::Rows;
 
 impl Invocation<'_> {
     pub(super) async fn history(&self, asked: &Runs) -> Result<(), Error> {
-        let modules = model::modules();
         let warehouse = self.connect().await?;
-        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
+        let insight = self.insight(&warehouse.dialect());
         let failed = |source| Error::Warehouse { context: "can't look at the runs".into(), source };
-        let there = preflight::reported_columns(&*warehouse, &modules, self.variables()).await.map_err(failed)?;
+        let there =
+            preflight::reported_columns(&*warehouse, &model::modules(), self.variables()).await.map_err(failed)?;
         let rows = match there.contains_key(Insight::HISTORY_READS) {
             true => warehouse.query(&insight.history(asked).sql).await.map_err(failed)?,
             false => Rows::default(),

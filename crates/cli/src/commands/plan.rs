@@ -14,8 +14,7 @@ use websessions_core::backend::Registry;
 use websessions_core::dialect::Dialect;
 use websessions_core::error::Error;
 use websessions_core::files::Files;
-use websessions_core::insight::{Insight, Runs};
-use websessions_core::model::modules;
+use websessions_core::insight::Runs;
 use websessions_core::model::sessions::{self, report};
 use websessions_core::plan::{Phase, Plan, Statement, Unit};
 use websessions_core::run::Job;
@@ -89,8 +88,7 @@ impl Invocation<'_> {
 
     /// What a command asks that looks and changes nothing.
     fn look_plan(&self, phase: PlanPhase, dialect: &Arc<dyn Dialect>) -> Result<Option<Plan>, Error> {
-        let modules = modules();
-        let insight = || Insight::new(&modules, self.variables(), dialect);
+        let insight = || self.insight(dialect);
         Ok(match phase {
             PlanPhase::Status => Some(insight().status_plan()),
             PlanPhase::History => {

@@ -51,8 +51,8 @@ impl Invocation<'_> {
             ));
         }
         let warehouse = self.connect().await?;
-        let (modules, variables) = (model::modules(), self.variables_of(&sessions::module()));
-        let insight = Insight::new(&modules, &variables, &warehouse.dialect());
+        let variables = self.variables_of(&sessions::module());
+        let insight = Insight::new(&model::modules(), &variables, &warehouse.dialect());
         let preview = insight.preview(&*warehouse, samples).await.map_err(|error| self.of_what_it_computes(error))?;
         let Some(preview) = preview else {
             return match self.global.output {

@@ -139,8 +139,8 @@ impl Invocation<'_> {
     ) -> Result<(), Error> {
         let answers = match questions.filter(|_| report.committed()) {
             Some(questions) => {
-                let asked = Asked::default();
-                let answers = async { self.ask(warehouse, questions, &asked).await.map(Some) };
+                let (insight, asked) = (self.insight(&warehouse.dialect()), Asked::default());
+                let answers = async { self.ask(&insight, warehouse, questions, &asked).await.map(Some) };
                 unless(cancellation.cancelled(), check::BEFORE_RUN, warehouse, answers).await
             }
             None => Ok(None),

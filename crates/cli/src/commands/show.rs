@@ -7,7 +7,7 @@ use serde_json::json;
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
 use websessions_core::identifier::Identifier;
-use websessions_core::insight::{Insight, Look};
+use websessions_core::insight::Look;
 use websessions_core::model;
 
 impl Invocation<'_> {
@@ -19,8 +19,7 @@ impl Invocation<'_> {
         limit: u32,
     ) -> Result<(), Error> {
         let table = self.table(given)?;
-        let modules = model::modules();
-        let all = model::tables(&modules, self.variables());
+        let all = model::tables(&model::modules(), self.variables());
         let of_model = all.iter().find(|known| self.variables().table_name(known) == table);
         for column in columns {
             Identifier::new(column).map_err(Error::configuration)?;
@@ -46,7 +45,7 @@ impl Invocation<'_> {
             limit,
         };
         let warehouse = self.connect().await?;
-        let insight = Insight::new(&modules, self.variables(), &warehouse.dialect());
+        let insight = self.insight(&warehouse.dialect());
         let rows = match warehouse.query(&insight.rows(&look).sql).await {
             Ok(rows) => rows,
             Err(source) => {

@@ -91,7 +91,7 @@ impl Question {
 impl Insight<'_> {
     /// The tests of the model's tables.
     pub fn checks(&self) -> Vec<&'static Check> {
-        model::checks(self.modules)
+        model::checks(&self.modules)
     }
 
     /// The model's tests, of rows since then.

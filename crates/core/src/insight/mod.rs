@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// The SELECTs of looks at the tables of some modules, under some variables, in a dialect.
 #[derive(Debug)]
 pub struct Insight<'a> {
-    modules: &'a [Module],
+    modules: Vec<Module>,
     variables: &'a Variables,
     dialect: Arc<dyn Dialect>,
     tables: Vec<Table>,
@@ -39,10 +39,10 @@ pub struct Insight<'a> {
 
 impl<'a> Insight<'a> {
     /// Of the tables of these modules.
-    pub fn new(modules: &'a [Module], variables: &'a Variables, dialect: &Arc<dyn Dialect>) -> Self {
+    pub fn new(modules: &[Module], variables: &'a Variables, dialect: &Arc<dyn Dialect>) -> Self {
         let tables = model::tables(modules, variables);
         let renderer = Renderer::new(&tables, variables, dialect);
-        Self { modules, variables, dialect: Arc::clone(dialect), tables, renderer }
+        Self { modules: modules.to_vec(), variables, dialect: Arc::clone(dialect), tables, renderer }
     }
 
     fn select(&self, select: &Select, values: &[(&str, &str)]) -> String {
