@@ -68,16 +68,15 @@ fn told_once(plan: &str) -> String {
 
 #[test]
 fn every_phase_and_option_of_every_dialect_is_as_reviewed() {
-    let folder = Folder::new();
     let accepts = std::env::var_os("ACCEPT").is_some();
     for dialect in dialects() {
         let golden = fixtures().join("golden").join(dialect);
         let mut known = BTreeSet::new();
         // The options of a preview are those of the run that it is made of.
         for (name, phase, variables) in PLANS.iter().filter(|(name, phase, _)| *phase != "preview" || name == phase) {
-            let mut printed = told_once(&plan(&folder, phase, dialect, variables));
+            let mut printed = told_once(plan(phase, dialect, variables));
             if !variables.is_empty() {
-                printed = changes(&printed, &plan(&folder, phase, dialect, &[]), &format!("{phase}.sql"));
+                printed = changes(&printed, plan(phase, dialect, &[]), &format!("{phase}.sql"));
             }
             let file = golden.join(format!("{name}.sql"));
             known.insert(file.clone());
@@ -105,15 +104,14 @@ fn every_phase_and_option_of_every_dialect_is_as_reviewed() {
 /// Schemas, entropy and the model's version change nothing but names, wherever these stand.
 #[test]
 fn names_change_nothing_but_names() {
-    let folder = Folder::new();
     for dialect in dialects() {
         let phases = |prefix: &'static str| ["main", "complete", "destroy"].map(|phase| format!("{prefix}{phase}"));
         let of_no_module = ["rebuild", "unstage"].map(str::to_owned);
         for phase in ["", "page_views_", "users_"].into_iter().flat_map(phases).chain(of_no_module) {
             let phase = phase.as_str();
-            let usual = plan(&folder, phase, dialect, &["model_version=usual"]);
+            let usual = plan(phase, dialect, &["model_version=usual"]);
             let variables = ["scratch_schema=ours", "output_schema=theirs", "entropy=_test", "model_version=a/b 1.0"];
-            let named = plan(&folder, phase, dialect, &variables);
+            let named = plan(phase, dialect, &variables);
             let mut renamed = named.replace("a/b 1.0", "usual");
             for (own, other) in [("ours", "scratch"), ("theirs", "derived"), ("_test", "")] {
                 // A warehouse may know the names in upper case.
@@ -125,7 +123,7 @@ fn names_change_nothing_but_names() {
             }
             assert_eq!(renamed.lines().count(), usual.lines().count(), "{dialect} {phase}");
         }
-        let one = plan(&folder, "main", dialect, &["scratch_schema=both", "output_schema=both"]);
+        let one = plan("main", dialect, &["scratch_schema=both", "output_schema=both"]);
         assert_eq!(one.matches("-- schema both\n").count(), 1, "{dialect}");
     }
 }
@@ -241,11 +239,10 @@ fn without_do(text: &str) -> String {
 /// <https://docs.aws.amazon.com/redshift/latest/dg/r_UPDATE.html>
 #[test]
 fn no_update_of_redshift_s_joins_another_table() {
-    let folder = Folder::new();
     let parser = sqlparser::dialect::RedshiftSqlDialect {};
     let mut count = 0;
     for (name, phase, variables) in PLANS {
-        let text = plan(&folder, phase, "redshift", variables).replace(" ENCODE ZSTD", "").replace(" ENCODE RAW", "");
+        let text = plan(phase, "redshift", variables).replace(" ENCODE ZSTD", "").replace(" ENCODE RAW", "");
         let statements = sqlparser::parser::Parser::parse_sql(&parser, &text).expect("it parses");
         for statement in statements {
             let sqlparser::ast::Statement::Update(update) = statement else { continue };

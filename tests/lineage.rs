@@ -225,11 +225,10 @@ fn computed(plan: &str, table: &str) -> BTreeMap<String, (Expr, BTreeSet<String>
 
 #[test]
 fn the_lineage_of_each_column_is_that_of_the_sql() {
-    let folder = Folder::new();
     // Production comes from the same SELECT: golden files show it.
-    let plan = plan(&folder, "main", "duckdb", &["skip_derived=true"]);
-    let aggregates = computed(&plan, "sessions_aggregates");
-    let rows = computed(&plan, "sessions_this_run");
+    let plan = plan("main", "duckdb", &["skip_derived=true"]);
+    let aggregates = computed(plan, "sessions_aggregates");
+    let rows = computed(plan, "sessions_this_run");
     let lineage = sessions::module().column_lineage(&Variables::default());
     assert_eq!(lineage.len(), rows.len());
     for derived in lineage {
@@ -257,8 +256,7 @@ fn the_lineage_of_each_column_is_that_of_the_sql() {
 
 #[test]
 fn the_lineage_of_each_column_of_users_is_that_of_the_sql() {
-    let folder = Folder::new();
-    let rows = computed(&plan(&folder, "users_main", "duckdb", &[]), "users_this_run");
+    let rows = computed(plan("users_main", "duckdb", &[]), "users_this_run");
     let lineage = users::module().column_lineage(&Variables::default());
     assert_eq!(lineage.len(), rows.len());
     for derived in lineage {

@@ -70,7 +70,7 @@ fn duckdb() {
         connection.execute_batch("INSERT INTO scratch.page_views_staged FROM main.arrived").expect("staged");
         for phase in ["main", "complete"] {
             found += &format!("== {day}: {phase}\n");
-            let printed = plan(&folder, phase, "duckdb", &[]);
+            let printed = plan(phase, "duckdb", &[]);
             for part in printed.trim_end().split("\n\n") {
                 let Some((purpose, sql)) = part.split_once('\n') else {
                     // A heading, or the words that open and close a block.

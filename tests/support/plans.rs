@@ -2,6 +2,7 @@
 
 use super::{Folder, fixtures};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock};
 use websessions_core::model;
 use websessions_core::preflight::Drift;
 use websessions_core::table::{Column, Lifetime};
@@ -86,8 +87,7 @@ pub fn write_with_columns() -> Folder {
     for dialect in dialects() {
         std::fs::create_dir(folder.path().join(dialect)).expect("a folder for a dialect");
         for name in WITH_COLUMNS {
-            let text = plan(&folder, name, dialect, &["--config=columns.toml"]);
-            folder.write(&format!("{dialect}/{name}.sql"), &text);
+            folder.write(&format!("{dialect}/{name}.sql"), plan(name, dialect, &["--config=columns.toml"]));
         }
     }
     folder
@@ -132,11 +132,20 @@ fn migration(dialect: &str) -> (String, String) {
     (Drift::new(&modules, &reported, &variables, dialect).migration.to_sql(dialect), losses)
 }
 
-/// What `plan` prints.
-pub fn plan(folder: &Folder, usual: &str, dialect: &str, variables: &[&str]) -> String {
+/// What `plan` prints, printed once however many tests of a process read it.
+pub fn plan(usual: &str, dialect: &str, variables: &[&str]) -> &'static str {
+    type Printed = BTreeMap<Vec<String>, &'static OnceLock<String>>;
+    static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
+    let key = [&[usual, dialect], variables].concat().into_iter().map(str::to_owned).collect();
+    let printed = *PRINTED.lock().expect("the plans").entry(key).or_insert_with(|| Box::leak(Box::default()));
+    printed.get_or_init(|| print(usual, dialect, variables))
+}
+
+fn print(usual: &str, dialect: &str, variables: &[&str]) -> String {
     if usual == "migrate" {
         return migration(dialect).0;
     }
+    let folder = Folder::new();
     folder.write("day.csv", "page_view_id,domain_sessionid,start_tstamp\n");
     folder.write(COLUMNS, &columns());
     let of = |(prefix, module)| usual.strip_prefix(prefix).map(|phase| (module, phase));
@@ -162,16 +171,14 @@ pub fn write_all() -> Folder {
     for dialect in dialects() {
         std::fs::create_dir(folder.path().join(dialect)).expect("a folder for a dialect");
         for (name, phase, variables) in PLANS.iter().filter(|(name, ..)| !name.ends_with("-columns")) {
-            let mut text = plan(&folder, phase, dialect, variables);
-            // What a report asks is about tables that a run has made.
-            if *phase == "report" {
-                text.insert_str(0, &plan(&folder, "main", dialect, variables));
-            }
-            // Tables lack what it adds.
-            if *phase == "migrate" {
-                text.insert_str(0, &migration(dialect).1);
-            }
-            folder.write(&format!("{dialect}/{name}.sql"), &text);
+            let before = match *phase {
+                // What a report asks is about tables that a run has made.
+                "report" => plan("main", dialect, variables).to_owned(),
+                // Tables lack what it adds.
+                "migrate" => migration(dialect).1,
+                _ => String::new(),
+            };
+            folder.write(&format!("{dialect}/{name}.sql"), &(before + plan(phase, dialect, variables)));
         }
     }
     folder
