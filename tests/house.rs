@@ -266,3 +266,16 @@ fn only_a_module_names_its_tables() {
     }
     assert_eq!(found, Vec::<String>::new());
 }
+
+/// A command that words name carries the flags that say what it is about: `pasteable` gives them.
+#[test]
+fn words_name_commands_by_the_one_function_that_gives_their_flags() {
+    // Its own text; and a configuration file, which no command line is behind.
+    const MAY: [&str; 2] = ["output.rs", "starter.rs"];
+    let may = |file: &Path| MAY.iter().any(|name| file.ends_with(name));
+    let files: Vec<PathBuf> =
+        CRATES.iter().chain(&["crates/cli"]).flat_map(|folder| sources(&root().join(folder).join("src"))).collect();
+    let (may, others): (Vec<_>, Vec<_>) =
+        files.into_iter().filter(|file| program(file).contains("'websessions ")).partition(|file| may(file));
+    assert_eq!((may.len(), others), (MAY.len(), Vec::new()));
+}

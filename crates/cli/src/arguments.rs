@@ -526,7 +526,7 @@ pub(crate) fn empty_variable(name: &str) -> String {
 }
 
 /// One word for a shell. It stands within a command in single quotes.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "_-./:=@%+,".contains(letter);
     if !value.is_empty() && value.chars().all(is_plain) {
         return value.to_owned();

@@ -326,10 +326,10 @@ impl<'a> Invocation<'a> {
     async fn connect(&self) -> Result<Arc<dyn Warehouse>, Error> {
         self.connect_if_there().await?.map_err(|absent| Error::Configuration {
             message: format!("{absent} is not there"),
-            hint: Some(
-                "nothing was made; check --database, or the target's settings ('websessions config show'): 'run', 'load' and 'main' make a new one"
-                    .to_owned(),
-            ),
+            hint: Some(format!(
+                "nothing was made; check --database, or the target's settings ({}): 'run', 'load' and 'main' make a new one",
+                output::pasteable("config show")
+            )),
         })
     }
 

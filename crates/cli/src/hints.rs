@@ -1,6 +1,6 @@
 //! What to do about an error, in this command line's words.
 
-use crate::output::STANDARD_OUTPUT;
+use crate::output::{STANDARD_OUTPUT, pasteable};
 use websessions_core::error::{Error, Remedy, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::{Phase, Statement};
 use websessions_core::run::Report;
@@ -10,7 +10,8 @@ pub(crate) fn hint(error: &Error, report: Option<&Report>) -> Option<String> {
     if report.is_some_and(Report::commit_is_unknown) {
         let first = of(error).map(|hint| format!("{hint}; ")).unwrap_or_default();
         return Some(format!(
-            "{first}if production was changed, 'websessions export datamodel_metadata --to -' has a row of this run; the same command again is right either way: every step of the model can run twice"
+            "{first}if production was changed, {} has a row of this run; the same command again is right either way: every step of the model can run twice",
+            pasteable("export datamodel_metadata --to -")
         ));
     }
     of(error)
@@ -19,15 +20,21 @@ pub(crate) fn hint(error: &Error, report: Option<&Report>) -> Option<String> {
 /// What to do about tables of the configured modules, or of one that is not, that differ from the model's: what adds the columns
 /// that they lack, and whether that leaves differences.
 pub(crate) fn drift(additions: &[Statement], leaves: bool, module: Option<&str>) -> String {
-    const OTHERS: &str = "'websessions migrate' changes no type and drops nothing: declare a column of your own as [[column]], or move it to a table of your own; alter another type yourself ('websessions columns TABLE' lists the model's); or set entropy to build beside these tables";
+    let others = format!(
+        "{} changes no type and drops nothing: declare a column of your own as [[column]], or move it to a table of your own; alter another type yourself ({} lists the model's); or set entropy to build beside these tables",
+        pasteable("migrate"),
+        pasteable("columns TABLE")
+    );
     if additions.is_empty() {
-        return OTHERS.to_owned();
+        return others;
     }
     let module = module.map(|module| format!(" --module {module}")).unwrap_or_default();
     let statements: String = additions.iter().map(|addition| format!("\n{};", addition.sql)).collect();
-    let others = if leaves { format!("\n{OTHERS}") } else { String::new() };
+    let others = if leaves { format!("\n{others}") } else { String::new() };
     format!(
-        "nothing was changed; 'websessions migrate{module}' asks, and then adds all that is missing ('websessions plan migrate{module}' prints it), as here by{statements}{others}"
+        "nothing was changed; {} asks, and then adds all that is missing ({} prints it), as here by{statements}{others}",
+        pasteable(&format!("migrate{module}")),
+        pasteable(&format!("plan migrate{module}"))
     )
 }
 
@@ -46,40 +53,50 @@ pub(crate) fn own_columns(columns: &[String]) -> String {
 }
 
 fn of(error: &Error) -> Option<String> {
-    let words = match error {
-        Error::Drift { additions, leaves, .. } => return Some(drift(additions, *leaves, None)),
+    Some(match error {
+        Error::Drift { additions, leaves, .. } => drift(additions, *leaves, None),
+        Error::Source { .. } => format!(
+            "nothing was changed; page_views_from under [variables] may name a table or a view, such as one that makes these columns by CAST: {} lists the model's",
+            pasteable("columns page_views")
+        ),
         Error::MissingInput { .. } => {
-            "run the page views module first, load files with 'websessions load', or check the schemas and entropy"
+            format!(
+                "run the page views module first, load files with {}, or check the schemas and entropy",
+                pasteable("load")
+            )
         }
         Error::Warehouse { source, .. } if source.kind == WarehouseErrorKind::Unsupported && source.hint.is_none() => {
-            "'websessions plan' without --estimate prints the SQL"
+            format!("{} without --estimate prints the SQL", pasteable("plan"))
         }
         Error::Usage { remedy, .. } => match remedy {
-            Remedy::DestroyByPlaybook => "run it through 'websessions destroy --playbook FILE'",
+            Remedy::DestroyByPlaybook => format!("run it through {}", pasteable("destroy --playbook FILE")),
             Remedy::DestroyByJobList => {
-                "a job list whose playbooks all destroy runs through 'websessions destroy --config-json FILE'"
+                let destroy = pasteable("destroy --config-json FILE");
+                format!("a job list whose playbooks all destroy runs through {destroy}")
             }
-            Remedy::NameOnePlaybook => "keep one of them, or name one with --playbook",
-            Remedy::NameTheFolderOfSql => "--sqlroot names the folder that the files of queries are in",
+            Remedy::NameOnePlaybook => "keep one of them, or name one with --playbook".to_owned(),
+            Remedy::NameTheFolderOfSql => "--sqlroot names the folder that the files of queries are in".to_owned(),
+            Remedy::Lint => format!("nothing was changed; {} shows all such places", pasteable("lint")),
             _ => return None,
         },
-        Error::NoResume { .. } => {
-            "'websessions resume' takes the flags of the run that failed, its --page-views too; or run the whole again, as it was: every step of the model can run twice"
-        }
-        Error::LoadUnknown { into, .. } => {
-            return Some(format!(
-                "look in {} ('websessions export {} --to -'): if the files' page views are there, go on; if not, load again; loaded twice they are staged twice",
-                into.table, into.name
-            ));
-        }
-        Error::Locked { .. } => {
-            "wait for it to end, as --wait SECONDS does; a dead run's lock expires by itself, and 'websessions unlock' clears it at once"
-        }
+        Error::NoResume { .. } => format!(
+            "{} takes the flags of the run that failed, its --page-views too; or run the whole again, as it was: every step of the model can run twice",
+            pasteable("resume")
+        ),
+        Error::LoadUnknown { into, .. } => format!(
+            "look in {} ({}): if the files' page views are there, go on; if not, load again; loaded twice they are staged twice",
+            into.table,
+            pasteable(&format!("export {} --to -", into.name))
+        ),
+        Error::Locked { .. } => format!(
+            "wait for it to end, as --wait SECONDS does; a dead run's lock expires by itself, and {} clears it at once",
+            pasteable("unlock")
+        ),
         Error::File { path, .. } if path == STANDARD_OUTPUT => {
-            "only the answer was lost; what the command does is done"
+            "only the answer was lost; what the command does is done".to_owned()
         }
         Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-            "the disk is full: make room, then do it again"
+            "the disk is full: make room, then do it again".to_owned()
         }
         Error::Unit { place, source, .. }
             if source.kind == WarehouseErrorKind::Missing
@@ -87,13 +104,16 @@ fn of(error: &Error) -> Option<String> {
                 && place.of == Some(Phase::Complete)
                 && place.file.is_none() =>
         {
-            "a table of this run, or production, was dropped or altered after main: 'websessions run' makes what is missing, and computes the sessions that are still staged; earlier ones come back when their page views are staged again, as by 'websessions rebuild --from DATE'"
+            format!(
+                "a table of this run, or production, was dropped or altered after main: {} makes what is missing, and computes the sessions that are still staged; earlier ones come back when their page views are staged again, as by {}",
+                pasteable("run"),
+                pasteable("rebuild --from DATE")
+            )
         }
         Error::Unit { source, .. } if source.kind == WarehouseErrorKind::Permission => {
             let hint = error.hint().map(|hint| format!("{hint}; ")).unwrap_or_default();
-            return Some(format!("{hint}'websessions doctor' checks privileges"));
+            format!("{hint}{} checks privileges", pasteable("doctor"))
         }
         other => return other.hint(),
-    };
-    Some(words.to_owned())
+    })
 }

@@ -116,22 +116,11 @@ pub(crate) fn begin(global: &Global, command: Called) {
     (said.command, said.flags) = (command.name, command.flags);
 }
 
-/// Words of which each command that stands in them is about what this one is about: it can be pasted as it is, unless the words
-/// go on to say that it takes all flags of this one.
-pub(crate) fn pasteable(words: &str) -> String {
-    const COMMAND: &str = "'websessions ";
-    const TAKES_ALL: &str = " with the same flags";
-    let flags = manner().said().flags.clone();
-    let mut parts = words.split(COMMAND);
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        text.push_str(COMMAND);
-        match part.split_once('\'').filter(|_| !flags.is_empty()) {
-            Some((command, rest)) if !rest.starts_with(TAKES_ALL) => text.extend([command, " ", &flags, "'", rest]),
-            _ => text.push_str(part),
-        }
-    }
-    text
+/// A command of this program, in quotes, about what this one is about: it can be pasted as it is.
+pub(crate) fn pasteable(command: &str) -> String {
+    let said = manner().said();
+    let gap = if said.flags.is_empty() { "" } else { " " };
+    format!("'websessions {command}{gap}{}'", said.flags)
 }
 
 /// Settles how this process talks of a command line that can't be read: as far as it says so.
@@ -170,7 +159,6 @@ pub(crate) fn talk(text: &str) {
 
 /// Writes a line to stderr that a question needs, or is.
 pub(crate) fn ask(text: &str) {
-    let text = &pasteable(text);
     match manner().log {
         LogFormat::Text => say(text),
         LogFormat::Json => manner().record(Level::Info, message(text)),
@@ -178,13 +166,12 @@ pub(crate) fn ask(text: &str) {
 }
 
 pub(crate) fn warn(text: &str) {
-    let text = &pasteable(text);
     let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
     match manner().log {
         LogFormat::Text => say(&format!("{style}warning{style:#}: {text}")),
         LogFormat::Json => manner().record(
             Level::Warn,
-            Map::from_iter([("event".to_owned(), "warning".into()), ("message".to_owned(), text.as_str().into())]),
+            Map::from_iter([("event".to_owned(), "warning".into()), ("message".to_owned(), text.into())]),
         ),
     }
 }
@@ -376,7 +363,7 @@ impl<'a> Failure<'a> {
         };
         Self {
             causes,
-            hint: hint.as_deref().map(pasteable),
+            hint,
             code: cause_of(error).and_then(|source| source.code.as_deref()),
             sql: place.map(|place| place.sql.as_str()).filter(|sql| !sql.is_empty()),
             place: place.and_then(|place| {
@@ -550,7 +537,7 @@ fn in_words(failure: &Failure<'_>, error: &Error, report: Option<&Report>) {
         let lines: Vec<&str> = sql.lines().collect();
         say(&format!("  statement:\n    {}", lines[..lines.len().min(SHOWN_LINES)].join("\n    ")));
         if lines.len() > SHOWN_LINES {
-            say(&format!("    … {} more lines; 'websessions plan' prints them all", lines.len() - SHOWN_LINES));
+            say(&format!("    … {} more lines; {} prints them all", lines.len() - SHOWN_LINES, pasteable("plan")));
         }
     }
     if let Some(report) = report {

@@ -168,6 +168,8 @@ pub enum Remedy {
     NameOnePlaybook,
     /// To name the folder that files of SQL are in.
     NameTheFolderOfSql,
+    /// To look at all of the playbooks.
+    Lint,
 }
 
 /// A table that files are loaded into.
@@ -358,7 +360,7 @@ impl Error {
                 Some("alter the tables to the model's columns, or set entropy to build beside them".into())
             }
             Self::Source { .. } => {
-                Some("nothing was changed; page_views_from under [variables] may name a table or a view, such as one that makes these columns by CAST: 'websessions columns page_views' lists the model's".into())
+                Some("nothing was changed; page_views_from may name a table or a view, such as one that makes these columns by CAST".into())
             }
             Self::MissingInput { .. } => {
                 Some("fill it with the module that makes it, or check scratch_schema and entropy".into())

@@ -5,7 +5,7 @@ use crate::sql::{Change, Name, changed};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use websessions_core::dialect::Dialect;
-use websessions_core::error::Error;
+use websessions_core::error::{Error, Remedy};
 use websessions_core::lock;
 use websessions_core::model::shared::DATAMODEL_METADATA;
 use websessions_core::model::{self, Module};
@@ -88,10 +88,8 @@ impl<'a> OwnTables<'a> {
             return Ok(());
         };
         let line = harm.line.map(|line| format!("{line}:")).unwrap_or_default();
-        Err(Error::Configuration {
-            message: format!("{}:{line} {}", script.file.display(), harm.message),
-            hint: Some("nothing was changed; 'websessions lint' shows all such places".to_owned()),
-        })
+        let message = format!("{}:{line} {}", script.file.display(), harm.message);
+        Err(Error::Usage { message, remedy: Remedy::Lint })
     }
 
     fn is_schema(&self, name: &str) -> bool {

@@ -145,8 +145,10 @@ pub(super) fn failure(answers: &[Answer]) -> Result<(), Error> {
     }
     Err(Error::Check {
         message: format!("{} of {} checks failed: {}", failed.len(), answers.len(), failed.join(", ")),
-        hint: "'websessions plan check' prints their SQL; [check.severity] in websessions.toml makes one warn, or off"
-            .to_owned(),
+        hint: format!(
+            "{} prints their SQL; [check.severity] in websessions.toml makes one warn, or off",
+            output::pasteable("plan check")
+        ),
     })
 }
 

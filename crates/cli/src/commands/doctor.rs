@@ -58,7 +58,7 @@ impl Invocation<'_> {
             if !differences.is_empty() {
                 let lacks = differences.iter().any(|difference| matches!(difference, Difference::Lacks(_)));
                 let mut words: Vec<String> = differences.iter().map(ToString::to_string).collect();
-                words.extend(lacks.then(|| "'websessions migrate' adds what can be added".to_owned()));
+                words.extend(lacks.then(|| format!("{} adds what can be added", output::pasteable("migrate"))));
                 checks.push(Check::problem(&name, words.join("; ")));
                 continue;
             }
@@ -75,7 +75,10 @@ impl Invocation<'_> {
             let name = variables.table_name(&input).to_string();
             let found = match preflight::check_input(&**warehouse, module, variables).await {
                 Err(Error::Warehouse { source, .. }) => Check::refused(&name, "can't be read", &source),
-                _ => Check::problem(&name, "is missing: run the page views module, or 'websessions load'"),
+                _ => Check::problem(
+                    &name,
+                    format!("is missing: run the page views module, or {}", output::pasteable("load")),
+                ),
             };
             checks.push(found);
         }
@@ -150,6 +153,6 @@ impl Check {
     }
 
     fn problem(subject: &str, found: impl Into<String>) -> Self {
-        Self { ok: false, subject: subject.to_owned(), found: output::pasteable(&found.into()) }
+        Self { ok: false, subject: subject.to_owned(), found: found.into() }
     }
 }

@@ -49,11 +49,15 @@ impl Invocation<'_> {
         }
         confirm("Add them? Nothing is dropped, and no row changes.", yes)?;
         self.execute(&[Job::migration(drift.migration, self.variables())], waiting).await?;
-        output::talk(if keeps_page_views {
-            "the new columns are NULL in the rows that are there; 'websessions run --page-views FILE…' fills them from files that have them, and 'websessions rebuild --from DATE' computes those of sessions again from what page_views has"
-        } else {
-            "the new columns are NULL in the rows that are there; to compute sessions again, stage all of their page views once more, and run"
-        });
+        let filled = match keeps_page_views {
+            true => format!(
+                "{} fills them from files that have them, and {} computes those of sessions again from what page_views has",
+                output::pasteable("run --page-views FILE…"),
+                output::pasteable("rebuild --from DATE")
+            ),
+            false => "to compute sessions again, stage all of their page views once more, and run".to_owned(),
+        };
+        output::talk(&format!("the new columns are NULL in the rows that are there; {filled}"));
         Ok(left?)
     }
 

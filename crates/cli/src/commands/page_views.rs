@@ -82,7 +82,7 @@ impl Invocation<'_> {
         if matches!(arrivals, Arrivals::Staged) {
             return Err(Error::Configuration {
                 message: "no files are given, and page_views_from names no table".to_owned(),
-                hint: Some("'websessions load FILE…', or '--var page_views_from=schema.table'".to_owned()),
+                hint: Some(format!("{}, or '--var page_views_from=schema.table'", output::pasteable("load FILE…"))),
             }
             .into());
         }
@@ -121,8 +121,9 @@ impl Invocation<'_> {
         let jobs = self.rebuilding_jobs(days, &self.configuration.backend.dialect())?;
         self.execute(&jobs, waiting).await.map_err(|failed| match &failed.error {
             Error::MissingInput { .. } => {
-                let hint = "nothing was changed: rebuild stages what the module page_views keeps, which 'websessions run --page-views FILE…' or page_views_from takes in; of page views that a pipeline of your own stages, stage all of these sessions again, and run";
-                Failed { hint: Some(hint.to_owned()), ..failed }
+                let run = output::pasteable("run --page-views FILE…");
+                let hint = format!("nothing was changed: rebuild stages what the module page_views keeps, which {run} or page_views_from takes in; of page views that a pipeline of your own stages, stage all of these sessions again, and run");
+                Failed { hint: Some(hint), ..failed }
             }
             _ => failed,
         })
@@ -185,7 +186,7 @@ impl Invocation<'_> {
         let kept = page_views::production(self.variables()).filter(|_| self.configuration.modules.has_page_views());
         let kept = kept.map(|table| {
             let kept = self.variables().table_name(&table);
-            format!("Those that {kept} has can be staged again by 'websessions rebuild --from DATE'.")
+            format!("Those that {kept} has can be staged again by {}.", output::pasteable("rebuild --from DATE"))
         });
         let kept = kept.unwrap_or_default();
         confirm(format!("Take them away? {kept}").trim_end(), yes)?;

@@ -1,7 +1,7 @@
 //! What a run would do to production.
 
 use super::Invocation;
-use crate::arguments::OutputFormat;
+use crate::arguments::{OutputFormat, quoted};
 use crate::{hints, output};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -33,12 +33,12 @@ struct Estimates {
 
 /// Files are taken in by changes that stay: what a run of them would do is known once they are kept and staged.
 pub(super) fn of_files(files: &[PathBuf]) -> Error {
-    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let files: Vec<String> = files.iter().map(|file| quoted(&file.to_string_lossy())).collect();
+    let [load, preview, run] = [&format!("load {}", files.join(" ")), "preview", "run"].map(output::pasteable);
     Error::Configuration {
         message: "preview is about the page views that are staged, not about files".to_owned(),
         hint: Some(format!(
-            "'websessions load {}' keeps their page views and stages their sessions, without computing any; then 'websessions preview' says what 'websessions run' does",
-            files.join(" ")
+            "{load} keeps their page views and stages their sessions, without computing any; then {preview} says what {run} does"
         )),
     }
 }
@@ -46,8 +46,9 @@ pub(super) fn of_files(files: &[PathBuf]) -> Error {
 impl Invocation<'_> {
     pub(super) async fn preview(&self, samples: u32, limit: Option<f64>) -> Result<(), Error> {
         if let Some(source) = &self.variables().page_views_from {
+            let load = output::pasteable("load");
             output::warn(&format!(
-                "page views of {source} that are not staged yet are not in this preview: 'websessions load' stages them"
+                "page views of {source} that are not staged yet are not in this preview: {load} stages them"
             ));
         }
         let warehouse = self.connect().await?;

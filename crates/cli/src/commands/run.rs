@@ -212,8 +212,9 @@ impl Invocation<'_> {
             error: Error::Cancelled { next: format!("{running} is not known") },
             report: None,
             hint: Some(format!(
-                "{}the warehouse may still be at it; the lock frees itself in at most {lease} s, or 'websessions unlock' clears it; then run again: every step of the model can run twice",
-                listener.last_done().map(|done| format!("done before: up to {done}; ")).unwrap_or_default()
+                "{}the warehouse may still be at it; the lock frees itself in at most {lease} s, or {} clears it; then run again: every step of the model can run twice",
+                listener.last_done().map(|done| format!("done before: up to {done}; ")).unwrap_or_default(),
+                output::pasteable("unlock")
             )),
         }
     }

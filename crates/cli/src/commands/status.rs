@@ -44,9 +44,10 @@ fn in_words(status: &Status) -> String {
         });
     }
     if let Some(step) = &status.failed_at {
-        text.push_str(&output::pasteable(&format!(
-            "the last run failed at {step}: mend it, then give the same command again; after 'run', 'websessions resume' with its flags continues there\n"
-        )));
+        text.push_str(&format!(
+            "the last run failed at {step}: mend it, then give the same command again; after 'run', {} with its flags continues there\n",
+            output::pasteable("resume")
+        ));
     }
     text.push_str(&match &status.lock {
         None => "lock: nobody holds it\n".to_owned(),

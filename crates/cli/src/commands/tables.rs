@@ -73,10 +73,11 @@ impl Invocation<'_> {
                     .to_owned()
             }
             Some((module, _)) if !self.modules_or(None).is_ok_and(|configured| configured.contains(module)) => format!(
-                "it is of the module {name}, which modules in {FILE_NAME} doesn't name: with it, 'websessions run' makes the table",
+                "it is of the module {name}, which modules in {FILE_NAME} doesn't name: with it, {run} makes the table",
+                run = output::pasteable("run"),
                 name = module.name.replace('-', "_"),
             ),
-            Some(_) => "no run has made it yet: 'websessions run --page-views FILE…' does".to_owned(),
+            Some(_) => format!("no run has made it yet: {} does", output::pasteable("run --page-views FILE…")),
         };
         WarehouseError { message: format!("{table} does not exist"), hint: Some(hint), line: None, ..error }
     }

@@ -182,7 +182,7 @@ pub(crate) fn trust(global: &Global) -> Result<(PathBuf, Vec<String>), Error> {
     if file.path.as_os_str().is_empty() {
         return Err(Error::Configuration {
             message: format!("there is no {FILE_NAME} in this folder"),
-            hint: Some("'websessions init' writes one".to_owned()),
+            hint: Some(format!("{} writes one", crate::output::pasteable("init"))),
         });
     }
     let wants = file.trust()?;

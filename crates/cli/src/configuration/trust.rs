@@ -61,7 +61,8 @@ pub(super) fn check(path: &Path, text: &str, wants: &str) -> Result<(), Error> {
     Err(Error::Configuration {
         message: format!("{}: {wants}, but the file was found, not named, and is not trusted", path.display()),
         hint: Some(format!(
-            "read it, then 'websessions trust' once (again when it changes), or name it each time: --config {FILE_NAME}"
+            "read it, then {} once (again when it changes), or name it each time: --config {FILE_NAME}",
+            crate::output::pasteable("trust")
         )),
     })
 }
