@@ -98,6 +98,11 @@ fn faults() -> Vec<Case> {
         case("VIEWS.CSV.GZ", gzip(csv(&row("1", "5,x"))), Staged("page_view_id\n1\n")),
         // Whole or not at all.
         case("cut.csv.gz", &two_members[..two_members.len() - 20], Refused(&["cut.csv.gz", "ends too early"])),
+        case(
+            "more.csv.gz",
+            [&two_members[..], b"more"].concat(),
+            Refused(&["more.csv.gz", "something else follows what is compressed: \"more\""]),
+        ),
         case("bad.csv.gz", bad_checksum, Refused(&["bad.csv.gz", "checksum"])),
         case("cut.ndjson", format!("{}}}\n{}", both("1"), &both("2")[..40]), Refused(&["row 2"])),
         case("short.csv", csv("1,s1,u,1\n"), Refused(&["row 1, line 2", "4", "8"])),

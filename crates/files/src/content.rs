@@ -1,15 +1,16 @@
 //! What a file is, by its content and its name, and its bytes without compression. The content decides; a name that
 //! contradicts it is an error, as the file is then not what its writer meant.
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, quoted};
 use crate::source;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{BufReader, Chain, Cursor, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use websessions_core::files::Source;
+use zstd::stream::read::Decoder as ZstdDecoder;
 
 /// The longest row, in bytes. A longer one is no page view, and memory stays bounded whatever a file unpacks to.
 pub const LONGEST_ROW: usize = 16 << 20;
@@ -19,6 +20,10 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const CHUNK: usize = 256 << 10;
 /// Bytes in which the first character that is not white space is looked for.
 const SNIFFED: u64 = 4096;
+/// Bytes by which it is known what is compressed how.
+const MAGIC: u64 = 4;
+/// Bytes that are shown of what can't be read, beside these.
+const SHOWN: u64 = 16;
 /// The largest window of zstd that is unpacked, as a power of two: 128 MiB, what its own tool takes unasked.
 const ZSTD_WINDOW: u32 = 27;
 
@@ -114,6 +119,81 @@ fn compression_of(first: &[u8]) -> Option<Compression> {
         // A frame of data, or one to be skipped, with which parallel compressors begin.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
         _ => None,
+    }
+}
+
+/// What gzip calls members, and zstd frames: one after the other, any number of them. Each is unpacked by itself, so that what
+/// follows one and begins no other is told from one that was cut off.
+struct Members {
+    compression: Compression,
+    member: Option<Member>,
+}
+
+/// What is still to be unpacked, after the bytes that were looked at.
+type Rest = Chain<Cursor<Vec<u8>>, BufReader<Bytes>>;
+
+enum Member {
+    Gzip(Box<GzDecoder<Rest>>),
+    Zstd(ZstdDecoder<'static, Rest>),
+}
+
+impl Member {
+    fn new(compression: Compression, reader: Rest) -> std::io::Result<Self> {
+        Ok(match compression {
+            Compression::Gzip => Self::Gzip(Box::new(GzDecoder::new(reader))),
+            Compression::Zstd => {
+                let mut decoder = ZstdDecoder::with_buffer(reader)?.single_frame();
+                decoder.window_log_max(ZSTD_WINDOW)?;
+                Self::Zstd(decoder)
+            }
+        })
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Gzip(decoder) => decoder.read(into),
+            Self::Zstd(decoder) => decoder.read(into),
+        }
+    }
+
+    fn into_rest(self) -> Rest {
+        match self {
+            Self::Gzip(decoder) => decoder.into_inner(),
+            Self::Zstd(decoder) => decoder.finish(),
+        }
+    }
+}
+
+impl Members {
+    fn new(compression: Compression, reader: Bytes) -> std::io::Result<Self> {
+        let reader = Cursor::new(Vec::new()).chain(BufReader::with_capacity(CHUNK, reader));
+        Ok(Self { compression, member: Some(Member::new(compression, reader)?) })
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let length = member.read(into)?;
+            if length > 0 || into.is_empty() {
+                return Ok(length);
+            }
+            let Some(rest) = self.member.take().map(Member::into_rest) else { break };
+            // No member is as short as what its reader began with.
+            let (_, mut reader) = rest.into_inner();
+            let mut next = Vec::new();
+            reader.by_ref().take(MAGIC).read_to_end(&mut next)?;
+            if next.is_empty() {
+                break;
+            }
+            if compression_of(&next) != Some(self.compression) {
+                reader.take(SHOWN).read_to_end(&mut next)?;
+                let next = quoted(&String::from_utf8_lossy(&next));
+                return Err(std::io::Error::other(format!("something else follows what is compressed: {next}")));
+            }
+            self.member = Some(Member::new(self.compression, Cursor::new(next).chain(reader))?);
+        }
+        Ok(0)
     }
 }
 
@@ -243,12 +323,7 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
     }
     let unpacked: Bytes = match compression {
         None => reader,
-        Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(std::io::BufReader::with_capacity(CHUNK, reader))),
-        Some(Compression::Zstd) => {
-            let mut decoder = zstd::stream::read::Decoder::new(reader).map_err(failed)?;
-            decoder.window_log_max(ZSTD_WINDOW).map_err(failed)?;
-            Box::new(decoder)
-        }
+        Some(compression) => Box::new(Members::new(compression, reader).map_err(failed)?),
     };
     let mut input = Input::new(&name, unpacked, compression.is_some());
     while !input.ended && (input.data().len() as u64) < SNIFFED {
@@ -371,9 +446,7 @@ impl Input {
         let (fault, message, hint) = match (self.compressed, error.kind()) {
             (false, _) => (Fault::Unreadable, text, "get or write the whole file again"),
             (true, ErrorKind::UnexpectedEof) => damaged("ends too early: it was cut off"),
-            (true, _) if text == "invalid gzip header" => {
-                damaged("is damaged: its header is wrong, or something else follows what is compressed")
-            }
+            (true, _) if text == "invalid gzip header" => damaged("is damaged: its header is wrong"),
             // The words of zstd: <https://github.com/facebook/zstd/blob/dev/lib/common/error_private.c>.
             (true, _) if text.starts_with("Dictionary") => (
                 Fault::Format,

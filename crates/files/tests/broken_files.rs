@@ -128,6 +128,25 @@ fn a_file_of_several_members_is_whole_or_ends_with_one() {
 }
 
 #[test]
+fn what_follows_the_compressed_part_of_a_file_is_told_from_a_file_that_was_cut() {
+    let folder = Folder::new();
+    let more = ["g", "garbage\n", "page_view_id,domain_sessionid\n", "\0", &"\0".repeat(512), "PS", "\u{1f}x"];
+    for (ending, whole) in [("gz", gzip(csv())), ("zst", zstd(csv()))] {
+        let name = format!("views.csv.{ending}");
+        for more in more {
+            let refused =
+                read(&folder.write(&name, [&whole[..], more.as_bytes()].concat())).expect_err("it is no member");
+            let begins = format!("{:?}", more.chars().take(20).collect::<String>());
+            for words in ["something else follows", &*begins] {
+                assert!(refused.message.contains(words), "{ending} {more:?}: {refused}");
+            }
+        }
+        let refused = read(&folder.write(&name, &whole[..whole.len() - 4])).expect_err("it was cut");
+        assert!(refused.message.contains("ends too early"), "{ending}: {refused}");
+    }
+}
+
+#[test]
 fn a_json_array_ends_with_its_bracket() {
     let array = array();
     let folder = Folder::new();
