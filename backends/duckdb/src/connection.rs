@@ -15,7 +15,7 @@ use websessions_core::dialect::Dialect;
 use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
 use websessions_core::lock;
 use websessions_core::plan::{Load, Statement};
-use websessions_core::rows::Rows;
+use websessions_core::rows::{Rows, Value};
 use websessions_core::table::TableName;
 use websessions_core::warehouse::{Done, Loaded, Warehouse};
 use websessions_files::Loading;
@@ -86,6 +86,7 @@ impl DuckDbWarehouse {
             return Err((context(), error.with_hint("nothing was made; choose a folder without '?' in its name")));
         }
         let root = Connection::open_with_flags(whole, config).map_err(|error| (context(), warehouse_error(&error)))?;
+        is_kept(&root).map_err(|error| (context(), error))?;
         let inner = Inner {
             locks: Mutex::default(),
             root: Mutex::new(root),
@@ -147,6 +148,23 @@ impl Inner {
         let result = work(connection);
         guard(&self.busy).remove(&number);
         result
+    }
+}
+
+/// Checks that what is written goes into a file. For one of CSV, JSON or Parquet the engine makes a database in memory, with a
+/// view of it: it would be gone with the process, and the file as it was.
+/// <https://duckdb.org/docs/stable/clients/cli/overview#opening-a-database-file>
+fn is_kept(connection: &Connection) -> Result<(), WarehouseError> {
+    let file = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()";
+    match query(connection, file)?.get(0, "path") {
+        Value::Null => Err(WarehouseError::new(
+            WarehouseErrorKind::Resources,
+            "this is no database, but a file of CSV, JSON or Parquet",
+        )
+        .with_hint(
+            "nothing was done; choose another path for the database: page views are read from a file by --page-views",
+        )),
+        _ => Ok(()),
     }
 }
 
