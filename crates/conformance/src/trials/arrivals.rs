@@ -285,7 +285,7 @@ async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dy
     let (longer_text, padded, of_two_bytes) = (as_text(&"c".repeat(257)), as_text("DE   "), as_text("é"));
     // The padding of a column of fixed length is no part of its text.
     let fixed = |words: &str| format!("CAST('{words}' AS {})", of(ColumnType::Fixed(256)));
-    let (short_of_fixed, long_of_fixed) = (fixed("s"), fixed(&long));
+    let (short_of_fixed, long_of_fixed, long_id) = (fixed("s"), fixed(&long), as_text(&"i".repeat(37)));
     match dialect.longest_text(ColumnType::Varying(16)) {
         None => tried.push(("page_urlscheme", &long_text, known(&long))),
         Some(_) => tried.extend([
@@ -297,13 +297,22 @@ async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dy
             ("refr_urlscheme", &short_of_fixed, known("s")),
             ("page_urlscheme", &long_of_fixed, Err("has 17 bytes, the column takes 16")),
             ("geo_country", &of_two_bytes, Err("and none of more than a byte a character")),
+            (
+                "page_view_id",
+                &long_id,
+                Err("page_view_id: iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii has 37 bytes, the column takes 36"),
+            ),
         ]),
     }
     for (number, (column, value, expected)) in tried.into_iter().enumerate() {
         let (_, mut name) = arrivals_table(&case);
         name.name = format!("of_other_types_{number}");
+        let id = match column {
+            "page_view_id" => String::new(),
+            _ => format!("  CAST('p{number:02}' AS {text}) AS page_view_id,\n"),
+        };
         let row = format!(
-            "SELECT\n  CAST('p{number:02}' AS {text}) AS page_view_id,\n  CAST('s{number:02}' AS {text}) AS domain_sessionid,\n  CAST('2024-07-01 10:00:00' AS {time}) AS start_tstamp,\n  {value} AS {column}"
+            "SELECT\n{id}  CAST('s{number:02}' AS {text}) AS domain_sessionid,\n  CAST('2024-07-01 10:00:00' AS {time}) AS start_tstamp,\n  {value} AS {column}"
         );
         case.sql(format!("CREATE TABLE {} AS\n{row}", dialect.table(&name))).await?;
         // Where a table that is made of values has not their types, as in SQLite, it is refused by the types that it has.
@@ -328,6 +337,7 @@ async fn page_views_of_a_table_are_exactly_what_it_holds_or_refused(harness: &dy
                 expect(&what, found, expected)?;
             }
             (Err(error), Err(words)) if error.contains(words) => {
+                expect("every row has an id", error.contains("without a page_view_id"), false)?;
                 expect(&what, case.contents(PAGE_VIEWS).await.ok(), before)?;
             }
             (ran, expected) => return Err(format!("{what}: {ran:?}, and not {expected:?}")),

@@ -5,7 +5,11 @@ SELECT
   MAX(refusal) AS last_sample
 FROM (
   SELECT
-    COALESCE('page_view_id ' || page_view_id, 'a row without a page_view_id') || ', ' || refused AS refusal
+    CASE
+      WHEN page_view_id IS NOT NULL THEN 'page_view_id ' || page_view_id || ', '
+      WHEN refused LIKE 'page_view_id: %' THEN ''
+      ELSE 'a row without a page_view_id, '
+    END || refused AS refusal
   FROM {{ table.page_views_arrived }}
   WHERE refused IS NOT NULL
 ) AS refusals
