@@ -141,6 +141,15 @@ fn configuration_files_that_are_refused() {
         ("[target.x]\ntype = \"duckdb\"\nmemory_limit = { environment = \"X\" }\n", "env = "),
         ("[target.x]\ntype = \"duckdb\"\nmemory_limit = { env = \"NOT_SET_ANYWHERE\" }\n", "NOT_SET_ANYWHERE"),
         ("[[custom]]\nname = \"x\"\n", "needs files"),
+        (
+            "[[custom]]\nname = \"x\"\nfiles = [\"x.sql\"]\n[[custom]]\nname = \"y\"\nfiles = [\"x.sql\"]\n[[custom]]\nname = \"x\"\nfiles = [\"y.sql\"]\n",
+            "[[custom]] number 1 and number 3 are both called \"x\"",
+        ),
+        (
+            "[[column]]\nname = \"x\"\nfrom = \"first\"\ntype = \"text\"\n[[column]]\nname = \"x\"\nfrom = \"last\"\ntype = \"text\"\n",
+            "[[column]] \"x\": name: stands twice, as number 1 and number 2",
+        ),
+        ("[target.x]\ntype = \"duckdb\"\n[target.x]\ntype = \"duckdb\"\n", "duplicate key"),
         ("[[custom]]\nname = \"x\"\nfiles = [\"x.sql\"]\nvariabels = {}\n", "did you mean \"variables\""),
         ("[[custom]]\nname = \"x\"\nfiles = [\"broken.sql\"]\n", "broken.sql"),
         ("[[custom]]\nname = \"x\"\nfiles = [\"unset.sql\"]\n", "unset.sql"),
@@ -201,6 +210,75 @@ fn a_database_that_another_process_has_open() {
     }
     drop(holder);
     folder.run(&["main"]).done("main").expect("the database is free again");
+}
+
+/// The engine takes a file of data for a database in memory with a view of it: a run would be gone with its process.
+#[test]
+fn a_file_of_data_is_no_database() {
+    let folder = Folder::new();
+    folder.write("good.csv", &good());
+    folder.write("good.json", "[{\"page_view_id\": \"p1\"}]");
+    folder.run(&["--database", "other.duckdb", "run", "--page-views", "good.csv"]).done("run").expect("a run");
+    let export = ["--database", "other.duckdb", "export", "sessions", "--to", "good.parquet"];
+    folder.run(&export).done("export").expect("a file of Parquet");
+    for name in ["good.csv", "good.json", "good.parquet"] {
+        let before = std::fs::read(folder.path().join(name)).expect("a file");
+        for arguments in
+            [&["run", "--page-views", "good.csv"] as &[&str], &["main"], &["status"], &["show", "sessions"]]
+        {
+            let arguments = [&["--database", name], arguments].concat();
+            check(&folder.run(&arguments), &arguments, 1, &[name, "this is no database", "nothing was done"]);
+        }
+        assert_eq!(std::fs::read(folder.path().join(name)).expect("a file"), before, "{name}");
+    }
+}
+
+/// Each way to name a file or folder, with one of every wrong kind: the error has the name and what to do, and nothing is done.
+#[test]
+fn files_of_another_kind_than_is_meant() {
+    let folder = with_sessions();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("folder")).expect("a folder");
+    std::fs::write(at("binary"), [0, 159, 146, 150, 255]).expect("a file");
+    for (name, text) in [
+        ("empty", ""),
+        ("list.json", "{\"data\": {\"playbooks\": []}}"),
+        ("array.json", "[1, 2]"),
+        ("open.yml", "steps: ["),
+    ] {
+        folder.write(name, text);
+    }
+    let kinds =
+        ["folder", "binary", "empty", "list.json", "array.json", "open.yml", "good.csv", "missing", "good.csv/in"];
+    let takes: [(&[&str], &[&str]); 9] = [
+        (&["run", "--playbook"], &[]),
+        (&["lint", "--playbook"], &["empty", "list.json"]),
+        (&["run", "--playbooks"], &[]),
+        (&["lint", "--playbooks"], &[]),
+        (&["run", "--config-json"], &[]),
+        (&["import"], &[]),
+        (&["check", "--file"], &[]),
+        (&["config", "show", "--config"], &["empty"]),
+        (&["load"], &["good.csv"]),
+    ];
+    for (command, takes) in takes {
+        for kind in kinds.iter().filter(|kind| !takes.contains(kind)) {
+            let arguments = [command, &[kind]].concat();
+            let code = if command[0] == "load" { 1 } else { 2 };
+            let said = refuses(&folder, &arguments, code, &[kind, "hint: "]);
+            assert!(!said.stderr.contains("or write"), "{arguments:?}: {}", said.stderr);
+        }
+    }
+    // What has no step is found before it runs.
+    for kind in ["empty", "list.json"] {
+        let said = folder.run(&["lint", "--playbook", kind]);
+        assert_eq!(said.code, 4, "{}", said.stderr);
+        assert!(said.stdout.contains(&format!("error: no steps in {kind}")), "{}", said.stdout);
+    }
+    refuses(&folder, &["import", "list.json"], 2, &["is a file", "--config-json a job list"]);
+    refuses(&folder, &["import", "missing"], 2, &["nothing of this name is there"]);
+    folder.write("websessions.toml", "[check]\nfiles = [\"*.sql\"]\n");
+    refuses(&folder, &["check"], 2, &["websessions.toml: [check]: files: *.sql", "no patterns"]);
 }
 
 #[test]

@@ -507,8 +507,7 @@ fn check_takes_the_user_s_own_queries_and_what_they_mean() {
 fn explain_says_which_page_view_gave_what_or_why_there_is_no_row() {
     everywhere(|place| {
         support::refused(&place.run(&["explain"]), 2, &["SESSION"]);
-        let nothing = place.json(&["explain", "s1"]);
-        assert!(nothing["missing"].as_str().is_some_and(|reason| reason.contains("no page view")), "{nothing}");
+        support::refused(&place.run(&["explain", "s1"]), 2, &["nothing is known of a session \"s1\""]);
         place.fill();
         let known = place.json(&["explain", "s3"]);
         let row = known["rows"][0].as_array().cloned().expect("a row");
@@ -543,8 +542,14 @@ fn explain_says_which_page_view_gave_what_or_why_there_is_no_row() {
             "{waits}"
         );
         // A name is a name, whatever is in it.
-        let odd = place.json(&["explain", "x' OR '1' = '1"]);
-        assert_eq!(odd["rows"], serde_json::json!([]));
+        let said = place.run(&["explain", "x' OR '1' = '1", "--output", "json"]);
+        assert_eq!(said.code, 2, "{}{}", said.stdout, said.stderr);
+        let odd: Value = serde_json::from_str(&said.stdout).expect("one document");
+        let words = odd["error"].as_str().unwrap_or_default();
+        for part in ["\"x' OR '1' = '1\"", "derived.sessions, derived.page_views, scratch.page_views_staged"] {
+            assert!(words.contains(part), "{odd}");
+        }
+        support::refused(&place.run(&["explain", "S3"]), 2, &["\"S3\"", "character by character", "show sessions"]);
         place.send(&["UPDATE derived.page_views SET page_title = 'newer' WHERE page_view_id = 'p3-1'"]);
         let said = place.run(&["explain", "s3"]).done("explain").expect("done");
         assert!(said.stdout.contains("it has another value now"), "{}", said.stdout);

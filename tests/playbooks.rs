@@ -992,7 +992,7 @@ fn a_folder_gives_every_playbook_in_it_however_it_is_named() {
         link("shared", "playbooks/linked");
         link("playbooks", "playbooks/own/back");
         link("gone.yml", "playbooks/CC-gone.yml");
-        refused(&folder.run(&run), 1, &["playbooks/CC-gone.yml"]);
+        refused(&folder.run(&run), 2, &["playbooks/CC-gone.yml"]);
         std::fs::remove_file(folder.path().join("playbooks/CC-gone.yml")).expect("removed");
     }
     let said = folder.run(&run).done("run").expect("a run").stderr;
@@ -1064,6 +1064,41 @@ fn sql_that_would_harm_a_table_of_the_model_is_refused_before_anything_changes()
     folder.run(&["--var", "stage_next=true", "run", "--page-views", "page_views.csv"]).done("run").expect("a run");
     let said = folder.run(&["export", "datamodel_metadata", "--to", "-"]).done("export").expect("exported");
     assert_eq!(said.stdout.lines().filter(|line| line.contains(",own,")).count(), 1, "{}", said.stdout);
+}
+
+/// Whether page views come with a run is not known of a folder of playbooks: lint says what then is refused.
+#[test]
+fn lint_tells_of_page_views_what_a_run_refuses() {
+    let folder = Folder::new();
+    folder.write("views.csv", PAGE_VIEWS);
+    folder
+        .write("01-main.yml", "steps:\n- name: m\n  queries: [{name: q, file: standard/03-sessions/01-main/a.sql}]\n");
+    folder.write("AA-own.yml", "steps:\n- name: s\n  queries: [{name: q, file: own.sql}]\n");
+    folder.write("XX-destroy-own.yml", "steps:\n- name: s\n  queries: [{name: q, file: none.sql}]\n");
+    folder.write("none.sql", "DROP TABLE IF EXISTS derived.page_views;\nDROP TABLE IF EXISTS derived.sessions");
+    let all = ["--playbooks", "."];
+    for sql in [
+        "DROP TABLE derived.page_views",
+        "DELETE FROM derived.page_views",
+        "ALTER TABLE derived.page_views ADD COLUMN a INT",
+    ] {
+        folder.write("own.sql", sql);
+        let words = "own.sql:1: writes to page_views";
+        refused(&folder.run(&[&["plan", "--page-views", "views.csv"], &all[..]].concat()), 2, &[words]);
+        refused(&folder.run(&[&["plan", "--var", "page_views_from=a.b"], &all[..]].concat()), 2, &[words]);
+        folder.run(&[&["plan"], &all[..]].concat()).done("plan").expect("no page views come");
+        let said = folder.run(&[&["lint"], &all[..]].concat()).done("lint").expect("no error");
+        let warning =
+            "own.sql:1: warning: a run that page views come with (--page-views) refuses this: writes to page_views";
+        assert!(said.stdout.contains(warning) && said.stdout.ends_with("0 errors, 1 warning\n"), "{}", said.stdout);
+        let said = folder.run(&[&["lint", "--var", "page_views_from=a.b"], &all[..]].concat());
+        assert_eq!(said.code, 4, "{}", said.stderr);
+        assert!(said.stdout.contains("own.sql:1: error: writes to page_views"), "{}", said.stdout);
+        folder.write("websessions.toml", "modules = [\"sessions\"]\n");
+        let said = folder.run(&[&["lint"], &all[..]].concat()).done("lint").expect("page views are somebody else's");
+        assert!(said.stdout.ends_with("0 errors, 0 warnings\n"), "{}", said.stdout);
+        std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Credentials {
         };
         if let Some(path) = named.or_else(usual) {
             let shown = path.display().to_string();
-            let json = std::fs::read_to_string(&path).map_err(|source| Error::File { path: shown.clone(), source })?;
+            let json = std::fs::read_to_string(&path).map_err(|error| Error::unreadable(&shown, &error))?;
             return Self::from_json(&json, &shown).await;
         }
         // A machine of Google's: Compute Engine, Cloud Run, and GKE with workload identity.

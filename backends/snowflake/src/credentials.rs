@@ -23,7 +23,7 @@ impl Credentials {
         let key = match (text("private_key"), text("private_key_path")) {
             (Some(key), _) => Some(key),
             (None, Some(path)) => {
-                Some(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?)
+                Some(std::fs::read_to_string(&path).map_err(|error| Error::unreadable(&path, &error))?)
             }
             (None, None) => None,
         };

@@ -77,6 +77,10 @@ fn of(error: &Error) -> Option<String> {
             Remedy::NameOnePlaybook => "keep one of them, or name one with --playbook".to_owned(),
             Remedy::NameTheFolderOfSql => "--sqlroot names the folder that the files of queries are in".to_owned(),
             Remedy::Lint => format!("nothing was changed; {} shows all such places", pasteable("lint")),
+            Remedy::NameByItsKind => format!(
+                "nothing was done; a playbook has targets, variables and steps, as YAML: --playbook names one, --playbooks and {} a folder of them, --config-json a job list, which is JSON and runs as it is",
+                pasteable("import")
+            ),
             _ => return None,
         },
         Error::NoResume { .. } => format!(

@@ -170,6 +170,8 @@ pub enum Remedy {
     NameTheFolderOfSql,
     /// To look at all of the playbooks.
     Lint,
+    /// To name a folder of playbooks, a playbook or a job list as what it is.
+    NameByItsKind,
 }
 
 /// A table that files are loaded into.
@@ -293,8 +295,8 @@ pub enum Error {
     /// The user was asked whether to go on, and did not say yes.
     #[error("cancelled: the answer was not yes; nothing was changed")]
     Declined,
-    /// A file could not be read or written.
-    #[error("can't read or write {path}")]
+    /// A file could not be written.
+    #[error("can't write {path}")]
     File {
         /// The file.
         path: String,
@@ -307,6 +309,14 @@ impl Error {
     /// A configuration error without a hint.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::Configuration { message: message.into(), hint: None }
+    }
+
+    /// A file or folder that was named, by its path or in other words, and can't be read: nothing was done.
+    pub fn unreadable(what: impl std::fmt::Display, source: &std::io::Error) -> Self {
+        Self::Configuration {
+            message: format!("can't read {what}: {source}"),
+            hint: Some(format!("nothing was done; {}", how_to_read(source))),
+        }
     }
 
     /// The process's exit code: 1 the run failed, 2 usage or configuration, 3 locked by another run or the lock lost to one,
@@ -377,8 +387,34 @@ impl Error {
                 "look in {}, and load again only if they are not there: else they are staged twice",
                 into.table
             )),
-            Self::Usage { .. } | Self::Declined | Self::File { .. } => None,
+            Self::File { source, .. } => how_to_write(source).map(str::to_owned),
+            Self::Usage { .. } | Self::Declined => None,
         }
+    }
+}
+
+/// What to do about a file or folder that can't be read.
+pub fn how_to_read(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    match error.kind() {
+        NotFound => {
+            "nothing of this name is there, or it is a link to what is gone: check the path, and where it begins"
+        }
+        PermissionDenied => "let this user read it, and enter the folders that it is in",
+        IsADirectory => "this is a folder: name a file",
+        NotADirectory => "a part of the path that must be a folder is a file: check the path",
+        InvalidData => "it must be text in UTF-8: check that it is the file that you mean",
+        _ => "check the path, and that it can be read",
+    }
+}
+
+/// What to do about a file that can't be written.
+fn how_to_write(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    match error.kind() {
+        NotFound | NotADirectory => Some("make the folder that it is to be in, or name another path"),
+        PermissionDenied | ReadOnlyFilesystem => Some("let this user write there, or name another path"),
+        _ => None,
     }
 }
 

@@ -278,10 +278,12 @@ impl OwnColumns {
         }
         let known: Vec<&Column> = page_views.iter().chain(&own.of_page_views).collect();
         let names: Vec<&str> = known.iter().map(|column| &*column.name).collect();
-        for declaration in declared {
+        for (position, declaration) in declared.iter().enumerate() {
             let Declaration { name, .. } = declaration;
-            if own.columns.iter().any(|column| column.name == *name) {
-                return Err(wrong(declaration, "name", "stands twice: give one of them another name"));
+            if let Some(first) = declared.iter().take(position).position(|other| other.name == *name) {
+                let (first, second) = (first + 1, position + 1);
+                let problem = format!("stands twice, as number {first} and number {second}: give one of them another");
+                return Err(wrong(declaration, "name", &problem));
             }
             let values = value_type(&declaration.value_type)?;
             let column = declaration.source.as_ref().unwrap_or(name);

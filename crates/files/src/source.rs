@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use websessions_core::error::how_to_read;
 use websessions_core::files::Source;
 
 /// The endings of files of page views, without that of their compression.
@@ -54,7 +55,7 @@ impl Sources {
                         "files are read from this machine: get it first, or send it through a pipe to the file named '-'",
                     ),
                     Some(near) => refused.with_hint(format!("did you mean {}?", near.display())),
-                    None => refused,
+                    None => refused.with_hint(how_to_read(&error)),
                 })
             }
         }
@@ -154,7 +155,7 @@ fn metadata(path: &Path) -> Result<Metadata, Error> {
         let refused = unreadable(path, &error);
         match path.is_symlink() {
             true => refused.with_hint("it is a link: take it away, or mend what it leads to"),
-            false => refused,
+            false => refused.with_hint(how_to_read(&error)),
         }
     })
 }

@@ -8,13 +8,24 @@ const HIGHEST: usize = 7;
 
 /// A file's text, without the byte order mark that some editors begin it with.
 pub(crate) fn read(file: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| Error::configuration(format!("{}: is not UTF-8 text", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|error| Error::unreadable(file.display(), &error))?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
     })
+}
+
+/// Refuses a folder where one file is meant, and the other way round: which of the two a name is of is how it is given.
+pub(crate) fn check_kind(path: &Path, is_folder: bool) -> Result<(), Error> {
+    let metadata = std::fs::metadata(path).map_err(|error| Error::unreadable(path.display(), &error))?;
+    if metadata.is_dir() == is_folder {
+        return Ok(());
+    }
+    let message = match is_folder {
+        true => format!("{} is a file, and a folder of playbooks is read here", path.display()),
+        false => format!("{} is a folder, and one file is read here", path.display()),
+    };
+    Err(Error::Usage { message, remedy: Remedy::NameByItsKind })
 }
 
 /// A query's file: under the folder that was given, else in a folder `sql` in the playbook's folder or one of those above

@@ -1,5 +1,6 @@
 //! Playbooks from files: one, or all of a folder and those below it, in the order in which they run.
 
+use crate::files::check_kind;
 use crate::playbook::{ENDINGS, Playbook, without_ending};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,7 @@ fn read_directory(
     purpose: Purpose,
     read: impl Fn(&Path) -> Result<Playbook, Error>,
 ) -> Result<Vec<Playbook>, Error> {
+    check_kind(folder, true)?;
     let mut paths = Vec::new();
     let mut left_out = Vec::new();
     let within = folder.components().any(|component| component.as_os_str() == MIGRATIONS);
@@ -120,7 +122,7 @@ fn paths_below(
 ) -> Result<(), Error> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
-        move |source| Error::File { path, source }
+        move |error: std::io::Error| Error::unreadable(path, &error)
     };
     let real = folder.canonicalize().map_err(failed(folder))?;
     if above.contains(&real) {

@@ -5,7 +5,7 @@ use crate::custom::CustomModule;
 use crate::files::{find_file, read};
 use crate::part::Part;
 use crate::playbook::{Playbook, Query};
-use crate::run::{missing_variable, set_up_values, shared_variables};
+use crate::run::{missing_variable, run_of, set_up_values, shared_variables};
 use crate::script::Script;
 use crate::sql::{Name, Words};
 use crate::template::uses;
@@ -58,6 +58,16 @@ pub fn lint(
     for playbook in playbooks {
         lint.playbook(playbook, sql_root);
     }
+    // Those that destroy come last, and run by themselves.
+    let first = playbooks.iter().position(Playbook::destroys).unwrap_or(playbooks.len());
+    let (run, destroyed) = playbooks.split_at(first);
+    for together in [run, destroyed] {
+        if let Some(first) = together.first().filter(|_| !lint.has_errors())
+            && let Err(error) = run_of(together, sql_root, lint.dialect, &lint.own)
+        {
+            lint.error(&first.path.display().to_string(), &error);
+        }
+    }
     lint.problems()
 }
 
@@ -76,6 +86,11 @@ pub fn lint_module(
         }),
         Err(error) => lint.error(&module.name, &error),
     }
+    if let Err(error) = module.plan(model_variables, lint.dialect, &lint.own)
+        && !lint.has_errors()
+    {
+        lint.error(&module.name, &error);
+    }
     lint.problems()
 }
 
@@ -84,6 +99,8 @@ struct Lint<'a> {
     own: OwnTables<'a>,
     variables: &'a Variables,
     problems: Vec<LintProblem>,
+    /// Whether the playbook that is looked at destroys: what it does to the model's tables is meant.
+    destroys: bool,
     /// The modules whose main is to run.
     to_come: Vec<Module>,
     /// The modules whose complete has run, each with the playbook of that.
@@ -114,6 +131,7 @@ impl<'a> Lint<'a> {
             own: OwnTables::new(modules, variables, dialect),
             variables,
             problems: Vec::new(),
+            destroys: false,
             to_come: Vec::new(),
             completed: Vec::new(),
             made: BTreeSet::new(),
@@ -153,6 +171,10 @@ impl<'a> Lint<'a> {
         self.problems
     }
 
+    fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
     fn note(&mut self, file: &str, line: Option<usize>, severity: Severity, message: String) {
         self.problems.push(LintProblem { file: file.to_owned(), line, severity, message });
     }
@@ -181,7 +203,8 @@ impl<'a> Lint<'a> {
             Ok(parts) => parts,
             Err(error) => return self.error(&file, &error),
         };
-        if playbook.destroys() {
+        self.destroys = playbook.destroys();
+        if self.destroys {
             self.completed.clear();
         }
         let mut used = BTreeSet::new();
@@ -327,7 +350,8 @@ impl<'a> Lint<'a> {
             }
         }
         let (found, problem) = self.own.collisions(script, self.dialect);
-        for collision in found {
+        let destroys = self.destroys;
+        for collision in found.into_iter().filter(|found| !destroys || found.severity != Severity::Error) {
             self.note(file, collision.line, collision.severity, collision.message);
         }
         if let Some((problem, line)) = problem {

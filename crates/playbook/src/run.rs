@@ -11,7 +11,7 @@ use crate::variables::{odd_set_ups, stray};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use websessions_core::error::Error;
+use websessions_core::error::{Error, Remedy};
 use websessions_core::model::Module;
 use websessions_core::plan::{Phase, Plan, Step, Unit};
 
@@ -73,7 +73,8 @@ pub fn run_of<'a>(
     }
     if work.is_empty() {
         let files: Vec<String> = playbooks.iter().map(|playbook| playbook.path.display().to_string()).collect();
-        return Err(Error::configuration(format!("no steps in {}", files.join(", "))));
+        let message = format!("no steps in {}", files.join(", "));
+        return Err(Error::Usage { message, remedy: Remedy::NameByItsKind });
     }
     Ok(PlaybookRun { work, warnings: planner.warnings })
 }

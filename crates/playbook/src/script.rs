@@ -12,8 +12,13 @@ use websessions_core::plan::{Source, Statement, Unit};
 /// The query that a file of a user's holds: a Go template, and one SELECT once it is rendered.
 pub fn query_of(file: &Path, variables: &BTreeMap<String, Value>, dialect: &str) -> Result<String, Error> {
     let script = Script::read(file, Some(variables))?;
-    crate::sql::query(&script.sql, dialect)
-        .map_err(|problem| Error::configuration(format!("{}: {problem}", file.display())))
+    crate::sql::query(&script.sql, dialect).map_err(|problem| Error::Configuration {
+        message: format!("{}: {problem}", file.display()),
+        hint: Some(
+            "nothing was done; a check is a file of SQL with one SELECT, which finds the rows that are wrong"
+                .to_owned(),
+        ),
+    })
 }
 
 /// The text of a file, ready to be sent.

@@ -2,7 +2,7 @@
 
 use super::Invocation;
 use crate::arguments::OutputFormat;
-use crate::output;
+use crate::output::{self, pasteable};
 use websessions_core::error::Error;
 use websessions_core::insight::ExplainedSession;
 use websessions_core::rows::Value;
@@ -13,11 +13,35 @@ impl Invocation<'_> {
         let warehouse = self.connect().await?;
         let insight = self.insight(&warehouse.dialect());
         let explained = insight.explain(&*warehouse, session).await?;
+        if !explained.is_known() {
+            return Err(unknown(&explained));
+        }
         match self.global.output {
             OutputFormat::Json => output::json(&explained),
             OutputFormat::Text => output::data(&in_words(&explained)),
         }
     }
+}
+
+/// An id that nothing is known of is as a rule not the one that was meant.
+fn unknown(explained: &ExplainedSession) -> Error {
+    let message = match explained.looked_in.as_slice() {
+        [] => format!("nothing is known of a session {:?}: no table that could have it is there", explained.session),
+        tables => {
+            format!("nothing is known of a session {:?}: no row of it is in {}", explained.session, tables.join(", "))
+        }
+    };
+    let hint = match explained.looked_in.is_empty() {
+        true => format!(
+            "no run has made one yet: {} does; or check --database, --target and entropy",
+            pasteable("run --page-views FILE…")
+        ),
+        false => format!(
+            "an id is compared character by character: {} lists the newest. Of a session that was dropped nothing is left where the module page_views does not keep its page views",
+            pasteable("show sessions --columns domain_sessionid,start_tstamp")
+        ),
+    };
+    Error::Configuration { message, hint: Some(hint) }
 }
 
 fn in_words(explained: &ExplainedSession) -> String {

@@ -3,7 +3,7 @@
 use crate::arguments::Reading;
 use crate::output;
 use std::path::{Path, PathBuf};
-use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind};
+use websessions_core::error::{Error, WarehouseError, WarehouseErrorKind, how_to_read};
 use websessions_core::files::{Files, ReadOptions, Source};
 use websessions_core::warehouse::Loaded;
 use websessions_core::words::counted;
@@ -37,7 +37,7 @@ pub(super) fn files(named: &[PathBuf], reading: &Reading) -> Result<Files, Error
                 let source = WarehouseError::new(WarehouseErrorKind::Resources, format!("{}: {error}", path.display()));
                 Error::Warehouse {
                     context: "can't load the files".into(),
-                    source: source.with_hint("nothing was loaded"),
+                    source: source.with_hint(format!("nothing was loaded; {}", how_to_read(&error))),
                 }
             })?;
         }

@@ -50,8 +50,7 @@ impl Invocation<'_> {
         let jobs = if self.configuration.playbooks.is_empty() {
             self.jobs_of_modules(matches!(arrivals, Arrivals::Staged), dialect)?
         } else {
-            let page_views = matches!(arrivals, Arrivals::Here(_)).then(page_views::module);
-            self.jobs_of_playbooks(page_views, dialect)?
+            self.jobs_of_playbooks(&self.modules_of_playbooks(arrivals), dialect)?
         };
         self.around(arrivals, jobs, dialect)
     }
@@ -78,18 +77,19 @@ impl Invocation<'_> {
         if self.configuration.playbooks.is_empty() {
             return Ok(vec![Job::phase(module, Phase::Destroy, self.variables(), dialect)]);
         }
-        self.jobs_of_playbooks(None, dialect)
+        self.jobs_of_playbooks(&self.modules(), dialect)
     }
 
-    /// What the playbooks do, in order, and what they leave out. Without the module of page views, `page_views` is the
+    /// The modules whose tables the playbooks' own SQL must leave alone. Where no page views come, `page_views` is the
     /// playbooks' own.
-    pub(super) fn jobs_of_playbooks(
-        &self,
-        page_views: Option<Module>,
-        dialect: &Arc<dyn Dialect>,
-    ) -> Result<Vec<Job>, Error> {
-        let modules: Vec<Module> = page_views.into_iter().chain(self.modules()).collect();
-        let own = OwnTables::new(&modules, self.variables(), &**dialect);
+    pub(super) fn modules_of_playbooks(&self, arrivals: Arrivals<'_>) -> Vec<Module> {
+        let page_views = matches!(arrivals, Arrivals::Here(_)).then(page_views::module);
+        page_views.into_iter().chain(self.modules()).collect()
+    }
+
+    /// What the playbooks do, in order, and what they leave out.
+    pub(super) fn jobs_of_playbooks(&self, modules: &[Module], dialect: &Arc<dyn Dialect>) -> Result<Vec<Job>, Error> {
+        let own = OwnTables::new(modules, self.variables(), &**dialect);
         let run = websessions_playbook::run_of(&self.configuration.playbooks, self.sql_root, dialect.name(), &own)?;
         let apart = self.modules_apart()?.into_iter().map(|(playbook, problem)| format!("{playbook}: {problem}"));
         for warning in run.warnings.iter().cloned().chain(apart) {

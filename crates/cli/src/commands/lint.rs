@@ -1,9 +1,12 @@
 //! What is wrong with playbooks, or with the configuration's custom modules, as far as that shows without a connection.
 
 use super::Invocation;
+use super::page_views::Arrivals;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
+use websessions_core::files::Files;
+use websessions_core::model::Module;
 use websessions_core::words::counted;
 use websessions_playbook::{LintProblem, Severity};
 
@@ -11,9 +14,23 @@ impl Invocation<'_> {
     pub(super) fn lint(&self) -> Result<(), Error> {
         let dialect = self.configuration.backend.dialect();
         let dialect = &*dialect;
-        let modules = self.modules();
         let playbooks = &self.configuration.playbooks;
-        let mut problems = websessions_playbook::lint(playbooks, self.sql_root, dialect, &modules, self.variables());
+        let lint = |modules: &[Module]| {
+            websessions_playbook::lint(playbooks, self.sql_root, dialect, modules, self.variables())
+        };
+        let files = Files::default();
+        let mut problems = lint(&self.modules_of_playbooks(self.planned_arrivals(&files)));
+        if self.configuration.modules.has_page_views() {
+            let with_page_views = lint(&self.modules_of_playbooks(Arrivals::Here(&files)));
+            let mut more: Vec<LintProblem> =
+                with_page_views.into_iter().filter(|problem| !problems.contains(problem)).collect();
+            for problem in more.iter_mut().filter(|problem| problem.severity == Severity::Error) {
+                problem.severity = Severity::Warning;
+                problem.message =
+                    format!("a run that page views come with (--page-views) refuses this: {}", problem.message);
+            }
+            problems.extend(more);
+        }
         let apart = self.modules_apart()?.into_iter();
         problems.extend(apart.map(|(playbook, problem)| LintProblem::warning(playbook, problem)));
         if playbooks.is_empty() {

@@ -122,7 +122,7 @@ impl Invocation<'_> {
             // A phase of the playbooks, with the variables that it has there.
             PlanPhase::Main | PlanPhase::Complete if !self.configuration.playbooks.is_empty() => {
                 let wanted = if phase == PlanPhase::Main { Phase::Main } else { Phase::Complete };
-                self.jobs_of_playbooks(None, dialect)?
+                self.jobs_of_playbooks(&self.modules(), dialect)?
                     .into_iter()
                     .filter(|job| job.of() == Some((&module, wanted)))
                     .collect()

@@ -57,7 +57,7 @@ impl Checking {
         let of = |path: &PathBuf| {
             sql_files(path).map_err(|error| {
                 let problem = format!("{}: files: {}: {error}", self.place, path.display());
-                let hint = "files under [check] names files of SQL, or folders of them; a relative path begins at the file in which it stands";
+                let hint = "files under [check] names files of SQL, or folders whose .sql files are read, and no patterns; a relative path begins at the file in which it stands";
                 Error::Configuration { message: problem, hint: Some(hint.to_owned()) }
             })
         };

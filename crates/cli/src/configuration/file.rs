@@ -123,9 +123,8 @@ impl std::fmt::Display for Modules {
 impl File {
     pub(super) fn read(given: Option<&Path>) -> Result<Self, Error> {
         let path = given.unwrap_or(Path::new(FILE_NAME));
-        let failed = |error: std::io::Error| {
-            Error::configuration(format!("can't read the configuration file {}: {error}", path.display()))
-        };
+        let failed =
+            |error: std::io::Error| Error::unreadable(format!("the configuration file {}", path.display()), &error);
         let mut opened = match std::fs::File::open(path) {
             Ok(opened) => opened,
             Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -137,8 +136,12 @@ impl File {
         let mut text = String::new();
         opened.read_to_string(&mut text).map_err(failed)?;
         let shown = path.display();
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            Error::configuration(format!("{shown}: {}", error.to_string().trim_end()))
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| Error::Configuration {
+            message: format!("{shown}: {}", error.to_string().trim_end()),
+            hint: Some(
+                "nothing was done; a configuration file is TOML: 'init --config -' prints one that says what may stand in it"
+                    .to_owned(),
+            ),
         })?;
         let mut file = Self { path: path.to_owned(), text, found: given.is_none(), ..Self::default() };
         for (key, value) in table {
@@ -243,7 +246,27 @@ impl File {
     }
 
     pub(super) fn custom_modules(&self) -> Result<Vec<CustomModule>, Error> {
-        self.custom.iter().enumerate().map(|(position, module)| self.custom_module(position, module)).collect()
+        let mut modules: Vec<CustomModule> = Vec::new();
+        for (position, module) in self.custom.iter().enumerate() {
+            let module = self.custom_module(position, module)?;
+            if let Some(first) = modules.iter().position(|other| other.name == module.name) {
+                return Err(Error::Configuration {
+                    message: format!(
+                        "{}: [[custom]] number {} and number {} are both called {:?}",
+                        self.path.display(),
+                        first + 1,
+                        position + 1,
+                        module.name
+                    ),
+                    hint: Some(
+                        "nothing was done; give one of them another name, or take it out: steps are named by it"
+                            .to_owned(),
+                    ),
+                });
+            }
+            modules.push(module);
+        }
+        Ok(modules)
     }
 
     fn custom_module(&self, position: usize, module: &toml::Value) -> Result<CustomModule, Error> {

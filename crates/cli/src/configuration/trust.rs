@@ -93,7 +93,7 @@ fn trusted_files(store: &Path) -> Result<toml::Table, Error> {
     match std::fs::read_to_string(store) {
         Ok(text) => text.parse().map_err(|error| Error::configuration(format!("{}: {error}", store.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(toml::Table::new()),
-        Err(source) => Err(Error::File { path: store.display().to_string(), source }),
+        Err(error) => Err(Error::unreadable(store.display(), &error)),
     }
 }
 

@@ -35,12 +35,21 @@ pub struct ExplainedSession {
     pub page_views_in: Option<String>,
     /// How many page views of it wait for the next run.
     pub waiting: usize,
+    /// The tables that it was looked for in: those of its rows and page views that are there.
+    pub looked_in: Vec<String>,
     /// Its page views, its rows, or why there are none.
     #[serde(flatten)]
     pub explanation: Explanation,
     /// The runs that can have written its row last, newest first: their sessions start before and after it. If there is one, it
     /// has.
     pub written_by: Vec<Writer>,
+}
+
+impl ExplainedSession {
+    /// Whether any table has something of it.
+    pub fn is_known(&self) -> bool {
+        !self.explanation.rows.is_empty() || !self.explanation.page_views.is_empty()
+    }
 }
 
 impl Insight<'_> {
@@ -95,7 +104,10 @@ impl Insight<'_> {
             start: text(row, "run_start_tstamp"),
             end: text(row, "run_end_tstamp"),
         });
+        let looked_in = [explain::ROWS_IN, PAGE_VIEWS, explain::WAITING_IN].into_iter();
+        let looked_in = looked_in.filter(|table| there.contains_key(table)).filter_map(name).collect();
         Ok(ExplainedSession {
+            looked_in,
             session: session.to_owned(),
             table: name(explain::ROWS_IN).unwrap_or_default(),
             page_views_in: name(table).filter(|_| !page_views.rows.is_empty()),
