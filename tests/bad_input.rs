@@ -153,6 +153,7 @@ fn configuration_files_that_are_refused() {
         ("[[custom]]\nname = \"x\"\nfiles = [\"x.sql\"]\nvariabels = {}\n", "did you mean \"variables\""),
         ("[[custom]]\nname = \"x\"\nfiles = [\"broken.sql\"]\n", "broken.sql"),
         ("[[custom]]\nname = \"x\"\nfiles = [\"unset.sql\"]\n", "unset.sql"),
+        ("[[custom]]\nname = \"x\"\nfiles = [\"gone.sql\"]\n", "[[custom]] \"x\": can't read gone.sql"),
     ];
     folder.write("broken.sql", "SELECT {{if}}");
     folder.write("unset.sql", "SELECT {{.unset}}");

@@ -788,6 +788,19 @@ fn checks_of_what_runs_write_are_not_asked_with_skip_derived() {
         let usual = std::fs::read_to_string(place.folder.path().join("websessions.toml")).expect("the file");
         place.folder.write("websessions.toml", &format!("{usual}[check]\nafter_run = true\n"));
         place.run(&[skips, &["run"]].concat()).done("run").expect("a run whose checks pass");
+        // What is off is said to be off where it is asked for by name.
+        place.folder.write("websessions.toml", &format!("{usual}[check.severity]\nsessions_unique = \"off\"\n"));
+        for (names, other) in [(&["sessions_unique"] as &[&str], false), (&["sessions_unique", "sessions_keys"], true)]
+        {
+            let said = place.run(&[&["check"], names].concat()).done("check").expect("nothing is found");
+            assert!(
+                said.stderr.contains("sessions_unique was not checked: [check.severity] has it off"),
+                "{}",
+                said.stderr
+            );
+            assert_eq!(said.stderr.contains("nothing was checked: [check.severity] has all of it off"), !other);
+            assert_eq!(said.stdout.contains("sessions_keys"), other, "{}", said.stdout);
+        }
     });
 }
 

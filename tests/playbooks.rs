@@ -412,7 +412,16 @@ fn another_warehouse_s_playbook_needs_the_target_s_name() {
     );
     // Without a file, the playbook's own target is meant; what it lacks is asked for, and no secret is shown.
     std::fs::remove_file(folder.path().join("websessions.toml")).expect("removed");
-    refused(&folder.run(&["run", "--playbooks", "playbooks"]), 2, &["a snowflake target needs ", "password"]);
+    refused(
+        &folder.run(&["run", "--playbooks", "playbooks"]),
+        2,
+        &[
+            "a snowflake target needs ",
+            "in a playbook's target",
+            "WEBSESSIONS_TARGET_…",
+            "'websessions backends' lists them",
+        ],
+    );
     let other = fixtures().join("playbooks/bigquery/playbooks/AA-engagement.yml.tmpl");
     std::fs::copy(other, folder.path().join("playbooks/AB-other.yml.tmpl")).expect("copied");
     refused(&folder.run(&["plan", "--playbooks", "playbooks"]), 2, &["its target is a bigquery, but a snowflake"]);

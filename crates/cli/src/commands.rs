@@ -350,7 +350,7 @@ impl<'a> Invocation<'a> {
             Some(absent) => output::talk(&format!("{absent} is new")),
             None => {}
         }
-        backend.connect(&settings).await.map(Ok)
+        backend.connect(&settings).await.map(Ok).map_err(|error| self.configuration.of_target(error))
     }
 
     fn show(&self) -> Result<(), Error> {

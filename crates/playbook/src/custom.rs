@@ -33,6 +33,16 @@ impl CustomModule {
         Ok(values)
     }
 
+    /// An error of a file that is found through this module alone, with its name.
+    fn of_this(&self, error: Error) -> Error {
+        match error {
+            Error::Configuration { message, hint } => {
+                Error::Configuration { message: format!("[[custom]] {:?}: {message}", self.name), hint }
+            }
+            other => other,
+        }
+    }
+
     /// Reads and renders its files: one step a file, one script a step. Fails if one would do harm to the model's tables.
     pub fn plan(
         &self,
@@ -44,7 +54,7 @@ impl CustomModule {
         let mut steps = Vec::new();
         for file in &self.files {
             let name = file.file_stem().map_or_else(|| self.name.clone(), |stem| stem.to_string_lossy().into_owned());
-            let script = Script::read(file, Some(&variables))?;
+            let script = Script::read(file, Some(&variables)).map_err(|error| self.of_this(error))?;
             own.refuse(&script, dialect)?;
             let script = script.unit(&file.display().to_string(), dialect);
             let purpose = format!("custom module {}", self.name);

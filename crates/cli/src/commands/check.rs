@@ -51,7 +51,9 @@ impl Invocation<'_> {
             OutputFormat::Json => output::json(&in_json(&answers))?,
             OutputFormat::Text => output::data(&in_words(&answers))?,
         }
-        if answers.iter().all(|answer| answer.outcome == Outcome::Skipped) {
+        if answers.is_empty() {
+            output::warn("nothing was checked: [check.severity] has all of it off");
+        } else if answers.iter().all(|answer| answer.outcome == Outcome::Skipped) {
             output::warn("nothing was checked: the tables are not there, or runs don't write them");
         }
         failure(&answers)
@@ -69,6 +71,9 @@ impl Invocation<'_> {
                 }
             }
             questions.retain(|question| asked.names.contains(&question.name));
+            for question in questions.iter().filter(|question| question.severity == Severity::Off) {
+                output::warn(&format!("{} was not checked: [check.severity] has it off", question.name));
+            }
         }
         self.ask(&insight, warehouse, &questions, asked).await
     }

@@ -172,7 +172,12 @@ impl<'a> Configuration<'a> {
 
     /// The target's settings, with secrets read from where they are kept.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
-        self.target.settings(&self.file)
+        self.target.settings(&self.file).map_err(|error| self.of_target(error))
+    }
+
+    /// An error of the target's settings, with where they are set.
+    pub(crate) fn of_target(&self, error: Error) -> Error {
+        self.target.with_place(error)
     }
 }
 

@@ -5,6 +5,7 @@ use super::Shown;
 use super::file::{FILE_NAME, File};
 use super::layers::{TARGET_ENVIRONMENT, environment};
 use crate::arguments::Global;
+use crate::output::pasteable;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,6 +97,20 @@ impl ChosenTarget<'_> {
     /// What it is, for reports.
     pub(super) fn describe(&self) -> serde_json::Value {
         serde_json::json!({ "name": self.name.as_ref().map(|(name, _)| name), "backend": self.backend.name() })
+    }
+
+    /// An error of the settings, with where they are set.
+    pub(super) fn with_place(&self, error: Error) -> Error {
+        let Error::Configuration { message, hint: None } = error else { return error };
+        let place = match &self.name {
+            Some((name, _)) => format!("under [target.{name}] in the configuration file"),
+            None => "in a playbook's target, under [target.NAME] in the configuration file".to_owned(),
+        };
+        let hint = format!(
+            "nothing was done; the target's settings stand {place}, or in the environment ({TARGET_ENVIRONMENT}…): {} lists them",
+            pasteable("backends")
+        );
+        Error::Configuration { message, hint: Some(hint) }
     }
 
     /// The settings, with secrets read from where they are kept.
