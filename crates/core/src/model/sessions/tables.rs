@@ -182,47 +182,24 @@ pub(in crate::model) fn sessions_userid_manifest_read() -> Table {
         .layout(Layout::NONE.distribute("domain_userid").sort("domain_userid"))
 }
 
-/// Those that nothing in the module's SQL reads are marked: a test compares.
-fn page_views_staged_columns(own: &OwnColumns) -> Vec<Column> {
-    own.of_page_views(vec![
-        Column::new("page_view_id", Fixed(36)).not_null().required(),
-        Column::new("event_id", Fixed(36)).unread(),
-        Column::new("app_id", Varying(255)),
-        Column::new("user_id", Varying(255)),
-        Column::new("domain_userid", Varying(128)),
-        Column::new("network_userid", Varying(128)),
-        Column::new("domain_sessionid", Varying(128)).required(),
-        Column::new("domain_sessionidx", Integer),
-        Column::new("page_view_in_session_index", Integer).required(),
-        Column::new("page_views_in_session", Integer).unread(),
-        Column::new("dvce_created_tstamp", Timestamp).unread(),
-        Column::new("collector_tstamp", Timestamp).unread(),
-        Column::new("derived_tstamp", Timestamp).unread(),
-        Column::new("start_tstamp", Timestamp).required(),
-        Column::new("end_tstamp", Timestamp).required(),
-        Column::new("engaged_time_in_s", Integer),
-        Column::new("absolute_time_in_s", Integer).unread(),
-        Column::new("horizontal_pixels_scrolled", Integer).unread(),
-        Column::new("vertical_pixels_scrolled", Integer).unread(),
-        Column::new("horizontal_percentage_scrolled", Float).unread(),
-        Column::new("vertical_percentage_scrolled", Float).unread(),
-        Column::new("doc_width", Integer).unread(),
-        Column::new("doc_height", Integer).unread(),
-        Column::new("page_title", Varying(2000)),
-        Column::new("page_url", Varying(4096)),
-        Column::new("page_urlscheme", Varying(16)),
-        Column::new("page_urlhost", Varying(255)),
-        Column::new("page_urlpath", Varying(3000)),
-        Column::new("page_urlquery", Varying(6000)),
-        Column::new("page_urlfragment", Varying(3000)),
-        Column::new("mkt_medium", Varying(255)),
-        Column::new("mkt_source", Varying(255)),
-        Column::new("mkt_term", Varying(255)),
-        Column::new("mkt_content", Varying(500)),
-        Column::new("mkt_campaign", Varying(255)),
-        Column::new("mkt_clickid", Varying(128)),
-        Column::new("mkt_network", Varying(64)),
-        Column::new("page_referrer", Varying(4096)),
+/// The columns of a page's address, by what their names begin with.
+pub(in crate::model) fn page_columns(prefix: &str) -> Vec<Column> {
+    let parts = [
+        ("title", 2000),
+        ("url", 4096),
+        ("urlscheme", 16),
+        ("urlhost", 255),
+        ("urlpath", 3000),
+        ("urlquery", 6000),
+        ("urlfragment", 3000),
+    ];
+    parts.map(|(part, length)| Column::named(format!("{prefix}_{part}").into(), Varying(length))).to_vec()
+}
+
+/// The columns of where a session came from; the first is the whole address.
+pub(in crate::model) fn referrer_columns(whole: &'static str) -> Vec<Column> {
+    vec![
+        Column::new(whole, Varying(4096)),
         Column::new("refr_urlscheme", Varying(16)),
         Column::new("refr_urlhost", Varying(255)),
         Column::new("refr_urlpath", Varying(6000)),
@@ -231,6 +208,25 @@ fn page_views_staged_columns(own: &OwnColumns) -> Vec<Column> {
         Column::new("refr_medium", Varying(25)),
         Column::new("refr_source", Varying(50)),
         Column::new("refr_term", Varying(255)),
+    ]
+}
+
+/// The columns of the campaign that a session is of.
+pub(in crate::model) fn marketing_columns() -> Vec<Column> {
+    vec![
+        Column::new("mkt_medium", Varying(255)),
+        Column::new("mkt_source", Varying(255)),
+        Column::new("mkt_term", Varying(255)),
+        Column::new("mkt_content", Varying(500)),
+        Column::new("mkt_campaign", Varying(255)),
+        Column::new("mkt_clickid", Varying(128)),
+        Column::new("mkt_network", Varying(64)),
+    ]
+}
+
+/// The columns of where and by what a page was viewed.
+fn place_columns() -> Vec<Column> {
+    vec![
         Column::new("geo_country", Fixed(2)),
         Column::new("geo_region", Fixed(3)),
         Column::new("geo_region_name", Varying(100)),
@@ -241,12 +237,12 @@ fn page_views_staged_columns(own: &OwnColumns) -> Vec<Column> {
         Column::new("geo_timezone", Varying(64)),
         Column::new("user_ipaddress", Varying(128)),
         Column::new("useragent", Varying(1000)),
-        Column::new("br_lang", Varying(255)),
-        Column::new("br_viewwidth", Integer).unread(),
-        Column::new("br_viewheight", Integer).unread(),
-        Column::new("br_colordepth", Varying(12)).unread(),
-        Column::new("br_renderengine", Varying(50)),
-        Column::new("os_timezone", Varying(255)),
+    ]
+}
+
+/// The columns of what is known of a user agent.
+fn agent_columns() -> Vec<Column> {
+    vec![
         Column::new("category", Text),
         Column::new("primary_impact", Text),
         Column::new("reason", Text),
@@ -283,102 +279,82 @@ fn page_views_staged_columns(own: &OwnColumns) -> Vec<Column> {
         Column::new("operating_system_name", Text),
         Column::new("operating_system_name_version", Text),
         Column::new("operating_system_version", Text),
-    ])
+    ]
+}
+
+/// Those that nothing in the module's SQL reads are marked: a test compares.
+fn page_views_staged_columns(own: &OwnColumns) -> Vec<Column> {
+    let columns = [
+        vec![
+            Column::new("page_view_id", Fixed(36)).not_null().required(),
+            Column::new("event_id", Fixed(36)).unread(),
+            Column::new("app_id", Varying(255)),
+            Column::new("user_id", Varying(255)),
+            Column::new("domain_userid", Varying(128)),
+            Column::new("network_userid", Varying(128)),
+            Column::new("domain_sessionid", Varying(128)).required(),
+            Column::new("domain_sessionidx", Integer),
+            Column::new("page_view_in_session_index", Integer).required(),
+            Column::new("page_views_in_session", Integer).unread(),
+            Column::new("dvce_created_tstamp", Timestamp).unread(),
+            Column::new("collector_tstamp", Timestamp).unread(),
+            Column::new("derived_tstamp", Timestamp).unread(),
+            Column::new("start_tstamp", Timestamp).required(),
+            Column::new("end_tstamp", Timestamp).required(),
+            Column::new("engaged_time_in_s", Integer),
+            Column::new("absolute_time_in_s", Integer).unread(),
+            Column::new("horizontal_pixels_scrolled", Integer).unread(),
+            Column::new("vertical_pixels_scrolled", Integer).unread(),
+            Column::new("horizontal_percentage_scrolled", Float).unread(),
+            Column::new("vertical_percentage_scrolled", Float).unread(),
+            Column::new("doc_width", Integer).unread(),
+            Column::new("doc_height", Integer).unread(),
+        ],
+        page_columns("page"),
+        marketing_columns(),
+        referrer_columns("page_referrer"),
+        place_columns(),
+        vec![
+            Column::new("br_lang", Varying(255)),
+            Column::new("br_viewwidth", Integer).unread(),
+            Column::new("br_viewheight", Integer).unread(),
+            Column::new("br_colordepth", Varying(12)).unread(),
+            Column::new("br_renderengine", Varying(50)),
+            Column::new("os_timezone", Varying(255)),
+        ],
+        agent_columns(),
+    ];
+    own.of_page_views(columns.concat())
 }
 
 pub(in crate::model) fn sessions_columns(own: &OwnColumns) -> Vec<Column> {
-    own.of_sessions(vec![
-        Column::new("app_id", Varying(255)),
-        Column::new("domain_sessionid", Varying(128)),
-        Column::new("domain_sessionidx", Integer),
-        Column::new("start_tstamp", Timestamp),
-        Column::new("end_tstamp", Timestamp),
-        Column::new("user_id", Varying(255)),
-        Column::new("domain_userid", Varying(128)),
-        Column::new("network_userid", Varying(128)),
-        Column::new("page_views", Integer),
-        Column::new("engaged_time_in_s", Integer),
-        Column::new("absolute_time_in_s", Integer),
-        Column::new("first_page_title", Varying(2000)),
-        Column::new("first_page_url", Varying(4096)),
-        Column::new("first_page_urlscheme", Varying(16)),
-        Column::new("first_page_urlhost", Varying(255)),
-        Column::new("first_page_urlpath", Varying(3000)),
-        Column::new("first_page_urlquery", Varying(6000)),
-        Column::new("first_page_urlfragment", Varying(3000)),
-        Column::new("last_page_title", Varying(2000)),
-        Column::new("last_page_url", Varying(4096)),
-        Column::new("last_page_urlscheme", Varying(16)),
-        Column::new("last_page_urlhost", Varying(255)),
-        Column::new("last_page_urlpath", Varying(3000)),
-        Column::new("last_page_urlquery", Varying(6000)),
-        Column::new("last_page_urlfragment", Varying(3000)),
-        Column::new("referrer", Varying(4096)),
-        Column::new("refr_urlscheme", Varying(16)),
-        Column::new("refr_urlhost", Varying(255)),
-        Column::new("refr_urlpath", Varying(6000)),
-        Column::new("refr_urlquery", Varying(6000)),
-        Column::new("refr_urlfragment", Varying(3000)),
-        Column::new("refr_medium", Varying(25)),
-        Column::new("refr_source", Varying(50)),
-        Column::new("refr_term", Varying(255)),
-        Column::new("mkt_medium", Varying(255)),
-        Column::new("mkt_source", Varying(255)),
-        Column::new("mkt_term", Varying(255)),
-        Column::new("mkt_content", Varying(500)),
-        Column::new("mkt_campaign", Varying(255)),
-        Column::new("mkt_clickid", Varying(128)),
-        Column::new("mkt_network", Varying(64)),
-        Column::new("geo_country", Fixed(2)),
-        Column::new("geo_region", Fixed(3)),
-        Column::new("geo_region_name", Varying(100)),
-        Column::new("geo_city", Varying(75)),
-        Column::new("geo_zipcode", Varying(15)),
-        Column::new("geo_latitude", Float),
-        Column::new("geo_longitude", Float),
-        Column::new("geo_timezone", Varying(64)),
-        Column::new("user_ipaddress", Varying(128)),
-        Column::new("useragent", Varying(1000)),
-        Column::new("br_renderengine", Varying(50)),
-        Column::new("br_lang", Varying(255)),
-        Column::new("os_timezone", Varying(255)),
-        Column::new("category", Text),
-        Column::new("primary_impact", Text),
-        Column::new("reason", Text),
-        Column::new("spider_or_robot", Boolean),
-        Column::new("useragent_family", Text),
-        Column::new("useragent_major", Text),
-        Column::new("useragent_minor", Text),
-        Column::new("useragent_patch", Text),
-        Column::new("useragent_version", Text),
-        Column::new("os_family", Text),
-        Column::new("os_major", Text),
-        Column::new("os_minor", Text),
-        Column::new("os_patch", Text),
-        Column::new("os_patch_minor", Text),
-        Column::new("os_version", Text),
-        Column::new("device_family", Text),
-        Column::new("device_class", Text),
-        Column::new("agent_class", Text),
-        Column::new("agent_name", Text),
-        Column::new("agent_name_version", Text),
-        Column::new("agent_name_version_major", Text),
-        Column::new("agent_version", Text),
-        Column::new("agent_version_major", Text),
-        Column::new("device_brand", Text),
-        Column::new("device_name", Text),
-        Column::new("device_version", Text),
-        Column::new("layout_engine_class", Text),
-        Column::new("layout_engine_name", Text),
-        Column::new("layout_engine_name_version", Text),
-        Column::new("layout_engine_name_version_major", Text),
-        Column::new("layout_engine_version", Text),
-        Column::new("layout_engine_version_major", Text),
-        Column::new("operating_system_class", Text),
-        Column::new("operating_system_name", Text),
-        Column::new("operating_system_name_version", Text),
-        Column::new("operating_system_version", Text),
-    ])
+    let columns = [
+        vec![
+            Column::new("app_id", Varying(255)),
+            Column::new("domain_sessionid", Varying(128)),
+            Column::new("domain_sessionidx", Integer),
+            Column::new("start_tstamp", Timestamp),
+            Column::new("end_tstamp", Timestamp),
+            Column::new("user_id", Varying(255)),
+            Column::new("domain_userid", Varying(128)),
+            Column::new("network_userid", Varying(128)),
+            Column::new("page_views", Integer),
+            Column::new("engaged_time_in_s", Integer),
+            Column::new("absolute_time_in_s", Integer),
+        ],
+        page_columns("first_page"),
+        page_columns("last_page"),
+        referrer_columns("referrer"),
+        marketing_columns(),
+        place_columns(),
+        vec![
+            Column::new("br_renderengine", Varying(50)),
+            Column::new("br_lang", Varying(255)),
+            Column::new("os_timezone", Varying(255)),
+        ],
+        agent_columns(),
+    ];
+    own.of_sessions(columns.concat())
 }
 
 fn sessions_metadata_this_run_columns() -> Vec<Column> {

@@ -1,7 +1,8 @@
 //! Every table of the users module: its columns in order, where it lives, how long it lives and how it is laid out.
 
 use crate::model::sessions::tables::{
-    sessions, sessions_columns, sessions_userid_manifest_read, sessions_userid_manifest_staged,
+    marketing_columns, page_columns, referrer_columns, sessions, sessions_columns, sessions_userid_manifest_read,
+    sessions_userid_manifest_staged,
 };
 use crate::model::shared::metadata_columns;
 use crate::own_columns::OwnColumns;
@@ -86,46 +87,23 @@ pub(super) fn tables(variables: &Variables) -> Vec<Table> {
 
 /// The columns of production, with the type of its sums.
 fn users_columns(own: &OwnColumns, sum: crate::table::ColumnType) -> Vec<Column> {
-    own.of_users(vec![
-        Column::new("user_id", Varying(255)),
-        Column::new("domain_userid", Varying(128)),
-        Column::new("network_userid", Varying(128)),
-        Column::new("start_tstamp", Timestamp),
-        Column::new("end_tstamp", Timestamp),
-        Column::new("page_views", sum),
-        Column::new("sessions", sum),
-        Column::new("engaged_time_in_s", sum),
-        Column::new("first_page_title", Varying(2000)),
-        Column::new("first_page_url", Varying(4096)),
-        Column::new("first_page_urlscheme", Varying(16)),
-        Column::new("first_page_urlhost", Varying(255)),
-        Column::new("first_page_urlpath", Varying(3000)),
-        Column::new("first_page_urlquery", Varying(6000)),
-        Column::new("first_page_urlfragment", Varying(3000)),
-        Column::new("last_page_title", Varying(2000)),
-        Column::new("last_page_url", Varying(4096)),
-        Column::new("last_page_urlscheme", Varying(16)),
-        Column::new("last_page_urlhost", Varying(255)),
-        Column::new("last_page_urlpath", Varying(3000)),
-        Column::new("last_page_urlquery", Varying(6000)),
-        Column::new("last_page_urlfragment", Varying(3000)),
-        Column::new("referrer", Varying(4096)),
-        Column::new("refr_urlscheme", Varying(16)),
-        Column::new("refr_urlhost", Varying(255)),
-        Column::new("refr_urlpath", Varying(6000)),
-        Column::new("refr_urlquery", Varying(6000)),
-        Column::new("refr_urlfragment", Varying(3000)),
-        Column::new("refr_medium", Varying(25)),
-        Column::new("refr_source", Varying(50)),
-        Column::new("refr_term", Varying(255)),
-        Column::new("mkt_medium", Varying(255)),
-        Column::new("mkt_source", Varying(255)),
-        Column::new("mkt_term", Varying(255)),
-        Column::new("mkt_content", Varying(500)),
-        Column::new("mkt_campaign", Varying(255)),
-        Column::new("mkt_clickid", Varying(128)),
-        Column::new("mkt_network", Varying(64)),
-    ])
+    let columns = [
+        vec![
+            Column::new("user_id", Varying(255)),
+            Column::new("domain_userid", Varying(128)),
+            Column::new("network_userid", Varying(128)),
+            Column::new("start_tstamp", Timestamp),
+            Column::new("end_tstamp", Timestamp),
+            Column::new("page_views", sum),
+            Column::new("sessions", sum),
+            Column::new("engaged_time_in_s", sum),
+        ],
+        page_columns("first_page"),
+        page_columns("last_page"),
+        referrer_columns("referrer"),
+        marketing_columns(),
+    ];
+    own.of_users(columns.concat())
 }
 
 fn users_metadata_this_run_columns() -> Vec<Column> {
