@@ -10,6 +10,15 @@ use websessions_core::files::TimeFormat;
 use websessions_core::insight::Since;
 use websessions_core::model::sessions::report;
 
+/// How many rows that are wrong of each test, or sessions that change, are shown unless it is said.
+pub(crate) const SAMPLES: u32 = 5;
+
+/// How many differences are shown unless it is said.
+const DIFFERENCES: usize = 10;
+
+/// How many runs are told unless it is said.
+pub(crate) const RUNS: u32 = 20;
+
 /// The standard web sessions model, on any warehouse: page views in, one row a session out.
 #[derive(Debug, Parser)]
 #[command(name = "websessions", version, propagate_version = true)]
@@ -280,7 +289,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         since: Option<Since>,
         /// At most so many runs, the newest
-        #[arg(long, value_name = "N", default_value_t = crate::commands::history::LIMIT, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_name = "N", default_value_t = RUNS, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show a few rows of a table, the newest first
@@ -312,7 +321,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME")]
         since: Option<Since>,
         /// At most so many of the rows that are wrong are shown of each test
-        #[arg(long, value_name = "N", default_value_t = crate::commands::check::SAMPLES)]
+        #[arg(long, value_name = "N", default_value_t = SAMPLES)]
         samples: u32,
         /// Write the results as JUnit's XML, too, in place of a file that is there
         #[arg(long, value_name = "FILE")]
@@ -327,11 +336,11 @@ pub(crate) enum Command {
     /// Show what a run would do to production, computed in the warehouse without changing it
     Preview {
         /// At most so many sessions that change are shown, before and after
-        #[arg(long, value_name = "N", default_value_t = crate::commands::preview::SAMPLES)]
+        #[arg(long, value_name = "N", default_value_t = SAMPLES)]
         samples: u32,
         /// Fail (exit code 4) if a run would change more than this share of production's rows, or drop more than this
         /// share of the input's sessions
-        #[arg(long, value_name = "PERCENT", value_parser = crate::commands::preview::percent)]
+        #[arg(long, value_name = "PERCENT", value_parser = percent)]
         fail_over: Option<f64>,
         /// Refused, with what to do instead: files are not looked at before they are loaded
         #[arg(long, value_name = "FILE", num_args = 1.., hide = true)]
@@ -348,7 +357,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         key: Vec<String>,
         /// At most so many differences are shown
-        #[arg(long, value_name = "N", default_value_t = crate::commands::compare::SAMPLES)]
+        #[arg(long, value_name = "N", default_value_t = DIFFERENCES)]
         samples: usize,
     },
     /// Compute what a module makes of its input, and commit it: sessions, of the staged page views
@@ -472,6 +481,15 @@ pub(crate) enum ConfigCommand {
 
 /// The variables that say where the tables are, as they are assigned.
 const PLACES: [&str; 3] = ["entropy=", "scratch_schema=", "output_schema="];
+
+/// A share in percent, as 5 or 5%.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.parse::<f64>() {
+        Ok(share) if (0.0..=100.0).contains(&share) => Ok(share),
+        _ => Err("it must be a share from 0% to 100%".to_owned()),
+    }
+}
 
 /// How a command was called.
 pub(crate) struct Called {

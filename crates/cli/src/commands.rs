@@ -1,19 +1,19 @@
 //! One function a command; the larger ones in files of their own.
 
-pub(crate) mod check;
-pub(crate) mod compare;
+mod check;
+mod compare;
 mod doctor;
 mod explain;
 mod export;
 mod files;
-pub(crate) mod history;
+mod history;
 mod import;
 mod jobs;
 mod lint;
 mod migrate;
 mod page_views;
 mod plan;
-pub(crate) mod preview;
+mod preview;
 mod report;
 mod run;
 mod show;

@@ -1,7 +1,7 @@
 //! Tests of data: the model's, and users' own.
 
 use super::Invocation;
-use crate::arguments::OutputFormat;
+use crate::arguments::{OutputFormat, SAMPLES};
 use crate::interruption::{interrupted, unless};
 use crate::output;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -13,9 +13,6 @@ use websessions_core::insight::{Answer, Insight, Outcome, Question, Since, set_s
 use websessions_core::model::{self, Module, Severity};
 use websessions_core::warehouse::Warehouse;
 use websessions_core::words::counted;
-
-/// How many rows that are wrong are shown of each test, unless it is said.
-pub(crate) const SAMPLES: u32 = 5;
 
 /// Of what nothing is known when they were stopped.
 pub(super) const BEFORE_RUN: &str = "all checks were run";

@@ -25,9 +25,6 @@ const ROWS_AT_ONCE: i64 = 20_000;
 /// How many rows may have no equal before the rest is not read any more: they are kept, as their equals may come.
 const MOST_UNMET: usize = 100_000;
 
-/// How many differences are shown, unless it is said.
-pub(crate) const SAMPLES: usize = 10;
-
 /// What is compared, and how.
 pub(crate) struct Compared<'a> {
     pub(crate) tables: &'a [String],

@@ -30,9 +30,6 @@ impl Invocation<'_> {
     }
 }
 
-/// How many runs are told unless it is said.
-pub(crate) const LIMIT: u32 = 20;
-
 /// Runs for people.
 pub(super) fn runs_table(runs: &[Run]) -> String {
     let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();

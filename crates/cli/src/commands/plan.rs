@@ -1,11 +1,10 @@
 //! The SQL before it runs, and what it would cost.
 
 use super::check::Asked;
-use super::history;
 use super::jobs::{module, selected};
 use super::page_views::Arrivals;
 use super::{Failed, Invocation};
-use crate::arguments::{Days, OutputFormat, PlanPhase, Selection, Waiting};
+use crate::arguments::{Days, OutputFormat, PlanPhase, RUNS, SAMPLES, Selection, Waiting};
 use crate::output;
 use serde_json::json;
 use std::path::Path;
@@ -91,11 +90,9 @@ impl Invocation<'_> {
         let insight = || self.insight(dialect);
         Ok(match phase {
             PlanPhase::Status => Some(insight().status_plan()),
-            PlanPhase::History => {
-                Some(insight().history_plan(&Runs { module: None, since: None, limit: history::LIMIT }))
-            }
+            PlanPhase::History => Some(insight().history_plan(&Runs { module: None, since: None, limit: RUNS })),
             PlanPhase::Explain => Some(insight().explain_plan("SESSION")),
-            PlanPhase::Preview => Some(insight().preview_plan(super::preview::SAMPLES)),
+            PlanPhase::Preview => Some(insight().preview_plan(SAMPLES)),
             PlanPhase::Check => {
                 let insight = insight();
                 Some(insight.check_plan(&self.questions(&insight, dialect.name(), &Asked::default())?))

@@ -12,18 +12,6 @@ use websessions_core::plan::{Phase, Statement, Unit};
 use websessions_core::warehouse::Warehouse;
 use websessions_core::words::counted;
 
-/// How many sessions that change are shown, unless it is said.
-pub(crate) const SAMPLES: u32 = 5;
-
-/// A share in percent, as 5 or 5%.
-pub(crate) fn percent(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').unwrap_or(text);
-    match number.parse::<f64>() {
-        Ok(share) if (0.0..=100.0).contains(&share) => Ok(share),
-        _ => Err("it must be a share from 0% to 100%".to_owned()),
-    }
-}
-
 /// What a run would read, as far as the warehouse can tell before it runs.
 struct Estimates {
     bytes: u64,
