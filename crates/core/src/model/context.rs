@@ -8,7 +8,7 @@ use crate::dialect::Dialect;
 use crate::files::Files;
 use crate::plan::{Change, Finding, Load, Observation, OnFound, OnlyIf, Statement, Step, Unit};
 use crate::table::{Lifetime, SchemaRole, Table, TableName};
-use crate::variables::{CleanupMode, Variables};
+use crate::variables::{CleanupMode, LookbackGuard, Variables};
 use std::sync::Arc;
 
 /// The place in which a module's steps are made. Tables are named without schema and entropy; a name that the module
@@ -158,6 +158,59 @@ impl<'a> Context<'a> {
     pub fn insert(&self, table: &str, purpose: &str, select: &str) -> Statement {
         let sql = self.dialect.insert(&self.name(table), &self.table(table).column_list(), select);
         Statement::new(purpose, sql).changing(Change::Insert, self.table(table).name)
+    }
+
+    /// The row of this run's metadata, with what the run counted.
+    pub fn counted(&self, metadata_this_run: &str, counts: &Select) -> Unit {
+        let row = "this run's row with counts and time range";
+        Unit::Block {
+            purpose: "counts and time range".to_owned(),
+            statements: vec![
+                self.insert(metadata_this_run, row, &self.select(counts)),
+                self.delete(metadata_this_run, "its row without them", "rows_this_run IS NULL"),
+            ],
+        }
+    }
+
+    /// Whether production is looked through from a limit on only.
+    pub fn is_bounded(&self) -> bool {
+        self.variables.lookup_days(self.dialect.lookup_days()).is_some()
+    }
+
+    /// Which rows production has of some sessions, into a table of keys: what makes the limit from which on they are looked up, if
+    /// there is one, what the look-up declares, and its SELECT.
+    pub fn look_up(
+        &self,
+        keys: &str,
+        production: &str,
+        sessions: &str,
+        (limit, of_limit): (&str, &Select),
+    ) -> (Vec<Unit>, Vec<Statement>, String) {
+        let (mut units, mut declarations, mut range) = (Vec::new(), Vec::new(), None);
+        if self.is_bounded() {
+            units = self.replace(limit, &self.select(of_limit));
+            let (declared, of_limit) = self.dialect.upsert_range("start_tstamp", &self.name(limit), None);
+            (declarations, range) = (declared, Some(of_limit));
+        }
+        let select = self.dialect.rows_of_keys(
+            &self.table(keys).column_list(),
+            &self.name(production),
+            self.table(production).layout.partition,
+            "domain_sessionid",
+            &self.name(sessions),
+            range.as_deref(),
+        );
+        (units, declarations, select)
+    }
+
+    /// A query for rows of production that the lookback does not reach, where these end the run.
+    pub fn observe_beyond_lookback(&self, finding: Finding, purpose: &str, select: &Select) -> Option<Unit> {
+        let fail = OnFound::Fail {
+            because: "lookback_guard is fail",
+            hint: "raise upsert_lookback_days, or set lookback_guard to widen; production was not changed",
+        };
+        let is_asked = self.variables.lookback_guard == LookbackGuard::Fail;
+        is_asked.then(|| self.observe(finding, fail, purpose, select))
     }
 
     /// What every commit ends with: the module's metadata of this run go into those of all runs, and say that it has

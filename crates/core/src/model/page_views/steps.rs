@@ -9,7 +9,7 @@ use crate::model::shared::METADATA_THIS_RUN;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, Statement, Step, Unit};
 use crate::table::{Column, ColumnType, TableName};
-use crate::variables::{CleanupMode, LookbackGuard};
+use crate::variables::CleanupMode;
 
 const ARRIVALS: Select = sql!("page_views/arrivals");
 const CHANGED: Select = sql!("page_views/page_views_changed");
@@ -178,11 +178,6 @@ fn arrivals(context: &Context<'_>) -> Step {
     Step::new("arrivals", "the page views that came, each once", units)
 }
 
-/// Whether the look-up of production's rows ends somewhere.
-fn is_bounded(context: &Context<'_>) -> bool {
-    context.variables.lookup_days(context.dialect.lookup_days()).is_some()
-}
-
 /// Where production's rows of this run's sessions are, which were looked up: declarations, and the range.
 fn range(context: &Context<'_>) -> (Vec<Statement>, String) {
     let (limit, keys) = (context.name(PAGE_VIEWS_UPSERT_LIMIT), context.name(PAGE_VIEWS_UPSERT_KEYS));
@@ -199,33 +194,14 @@ fn sessions(context: &Context<'_>) -> Step {
 /// sealed for a commit that deletes there.
 pub(super) fn stored(context: &Context<'_>, came: bool) -> Vec<Unit> {
     let seal = |purpose, select| came.then(|| seal(context, purpose, select));
-    let mut units = Vec::new();
-    let (declarations, range) = if is_bounded(context) {
-        units.extend(context.replace(PAGE_VIEWS_UPSERT_LIMIT, &context.select(&UPSERT_LIMIT)));
-        let limit = context.name(PAGE_VIEWS_UPSERT_LIMIT);
-        let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, None);
-        (declarations, Some(range))
-    } else {
-        (Vec::new(), None)
-    };
-    let rows = context.dialect.rows_of_keys(
-        &context.table(PAGE_VIEWS_UPSERT_KEYS).column_list(),
-        &context.name(PAGE_VIEWS),
-        context.table(PAGE_VIEWS).layout.partition,
-        "domain_sessionid",
-        &context.name(PAGE_VIEWS_SESSIONS),
-        range.as_deref(),
-    );
+    let limit = (PAGE_VIEWS_UPSERT_LIMIT, &UPSERT_LIMIT);
+    let (mut units, declarations, rows) =
+        context.look_up(PAGE_VIEWS_UPSERT_KEYS, PAGE_VIEWS, PAGE_VIEWS_SESSIONS, limit);
     let purpose = "which rows production has of this run's sessions";
     let count = seal("the count of these rows", &SEAL_KEYS);
     units.extend(context.fill(PAGE_VIEWS_UPSERT_KEYS, purpose, declarations, &rows, count));
-    if context.variables.lookback_guard == LookbackGuard::Fail {
-        let fail = OnFound::Fail {
-            because: "lookback_guard is fail",
-            hint: "raise upsert_lookback_days, or set lookback_guard to widen; production was not changed",
-        };
-        units.push(context.observe(OLD_PAGE_VIEWS, fail, "page views that the lookback does not reach", &OLD_COPIES));
-    }
+    let unreached = "page views that the lookback does not reach";
+    units.extend(context.observe_beyond_lookback(OLD_PAGE_VIEWS, unreached, &OLD_COPIES));
     let (declarations, range) = self::range(context);
     let mut rows = context.select_with(&STORED, &[("range", &range)]);
     if came {
@@ -271,20 +247,9 @@ fn this_run(context: &Context<'_>) -> Step {
 }
 
 fn metadata(context: &Context<'_>) -> Step {
-    let counts = Unit::Block {
-        purpose: "counts and time range".to_owned(),
-        statements: vec![
-            context.insert(
-                PAGE_VIEWS_METADATA_THIS_RUN,
-                "this run's row with counts and time range",
-                &context.select(&RUN_METADATA),
-            ),
-            context.delete(PAGE_VIEWS_METADATA_THIS_RUN, "its row without them", "rows_this_run IS NULL"),
-        ],
-    };
     let several = "page views that stand in several sessions";
     let units = vec![
-        counts,
+        context.counted(PAGE_VIEWS_METADATA_THIS_RUN, &RUN_METADATA),
         context.observe(PAGE_VIEWS_IN_SEVERAL_SESSIONS, OnFound::Report, several, &IN_SEVERAL_SESSIONS),
         context.observe(PAGE_VIEWS_SUMMARY, OnFound::Report, "what this run computed", &SUMMARY),
     ];
@@ -293,7 +258,7 @@ fn metadata(context: &Context<'_>) -> Step {
 
 /// A second attempt of a commit whose answer was lost finds the run's end set, and changes nothing more.
 fn commit(context: &Context<'_>) -> Step {
-    let limit_holds = if is_bounded(context) { context.select(&LIMIT_HOLDS) } else { "1 = 1".to_owned() };
+    let limit_holds = if context.is_bounded() { context.select(&LIMIT_HOLDS) } else { "1 = 1".to_owned() };
     let is_page_view = context.select(&IS_PAGE_VIEW);
     let holds = context.select_with(&SEAL_HOLDS, &[("limit_holds", &limit_holds), ("is_page_view", &is_page_view)]);
     let mut statements = vec![Statement::new("this run's tables are as it made them", holds).must_change()];

@@ -6,7 +6,7 @@ use crate::model::findings::on_found;
 use crate::model::select::sql;
 use crate::model::{Context, Select};
 use crate::plan::{OnFound, OnlyIf, Statement, Step, Unit};
-use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions};
+use crate::variables::{CleanupMode, OnDroppedSessions};
 
 pub(super) const AGGREGATES: Select = sql!("sessions/sessions_aggregates");
 const CONSUMED: Select = sql!("sessions/consumed");
@@ -142,17 +142,7 @@ fn metadata(context: &Context<'_>) -> Step {
         "take the repeated page views out of the input, or set on_multiplied_sessions to report; production was not changed",
     );
     let units = vec![
-        Unit::Block {
-            purpose: "counts and time range".to_owned(),
-            statements: vec![
-                context.insert(
-                    SESSIONS_METADATA_THIS_RUN,
-                    "this run's row with counts and time range",
-                    &context.select(&RUN_METADATA),
-                ),
-                context.delete(SESSIONS_METADATA_THIS_RUN, "its row without them", "rows_this_run IS NULL"),
-            ],
-        },
+        context.counted(SESSIONS_METADATA_THIS_RUN, &RUN_METADATA),
         context.observe(DROPPED_SESSIONS, on_dropped, "sessions of the input that are not in the result", &DROPPED),
         context.observe(MULTIPLIED_SESSIONS, on_multiplied, "sessions with more than one row", &MULTIPLIED),
     ];
@@ -173,32 +163,13 @@ fn manifest(context: &Context<'_>) -> Step {
 fn upsert_limit(context: &Context<'_>) -> Step {
     let mut units = Vec::new();
     if !context.variables.skip_derived {
-        let bounded = context.variables.lookup_days(context.dialect.lookup_days()).is_some();
-        let (declarations, range) = if bounded {
-            units.extend(context.replace(SESSIONS_UPSERT_LIMIT, &context.select(&UPSERT_LIMIT)));
-            let limit = context.name(SESSIONS_UPSERT_LIMIT);
-            let (declarations, range) = context.dialect.upsert_range("start_tstamp", &limit, None);
-            (declarations, Some(range))
-        } else {
-            (Vec::new(), None)
-        };
-        let rows = context.dialect.rows_of_keys(
-            &context.table(SESSIONS_UPSERT_KEYS).column_list(),
-            &context.name(SESSIONS),
-            context.table(SESSIONS).layout.partition,
-            "domain_sessionid",
-            &context.name(SESSIONS_KEYS_THIS_RUN),
-            range.as_deref(),
-        );
+        let limit = (SESSIONS_UPSERT_LIMIT, &UPSERT_LIMIT);
+        let (making, declarations, rows) =
+            context.look_up(SESSIONS_UPSERT_KEYS, SESSIONS, SESSIONS_KEYS_THIS_RUN, limit);
+        units.extend(making);
         units.extend(context.replace_after(declarations, SESSIONS_UPSERT_KEYS, &rows));
-        if context.variables.lookback_guard == LookbackGuard::Fail {
-            let fail = OnFound::Fail {
-                because: "lookback_guard is fail",
-                hint: "raise upsert_lookback_days, or set lookback_guard to widen; production was not changed",
-            };
-            let purpose = "old copies that the lookback does not reach";
-            units.push(context.observe(OLD_COPIES, fail, purpose, &OLD_COPIES_FOUND));
-        }
+        let unreached = "old copies that the lookback does not reach";
+        units.extend(context.observe_beyond_lookback(OLD_COPIES, unreached, &OLD_COPIES_FOUND));
         let on_shrunk = on_found(
             context.variables.on_shrunk_sessions,
             "on_shrunk_sessions is fail",

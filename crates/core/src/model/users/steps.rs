@@ -124,17 +124,7 @@ fn users(context: &Context<'_>) -> Step {
 fn metadata(context: &Context<'_>) -> Step {
     let without = "users that are staged and have no session";
     let units = vec![
-        Unit::Block {
-            purpose: "counts and time range".to_owned(),
-            statements: vec![
-                context.insert(
-                    USERS_METADATA_THIS_RUN,
-                    "this run's row with counts and time range",
-                    &context.select(&RUN_METADATA),
-                ),
-                context.delete(USERS_METADATA_THIS_RUN, "its row without them", "rows_this_run IS NULL"),
-            ],
-        },
+        context.counted(USERS_METADATA_THIS_RUN, &RUN_METADATA),
         context.observe(USERS_WITHOUT_SESSIONS, OnFound::Report, without, &WITHOUT_SESSIONS),
         context.observe(USERS_SUMMARY, OnFound::Report, "what this run computed", &RUN_SUMMARY),
     ];
