@@ -1,16 +1,19 @@
 //! What holds of the plans of all modules.
 
-use super::{Module, modules, page_views};
+use super::{Module, modules, page_views, tables};
 use crate::dialect::Dialect;
 use crate::files::{Files, Source};
-use crate::model::sessions::tests::Plain;
-use crate::plan::{Phase, Plan, Statement, Step};
+use crate::identifier::Entropy;
+use crate::model::sessions::tests::{Plain, all_options};
+use crate::plan::{Phase, Plan, Statement, Step, Unit};
 use crate::table::Lifetime;
 use crate::variables::{CleanupMode, Variables};
 use std::sync::Arc;
 
+const PHASES: [Phase; 3] = [Phase::Main, Phase::Complete, Phase::Destroy];
+
 fn statements(step: &Step) -> impl Iterator<Item = &Statement> {
-    step.units.iter().flat_map(crate::plan::Unit::statements)
+    step.units.iter().flat_map(Unit::statements)
 }
 
 /// The views of a module, and the tables of a run that each reads.
@@ -77,4 +80,42 @@ fn no_table_that_a_view_reads_is_replaced_or_dropped_before_the_view() {
         }
     }
     assert!(seen > 50, "{seen}");
+}
+
+/// Every phase of every module.
+fn plans(variables: &Variables) -> Vec<Plan> {
+    let phases = modules().into_iter().flat_map(|module| PHASES.map(|phase| (module, phase)));
+    phases.map(|(module, phase)| module.plan(phase, variables, &(Arc::new(Plain) as Arc<dyn Dialect>))).collect()
+}
+
+#[test]
+fn a_block_holds_changes_of_data_and_nothing_else() {
+    for plan in all_options().iter().flat_map(plans) {
+        for (step, unit) in plan.units().filter(|(_, unit)| matches!(unit, Unit::Block { .. })) {
+            for Statement { sql, .. } in unit.statements() {
+                let begins = sql.lines().find(|line| !line.starts_with("--")).unwrap_or_default();
+                let changes = ["INSERT ", "DELETE ", "UPDATE "].iter().any(|verb| begins.starts_with(verb));
+                assert!(changes, "{}: {sql}", step.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_looked_for_by_not_in() {
+    for plan in all_options().iter().flat_map(plans) {
+        assert!(!plan.to_sql(&Plain).contains("NOT IN"), "{}", plan.name);
+    }
+}
+
+#[test]
+fn every_table_has_the_entropy() {
+    let entropy = Entropy::new("_test").expect("valid");
+    let variables = Variables { entropy, stage_next: true, ..Variables::default() };
+    let sql: String = plans(&variables).iter().map(|plan| plan.to_sql(&Plain)).collect();
+    for table in tables(&modules(), &variables) {
+        for quoted in [format!("\"{}\"", table.name), format!("('{}')", table.name)] {
+            assert!(!sql.contains(&quoted), "{quoted}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use super::findings::{DROPPED_SESSIONS, OLD_COPIES};
 use super::module;
 use crate::dialect::Dialect;
-use crate::identifier::Entropy;
 use crate::plan::{OnFound, Phase, Plan, Unit};
 use crate::table::{Column, ColumnType, TypeFamily};
 use crate::variables::{CleanupMode, LookbackGuard, OnDroppedSessions, Variables};
@@ -44,7 +43,7 @@ impl Dialect for Plain {
 }
 
 /// Every combination of the options.
-fn all_options() -> Vec<Variables> {
+pub(in crate::model) fn all_options() -> Vec<Variables> {
     let mut all = Vec::new();
     for cleanup_mode in [CleanupMode::All, CleanupMode::Debug, CleanupMode::Trace] {
         for lookback_guard in [LookbackGuard::Off, LookbackGuard::Fail, LookbackGuard::Widen] {
@@ -74,21 +73,6 @@ fn plan(phase: Phase, variables: &Variables) -> Plan {
 
 fn sql(phase: Phase, variables: &Variables) -> String {
     plan(phase, variables).to_sql(&Plain)
-}
-
-#[test]
-fn a_block_holds_changes_of_data_and_nothing_else() {
-    for variables in all_options() {
-        for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
-            for (step, unit) in plan(phase, &variables).units() {
-                let Unit::Block { statements, .. } = unit else { continue };
-                for statement in statements {
-                    let first = statement.sql.split_whitespace().next().unwrap_or_default();
-                    assert!(["INSERT", "DELETE", "UPDATE"].contains(&first), "{}: {}", step.name, statement.sql);
-                }
-            }
-        }
-    }
 }
 
 #[test]
@@ -176,18 +160,6 @@ fn guards_fail_before_the_commit() {
 }
 
 #[test]
-fn every_table_has_the_entropy() {
-    let entropy = Entropy::new("_test").expect("valid");
-    let variables = Variables { entropy, stage_next: true, ..Variables::default() };
-    for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
-        let sql = sql(phase, &variables);
-        for table in module().tables(&variables) {
-            assert!(!sql.contains(&format!("\"{}\"", table.name)), "{} in {}", table.name, phase.name());
-        }
-    }
-}
-
-#[test]
 fn the_fingerprint_is_of_the_sql() {
     let of = |variables: &Variables| plan(Phase::Main, variables).fingerprint();
     let default = Variables::default();
@@ -214,15 +186,6 @@ fn the_columns_that_no_sql_reads_are_those_that_tell_no_row() {
     assert!(columns.iter().any(|column| column.unread));
     for column in columns {
         assert_eq!(column.unread, !read.contains(&*column.name), "{}", column.name);
-    }
-}
-
-#[test]
-fn nothing_is_looked_for_by_not_in() {
-    for variables in all_options() {
-        for phase in [Phase::Main, Phase::Complete, Phase::Destroy] {
-            assert!(!sql(phase, &variables).contains("NOT IN"), "{} {variables:?}", phase.name());
-        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! What holds of every plan of the module, whatever the options.
 
 use super::module;
-use crate::identifier::Entropy;
 use crate::model::sessions::tests::Plain;
-use crate::plan::{Phase, Plan, Unit};
+use crate::plan::{Phase, Plan};
 use crate::variables::{CleanupMode, Variables};
 use std::sync::Arc;
 
@@ -22,19 +21,6 @@ fn all_options() -> Vec<Variables> {
 
 fn plan(phase: Phase, variables: &Variables) -> Plan {
     module().plan(phase, variables, &(Arc::new(Plain) as Arc<_>))
-}
-
-#[test]
-fn a_block_holds_changes_of_data_and_nothing_else() {
-    for (variables, phase) in all_options().iter().flat_map(|variables| PHASES.map(|phase| (variables, phase))) {
-        for (step, unit) in plan(phase, variables).units() {
-            let Unit::Block { statements, .. } = unit else { continue };
-            for statement in statements {
-                let first = statement.sql.split_whitespace().next().unwrap_or_default();
-                assert!(["INSERT", "DELETE", "UPDATE"].contains(&first), "{}: {}", step.name, statement.sql);
-            }
-        }
-    }
 }
 
 #[test]
@@ -87,18 +73,5 @@ fn cleanup_drops_by_mode_and_never_what_stays() {
     }
     for own in ["users", "users_manifest"] {
         assert!(!all(own) && !debug(own) && !trace(own) && destroy(own), "{own}");
-    }
-}
-
-#[test]
-fn every_table_has_the_entropy() {
-    let entropy = Entropy::new("_test").expect("valid");
-    let variables = Variables { entropy, ..Variables::default() };
-    for phase in PHASES {
-        let sql = plan(phase, &variables).to_sql(&Plain);
-        for table in module().tables(&variables) {
-            assert!(!sql.contains(&format!("\"{}\"", table.name)), "{} in {}", table.name, phase.name());
-            assert!(!sql.contains(&format!("('{}')", table.name)), "{} in {}", table.name, phase.name());
-        }
     }
 }
