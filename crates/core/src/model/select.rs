@@ -2,6 +2,7 @@
 //! anything undefined is an error.
 
 use crate::dialect::Dialect;
+use crate::own_columns::OwnColumns;
 use crate::table::{Column, ColumnType, Table, TypeFamily};
 use crate::variables::Variables;
 use minijinja::value::Kwargs;
@@ -84,104 +85,8 @@ impl Renderer {
         };
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        let of = || Arc::clone(dialect);
-        let dialect = of();
-        environment.add_function("now", move || dialect.now());
-        let dialect = of();
-        environment.add_function("text", move |text: &str| dialect.text(text));
-        let dialect = of();
-        environment.add_function("fixed_text", move |column: &str| dialect.fixed_text(column));
-        let dialect = of();
-        environment.add_function("seconds_between", move |start: &str, end: &str| dialect.seconds_between(start, end));
-        let dialect = of();
-        environment.add_function("minus_days", move |timestamp: &str, days: u32| dialect.minus_days(timestamp, days));
-        let dialect = of();
-        environment.add_function("day", move |timestamp: &str| dialect.day(timestamp));
-        let dialect = of();
-        environment.add_function("checksum", move |column: &str| dialect.checksum(column));
-        let dialect = of();
-        environment.add_function("sorted_text", move |text: &str| dialect.sorted_text(text));
-        let dialect = of();
-        environment.add_function("grouped_text", move |column: &str| dialect.grouped_text(column));
-        let lists: BTreeMap<String, Vec<String>> = tables
-            .iter()
-            .map(|table| (table.name.to_owned(), table.column_names().into_iter().map(str::to_owned).collect()))
-            .collect();
-        environment.add_function("columns_with", move |table: &str, values: Kwargs| {
-            let column = |name: &String| match values.get::<Option<String>>(name)? {
-                Some(value) => Ok(format!("{value} AS {name}")),
-                None => Ok(name.clone()),
-            };
-            let columns = lists.get(table).ok_or_else(|| no_table(table))?;
-            let columns: Vec<String> = columns.iter().map(column).collect::<Result<_, minijinja::Error>>()?;
-            values.assert_all_used()?;
-            Ok(columns.join(",\n  "))
-        });
-        let dialect = of();
-        let compared: BTreeMap<String, Vec<Column>> =
-            tables.iter().map(|table| (table.name.to_owned(), table.columns.clone())).collect();
-        let names_of: BTreeMap<String, Vec<String>> =
-            compared.iter().map(|(table, columns)| (table.clone(), names_of_columns(columns))).collect();
-        let (all_columns, exact) = (compared.clone(), of());
-        environment.add_function("differences", move |table: &str, left: &str, right: &str| {
-            let columns = compared.get(table).ok_or_else(|| no_table(table))?;
-            let columns: Vec<String> =
-                columns.iter().map(|column| difference(&*dialect, column, left, right)).collect();
-            Ok::<_, minijinja::Error>(columns.join(",\n  "))
-        });
-        environment.add_function("same", move |table: &str, left: &str, right: &str, without: Vec<String>| {
-            let columns = all_columns.get(table).ok_or_else(|| no_table(table))?;
-            let compared = columns.iter().filter(|column| !without.iter().any(|name| *name == column.name));
-            let same = |column| format!("({})", same(&*exact, column, left, right, str::to_owned));
-            Ok::<_, minijinja::Error>(compared.map(same).collect::<Vec<_>>().join("\n  AND "))
-        });
-        environment.add_function("sums", move |table: &str| {
-            let columns = names_of.get(table).ok_or_else(|| no_table(table))?;
-            let columns: Vec<String> = columns.iter().map(|name| format!("SUM({name}) AS {name}")).collect();
-            Ok::<_, minijinja::Error>(columns.join(",\n  "))
-        });
-        let dialect = of();
-        let orders: BTreeMap<String, Vec<(String, String)>> = tables
-            .iter()
-            .map(|table| {
-                let key = |column: &Column| match column.column_type.family() {
-                    TypeFamily::Text => dialect.largest_first(&dialect.sorted_text(&column.name)),
-                    _ => dialect.largest_first(&column.name),
-                };
-                let keys = table.columns.iter().map(|column| (column.name.to_string(), key(column))).collect();
-                (table.name.to_owned(), keys)
-            })
-            .collect();
-        environment.add_function("largest_first", move |table: &str, first: Vec<String>, without: Vec<String>| {
-            let keys = orders.get(table).ok_or_else(|| no_table(table))?;
-            let named = |name: &String| keys.iter().find(|(column, _)| column == name);
-            let others = keys.iter().filter(|(column, _)| !first.contains(column) && !without.contains(column));
-            let all: Vec<&str> = first.iter().filter_map(named).chain(others).map(|(_, key)| key.as_str()).collect();
-            Ok::<_, minijinja::Error>(all.join(",\n  "))
-        });
-        let (own, dialect) = (variables.columns.clone(), of());
-        environment.add_function("own_aggregates", move || own.aggregates(&*dialect));
-        let (own, dialect) = (variables.columns.clone(), of());
-        environment.add_function("own_of_sessions", move |aggregates: &str, first: &str, last: &str| {
-            own.joined(&*dialect, aggregates, first, last)
-        });
-        let (own, dialect) = (variables.columns.clone(), of());
-        environment.add_function("own_computed", move || own.computed(&*dialect));
-        let own = variables.columns.clone();
-        environment.add_function("own_read_by_users", move || own.read_by_users());
-        let (own, dialect) = (variables.columns.clone(), of());
-        environment.add_function("own_of_users", move |first: &str, last: &str| {
-            own.aggregates_of_users(&*dialect, first, last)
-        });
-        let dialect = of();
-        let fingerprint = |table: &Table| {
-            let read: Vec<Column> = table.columns.iter().filter(|column| !column.unread).cloned().collect();
-            (table.name.to_owned(), dialect.row_fingerprint(&read))
-        };
-        let fingerprints: BTreeMap<String, String> = tables.iter().map(fingerprint).collect();
-        environment.add_function("fingerprint", move |table: &str| {
-            fingerprints.get(table).cloned().ok_or_else(|| no_table(table))
-        });
+        let of = Functions { tables: tables.to_vec(), own: variables.columns.clone(), dialect: Arc::clone(dialect) };
+        Arc::new(of).add_to(&mut environment);
         Self { environment, names }
     }
 
@@ -198,8 +103,100 @@ impl Renderer {
     }
 }
 
-fn names_of_columns(columns: &[Column]) -> Vec<String> {
-    columns.iter().map(|column| column.name.to_string()).collect()
+/// What the functions of SQL know.
+struct Functions {
+    tables: Vec<Table>,
+    own: OwnColumns,
+    dialect: Arc<dyn Dialect>,
+}
+
+impl Functions {
+    fn add_to(self: Arc<Self>, environment: &mut Environment<'static>) {
+        macro_rules! add {
+            ($($name:literal = |$of:ident $(, $argument:ident: $type:ty)*| $body:expr;)*) => {$({
+                let $of = Arc::clone(&self);
+                environment.add_function($name, move |$($argument: $type),*| $body);
+            })*};
+        }
+        add! {
+            "now" = |of| of.dialect.now();
+            "text" = |of, text: &str| of.dialect.text(text);
+            "fixed_text" = |of, column: &str| of.dialect.fixed_text(column);
+            "seconds_between" = |of, start: &str, end: &str| of.dialect.seconds_between(start, end);
+            "minus_days" = |of, timestamp: &str, days: u32| of.dialect.minus_days(timestamp, days);
+            "day" = |of, timestamp: &str| of.dialect.day(timestamp);
+            "checksum" = |of, column: &str| of.dialect.checksum(column);
+            "sorted_text" = |of, text: &str| of.dialect.sorted_text(text);
+            "grouped_text" = |of, column: &str| of.dialect.grouped_text(column);
+            "columns_with" = |of, table: &str, values: Kwargs| of.columns_with(table, &values);
+            "differences" = |of, table: &str, left: &str, right: &str| {
+                of.columns(table, |column| difference(&*of.dialect, column, left, right))
+            };
+            "same" = |of, table: &str, left: &str, right: &str, without: Vec<String>| of.same(table, left, right, &without);
+            "sums" = |of, table: &str| of.columns(table, |Column { name, .. }| format!("SUM({name}) AS {name}"));
+            "largest_first" = |of, table: &str, first: Vec<String>, without: Vec<String>| {
+                of.largest_first(table, &first, &without)
+            };
+            "fingerprint" = |of, table: &str| of.fingerprint(table);
+            "own_aggregates" = |of| of.own.aggregates(&*of.dialect);
+            "own_of_sessions" = |of, aggregates: &str, first: &str, last: &str| {
+                of.own.joined(&*of.dialect, aggregates, first, last)
+            };
+            "own_computed" = |of| of.own.computed(&*of.dialect);
+            "own_read_by_users" = |of| of.own.read_by_users();
+            "own_of_users" = |of, first: &str, last: &str| of.own.aggregates_of_users(&*of.dialect, first, last);
+        }
+    }
+
+    fn table(&self, name: &str) -> Result<&Table, minijinja::Error> {
+        self.tables.iter().find(|table| table.name == name).ok_or_else(|| {
+            minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("there is no table {name}"))
+        })
+    }
+
+    /// A text for each column of a table, as a list.
+    fn columns(&self, table: &str, text: impl FnMut(&Column) -> String) -> Result<String, minijinja::Error> {
+        Ok(self.table(table)?.columns.iter().map(text).collect::<Vec<_>>().join(",\n  "))
+    }
+
+    /// The columns of a table, of which some have values.
+    fn columns_with(&self, table: &str, values: &Kwargs) -> Result<String, minijinja::Error> {
+        let column = |name: &str| match values.get::<Option<String>>(name)? {
+            Some(value) => Ok(format!("{value} AS {name}")),
+            None => Ok(name.to_owned()),
+        };
+        let columns = self.table(table)?.columns.iter().map(|known| column(&known.name));
+        let columns = columns.collect::<Result<Vec<_>, minijinja::Error>>()?;
+        values.assert_all_used()?;
+        Ok(columns.join(",\n  "))
+    }
+
+    /// Whether two rows of a table are the same but for some columns.
+    fn same(&self, table: &str, left: &str, right: &str, without: &[String]) -> Result<String, minijinja::Error> {
+        let columns = self.table(table)?.columns.iter();
+        let compared = columns.filter(|column| !without.iter().any(|name| *name == column.name));
+        let same = |column| format!("({})", same(&*self.dialect, column, left, right, str::to_owned));
+        Ok(compared.map(same).collect::<Vec<_>>().join("\n  AND "))
+    }
+
+    /// What orders the rows of a table, by some columns first and without others.
+    fn largest_first(&self, table: &str, first: &[String], without: &[String]) -> Result<String, minijinja::Error> {
+        let table = self.table(table)?;
+        let is_other =
+            |column: &&Column| ![first, without].iter().any(|names| names.iter().any(|name| *name == column.name));
+        let columns = first.iter().filter_map(|name| table.column(name)).chain(table.columns.iter().filter(is_other));
+        let key = |column: &Column| match column.column_type.family() {
+            TypeFamily::Text => self.dialect.largest_first(&self.dialect.sorted_text(&column.name)),
+            _ => self.dialect.largest_first(&column.name),
+        };
+        Ok(columns.map(key).collect::<Vec<_>>().join(",\n  "))
+    }
+
+    /// The fingerprint of the columns of a table that the module reads.
+    fn fingerprint(&self, table: &str) -> Result<String, minijinja::Error> {
+        let read = self.table(table)?.columns.iter().filter(|column| !column.unread);
+        Ok(self.dialect.row_fingerprint(&read.cloned().collect::<Vec<_>>()))
+    }
 }
 
 /// Whether a column of two rows is the same, NULL being a value: where one is NULL, and the other is not, neither true nor false.
@@ -218,8 +215,4 @@ fn same(dialect: &dyn Dialect, column: &Column, left: &str, right: &str, fixed: 
 fn difference(dialect: &dyn Dialect, column: &Column, left: &str, right: &str) -> String {
     let same = same(dialect, column, left, right, |value| dialect.fixed_text(value));
     format!("CASE WHEN {same} THEN 0 ELSE 1 END AS {}", column.name)
-}
-
-fn no_table(table: &str) -> minijinja::Error {
-    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("there is no table {table}"))
 }
