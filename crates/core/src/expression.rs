@@ -229,13 +229,22 @@ impl std::fmt::Display for Expression {
 
 /// Lets an expression through if it and all of its parts are known, and gathers the columns that it reads.
 fn check(expression: &Expr, known: &[&str], columns: &mut BTreeSet<String>) -> Result<(), String> {
+    if let Expr::Identifier(name) = expression {
+        columns.insert(column(name, known)?);
+    }
+    parts(expression, known)?.into_iter().try_for_each(|part| check(part, known, columns))
+}
+
+/// The parts of an expression, if it is of a kind that is known.
+fn parts<'a>(expression: &'a Expr, known: &[&str]) -> Result<Vec<&'a Expr>, String> {
+    use sqlparser::ast::DateTimeField::NoDateTime;
     let mut parts: Vec<&Expr> = Vec::new();
     match expression {
-        Expr::Identifier(name) => columns.insert(column(name, known)?),
-        Expr::Value(value) => return literal(&value.value),
+        Expr::Identifier(_) => {}
+        Expr::Value(value) => literal(&value.value)?,
         Expr::TypedString(typed) if !typed.uses_odbc_syntax => {
             data_type(&typed.data_type)?;
-            return literal(&typed.value.value);
+            literal(&typed.value.value)?;
         }
         Expr::Nested(inner)
         | Expr::IsNull(inner)
@@ -243,39 +252,25 @@ fn check(expression: &Expr, known: &[&str], columns: &mut BTreeSet<String>) -> R
         | Expr::IsTrue(inner)
         | Expr::IsNotTrue(inner)
         | Expr::IsFalse(inner)
-        | Expr::IsNotFalse(inner) => return check(inner, known, columns),
-        Expr::UnaryOp { op: UnaryOperator::Not | UnaryOperator::Minus | UnaryOperator::Plus, expr } => {
-            return check(expr, known, columns);
-        }
-        Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
-            parts.extend([&**left, right]);
-            true
-        }
+        | Expr::IsNotFalse(inner) => parts.push(inner),
+        Expr::UnaryOp { op: UnaryOperator::Not | UnaryOperator::Minus | UnaryOperator::Plus, expr } => parts.push(expr),
+        Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => parts.extend([&**left, right]),
         Expr::BinaryOp { left, op, right } => {
             operator(op)?;
             parts.extend([&**left, right]);
-            true
         }
-        Expr::Between { expr, low, high, .. } => {
-            parts.extend([&**expr, low, high]);
-            true
-        }
+        Expr::Between { expr, low, high, .. } => parts.extend([&**expr, low, high]),
         Expr::In { expr, target: InTarget::List(list), global: false, .. } => {
             parts.push(expr);
             parts.extend(list);
-            true
         }
         Expr::Like { expr, pattern, any: false, escape_char, .. }
         | Expr::ILike { expr, pattern, any: false, escape_char, .. }
         | Expr::SimilarTo { expr, pattern, escape_char, .. } => {
             parts.extend([&**expr, pattern]);
             parts.extend(escape_char.as_deref());
-            true
         }
-        Expr::RLike { expr, pattern, .. } => {
-            parts.extend([&**expr, pattern]);
-            true
-        }
+        Expr::RLike { expr, pattern, .. } => parts.extend([&**expr, pattern]),
         Expr::Cast {
             kind: CastKind::Cast | CastKind::TryCast | CastKind::SafeCast | CastKind::DoubleColon,
             expr,
@@ -283,49 +278,38 @@ fn check(expression: &Expr, known: &[&str], columns: &mut BTreeSet<String>) -> R
             format: None,
         } => {
             data_type(to)?;
-            return check(expr, known, columns);
+            parts.push(expr);
         }
         Expr::Extract { expr, field, .. } => {
             if !UNITS.contains(&field.to_string().to_lowercase().as_str()) {
                 return Err(unknown("part of a time", &field.to_string(), UNITS.iter().copied()));
             }
-            return check(expr, known, columns);
+            parts.push(expr);
         }
         Expr::Ceil { expr, field: CeilFloorKind::Scale(scale) }
         | Expr::Floor { expr, field: CeilFloorKind::Scale(scale) } => {
             literal(&scale.value)?;
-            return check(expr, known, columns);
+            parts.push(expr);
         }
-        Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(sqlparser::ast::DateTimeField::NoDateTime) }
-        | Expr::Floor { expr, field: CeilFloorKind::DateTimeField(sqlparser::ast::DateTimeField::NoDateTime) } => {
-            return check(expr, known, columns);
-        }
-        Expr::Position { expr, r#in } => {
-            parts.extend([&**expr, r#in]);
-            true
-        }
+        Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(NoDateTime) }
+        | Expr::Floor { expr, field: CeilFloorKind::DateTimeField(NoDateTime) } => parts.push(expr),
+        Expr::Position { expr, r#in } => parts.extend([&**expr, r#in]),
         Expr::Substring { expr, substring_from, substring_for, .. } => {
             parts.push(expr);
             parts.extend(substring_from.as_deref());
             parts.extend(substring_for.as_deref());
-            true
         }
         Expr::Trim { expr, trim_what, trim_characters, .. } => {
             parts.push(expr);
             parts.extend(trim_what.as_deref());
             parts.extend(trim_characters.iter().flatten());
-            true
         }
         Expr::Case { operand, conditions, else_result, .. } => {
             parts.extend(operand.as_deref());
             parts.extend(conditions.iter().flat_map(|when| [&when.condition, &when.result]));
             parts.extend(else_result.as_deref());
-            true
         }
-        Expr::Function(function) => {
-            parts.extend(arguments(function, known)?);
-            true
-        }
+        Expr::Function(function) => parts.extend(arguments(function, known)?),
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::In { .. } | Expr::AnyOp { .. } | Expr::AllOp { .. } => {
             return Err(format!("may have no subquery, and no array: {expression}"));
         }
@@ -333,8 +317,8 @@ fn check(expression: &Expr, known: &[&str], columns: &mut BTreeSet<String>) -> R
             return Err(format!("names a column of one page view without anything before it, not as {expression}"));
         }
         _ => return Err(format!("may not have {expression}")),
-    };
-    parts.into_iter().try_for_each(|part| check(part, known, columns))
+    }
+    Ok(parts)
 }
 
 fn column(name: &Ident, known: &[&str]) -> Result<String, String> {
