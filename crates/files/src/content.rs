@@ -269,6 +269,9 @@ fn read_once(source: &Source) -> Result<(), Error> {
         .with_hint("run the command again, with the whole input"))
 }
 
+const COLUMN_NAMES: &str = "a CSV file has at least a line of column names";
+const NOT_AS_NAMED: &str = "it is damaged, or not what its name says: write it again, or give it the name that fits";
+
 /// Opens a source, and tells of which kind it is.
 pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Option<Opened>), Error> {
     let name = source.to_string();
@@ -295,7 +298,7 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
     let reader: Bytes = Box::new(Counted { inner: reader, counter: counter.clone() });
     let (first, reader) = peek(reader, SNIFFED).map_err(failed)?;
     if first.is_empty() {
-        return Err(format("the file is empty".to_owned()).with_hint("a CSV file has at least a line of column names"));
+        return Err(format("the file is empty".to_owned()).with_hint(COLUMN_NAMES));
     }
     if let Some((what, hint)) = foreign(&first) {
         return Err(format(format!("{what} is not read")).with_hint(hint));
@@ -319,7 +322,7 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
             "the name ends in .{}, the content is not compressed that way",
             compressed_ending.unwrap_or_default()
         ))
-        .with_hint("it is damaged, or not what its name says: write it again, or give it the name that fits"));
+        .with_hint(NOT_AS_NAMED));
     }
     let unpacked: Bytes = match compression {
         None => reader,
@@ -341,30 +344,30 @@ pub(crate) fn open(source: &Source, counter: &Counter) -> Result<(Content, Optio
     if input.data().starts_with(BYTE_ORDER_MARK) {
         input.consume(BYTE_ORDER_MARK.len());
     }
-    let first = input.data().iter().find(|byte| !byte.is_ascii_whitespace()).copied();
-    let kind = match (first, ending) {
-        (None, _) => {
-            return Err(
-                format("nothing is in the file".to_owned()).with_hint("a CSV file has at least a line of column names")
-            );
-        }
-        (_, Some("parquet")) => {
-            return Err(format("the name ends in .parquet, the content is no Parquet file".to_owned())
-                .with_hint("it is damaged, or not what its name says: write it again, or give it the name that fits"));
-        }
-        (Some(b'<'), _) => {
-            return Err(format("HTML or XML is not read".to_owned())
-                .with_hint("look into it: a download may have given a page with an error in place of the file"));
-        }
-        (Some(b'{'), _) => Kind::NewlineDelimitedJson,
-        (Some(b'['), _) => Kind::JsonArray,
-        (_, None | Some("csv")) => Kind::Csv,
-        (_, Some(ending)) => {
-            return Err(format(format!("the name ends in .{ending}, the content is no JSON"))
-                .with_hint("one object a line, or one array of objects"));
-        }
-    };
+    let kind = kind_of(input.data(), ending).map_err(|(message, hint)| format(message).with_hint(hint))?;
     Ok((Content::Text(kind, input), opened))
+}
+
+/// The kind of a text, by how it begins and what its name ends in; else what is wrong, and what to do.
+fn kind_of(text: &[u8], ending: Option<&str>) -> Result<Kind, (String, &'static str)> {
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    match (first, ending) {
+        (None, _) => Err(("nothing is in the file".to_owned(), COLUMN_NAMES)),
+        (_, Some("parquet")) => {
+            Err(("the name ends in .parquet, the content is no Parquet file".to_owned(), NOT_AS_NAMED))
+        }
+        (Some(b'<'), _) => Err((
+            "HTML or XML is not read".to_owned(),
+            "look into it: a download may have given a page with an error in place of the file",
+        )),
+        (Some(b'{'), _) => Ok(Kind::NewlineDelimitedJson),
+        (Some(b'['), _) => Ok(Kind::JsonArray),
+        (_, None | Some("csv")) => Ok(Kind::Csv),
+        (_, Some(ending)) => Err((
+            format!("the name ends in .{ending}, the content is no JSON"),
+            "one object a line, or one array of objects",
+        )),
+    }
 }
 
 /// The bytes of a file, unpacked, a part of them in memory.

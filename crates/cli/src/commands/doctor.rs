@@ -82,36 +82,18 @@ impl Invocation<'_> {
             };
             checks.push(found);
         }
-        let dialect = warehouse.dialect();
         for role in [SchemaRole::Scratch, SchemaRole::Output] {
             let schema = variables.schema(role);
-            let subject = format!("schema {schema}");
-            // Nobody has anything of this name, and nothing is dropped that was not just made.
-            let name = format!("websessions_probe_{}", uuid::Uuid::new_v4().simple());
-            let (create, drop, may) = if !preflight::schema_exists(&**warehouse, schema).await.map_err(failed)? {
-                let probe = Identifier::new(&name).map_err(Error::configuration)?;
-                (dialect.create_schema(&probe), dialect.drop_schema(&probe), "is missing; main makes it")
-            } else if role == SchemaRole::Output
-                && makes_no_output(&modules, variables, |table| reported.contains_key(table.name))
-            {
-                checks.push(Check::ok(&subject, "has the tables of the modules that run; they make none there"));
-                continue;
-            } else {
-                let probe = TableName { schema: schema.clone(), name };
-                let sql = format!(
-                    "CREATE TABLE {} (probe {})",
-                    dialect.table(&probe),
-                    dialect.column_type(ColumnType::Integer)
-                );
-                (Statement::new("probe", sql), dialect.drop_table(&probe), "tables can be made and dropped")
-            };
-            let result = match warehouse.execute(&create).await {
-                Ok(_) => warehouse.execute(&drop).await,
-                refused => refused,
-            };
-            checks.push(match result {
-                Ok(_) => Check::ok(&subject, may),
-                Err(error) => Check::refused(&subject, "nothing can be made", &error),
+            let is_there = preflight::schema_exists(&**warehouse, schema).await.map_err(failed)?;
+            let makes_none = is_there
+                && role == SchemaRole::Output
+                && makes_no_output(&modules, variables, |table| reported.contains_key(table.name));
+            checks.push(match makes_none {
+                true => {
+                    let found = "has the tables of the modules that run; they make none there";
+                    Check::ok(&format!("schema {schema}"), found)
+                }
+                false => examine_schema(&**warehouse, schema, is_there).await?,
             });
         }
         checks.push(match lock::holder(&**warehouse, variables).await {
@@ -121,6 +103,30 @@ impl Invocation<'_> {
         });
         Ok(checks)
     }
+}
+
+/// Whether something can be made in a schema, or the schema where it is missing. Nobody has anything of the probe's name, and
+/// nothing is dropped that was not just made.
+async fn examine_schema(warehouse: &dyn Warehouse, schema: &Identifier, is_there: bool) -> Result<Check, Error> {
+    let (dialect, subject) = (warehouse.dialect(), format!("schema {schema}"));
+    let name = format!("websessions_probe_{}", uuid::Uuid::new_v4().simple());
+    let (create, drop, may) = if is_there {
+        let probe = TableName { schema: schema.clone(), name };
+        let number = dialect.column_type(ColumnType::Integer);
+        let sql = format!("CREATE TABLE {} (probe {number})", dialect.table(&probe));
+        (Statement::new("probe", sql), dialect.drop_table(&probe), "tables can be made and dropped")
+    } else {
+        let probe = Identifier::new(&name).map_err(Error::configuration)?;
+        (dialect.create_schema(&probe), dialect.drop_schema(&probe), "is missing; main makes it")
+    };
+    let result = match warehouse.execute(&create).await {
+        Ok(_) => warehouse.execute(&drop).await,
+        refused => refused,
+    };
+    Ok(match result {
+        Ok(_) => Check::ok(&subject, may),
+        Err(error) => Check::refused(&subject, "nothing can be made", &error),
+    })
 }
 
 /// Whether a run has nothing to make in the output schema: of each module that has a table of its own there, all are there.
