@@ -3,7 +3,6 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use support::{Folder, Said, fixtures, refused};
 
@@ -211,23 +210,6 @@ fn every_kind_of_file_gives_the_same_page_views() {
     assert!(said.stdout.contains("93 columns not in the file") && said.stdout.contains("extra"), "{}", said.stdout);
 }
 
-/// Starts a run and waits until an event whose line holds some text.
-fn started_until(folder: &Folder, words: &str) -> (std::process::Child, BufReader<std::process::ChildStderr>) {
-    let mut child = folder
-        .command(&["--log-format", "json", "run"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
-    let mut line = String::new();
-    while lines.read_line(&mut line).expect("a line") > 0 && !line.contains(words) {
-        line.clear();
-    }
-    assert!(line.contains(words), "the run ended before {words}");
-    (child, lines)
-}
-
 #[test]
 fn a_killed_run_is_finished_by_the_next_one() {
     let reference = Folder::new();
@@ -237,7 +219,7 @@ fn a_killed_run_is_finished_by_the_next_one() {
         let folder = Folder::new();
         folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
         let (mut child, _lines) =
-            started_until(&folder, &format!("\"step_started\",\"plan\":\"main\",\"step\":\"{step}\""));
+            folder.run_until(&[], &format!("\"step_started\",\"plan\":\"main\",\"step\":\"{step}\""));
         child.kill().expect("killed");
         child.wait().expect("gone");
         // Its lock is in the file, but nobody else can have the file: the next run goes on at once.
@@ -253,7 +235,7 @@ fn ctrl_c_ends_a_run_in_order() {
     folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
     folder.write("websessions.toml", "[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n");
     folder.write("slow.sql", "CREATE TEMP TABLE slow AS SELECT COUNT(*) FROM range(1000000) AS a, range(10000000) AS b WHERE a.range * b.range % 7 = 1;");
-    let (mut child, mut lines) = started_until(&folder, "\"unit_started\",\"plan\":\"slow\"");
+    let (mut child, mut lines) = folder.run_until(&[], "\"unit_started\",\"plan\":\"slow\"");
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.expect("kill starts").success());
     let mut rest = String::new();
@@ -346,7 +328,7 @@ fn a_second_ctrl_c_gives_the_statement_up() {
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
     folder.write("websessions.toml", "[[custom]]\nname = \"stuck\"\nfiles = [\"stuck.sql\"]\n");
     folder.write("stuck.sql", "SELECT * FROM read_text('nothing.csv');");
-    let (mut child, mut lines) = started_until(&folder, "\"unit_started\",\"plan\":\"stuck\"");
+    let (mut child, mut lines) = folder.run_until(&[], "\"unit_started\",\"plan\":\"stuck\"");
     // Opening it waits for who reads it: from here on the engine is in that statement.
     let _writer = std::fs::File::options().write(true).open(&fifo).expect("the engine reads");
     let interrupt = || {

@@ -3,8 +3,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
+use std::io::{BufReader, Read};
+use std::process::{Child, ChildStderr, Stdio};
 use std::time::Instant;
 use support::{Folder, Said, fixtures, refused};
 use websessions_conformance::Target;
@@ -447,24 +447,14 @@ fn what_cannot_be_reached_or_is_refused_says_so_at_once(cluster: &Cluster) {
 }
 
 /// Starts a run whose custom module sleeps on the server, and waits until it does.
-fn sleeping_run(folder: &Folder) -> (std::process::Child, BufReader<std::process::ChildStderr>) {
+fn sleeping_run(folder: &Folder) -> (Child, BufReader<ChildStderr>) {
     let config = std::fs::read_to_string(folder.path().join("websessions.toml")).expect("the file");
     let slow = folder.write("slow.toml", &format!("{config}[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n"));
     folder.write("slow.sql", "BEGIN; CREATE TABLE derived.slow (number int); SELECT pg_sleep(600); COMMIT;");
     folder.run(&["load", "--staged", &sample()]).done("load").expect("loaded");
-    let mut child = folder
-        .command(&["--config", &slow.to_string_lossy(), "--log-format", "json", "run"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
-    let mut line = String::new();
-    while lines.read_line(&mut line).expect("a line") > 0 && !line.contains("\"unit_started\",\"plan\":\"slow\"") {
-        line.clear();
-    }
+    let started = folder.run_until(&["--config", &slow.to_string_lossy()], "\"unit_started\",\"plan\":\"slow\"");
     std::thread::sleep(std::time::Duration::from_millis(300));
-    (child, lines)
+    started
 }
 
 fn a_dead_run_s_lock_is_shown_and_cleared(cluster: &Cluster) {

@@ -4,8 +4,9 @@
 
 pub mod plans;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use websessions_conformance::Case;
 use websessions_conformance::{Contents, parse_csv};
 
@@ -131,6 +132,19 @@ impl Folder {
 
     pub fn run(&self, arguments: &[&str]) -> Said {
         self.command(arguments).output().expect("the binary starts").into()
+    }
+
+    /// Starts a run and waits until an event whose line holds some text.
+    pub fn run_until(&self, flags: &[&str], words: &str) -> (Child, BufReader<ChildStderr>) {
+        let mut command = self.command(&[flags, &["--log-format", "json", "run"]].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        while lines.read_line(&mut line).expect("a line") > 0 && !line.contains(words) {
+            line.clear();
+        }
+        assert!(line.contains(words), "the run ended before {words}");
+        (child, lines)
     }
 
     /// What a table holds, through `export`.
