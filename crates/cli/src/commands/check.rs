@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use websessions_core::error::Error;
 use websessions_core::insight::{Answer, Insight, Outcome, Question, Since, set_severities};
-use websessions_core::model::{self, Module, Severity};
+use websessions_core::model::{self, Severity};
 use websessions_core::warehouse::Warehouse;
 use websessions_core::words::counted;
 
@@ -85,10 +85,9 @@ impl Invocation<'_> {
     ) -> Result<Vec<Answer>, Error> {
         let mut answers = insight.ask(warehouse, questions, asked.samples).await?;
         // Of modules that nobody asked for, the tables may be there all the same.
-        let is_named = |module: &&Module| self.configuration.modules.names_it(module.name);
         let aside: Vec<&str> = model::modules()
             .iter()
-            .filter(|module| !is_named(module))
+            .filter(|module| !self.configuration.modules.names(module))
             .flat_map(|module| module.checks)
             .map(|check| check.name)
             .filter(|name| !asked.names.iter().any(|asked| asked == name))

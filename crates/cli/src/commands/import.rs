@@ -1,14 +1,14 @@
 //! The configuration that does what a folder of playbooks does.
 
 use crate::arguments::{Global, OutputFormat};
-use crate::configuration::{FILE_NAME, Modules, assignments, write};
+use crate::configuration::{FILE_NAME, assignments, spelled, write};
 use crate::output;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item};
 use websessions_core::error::Error;
-use websessions_core::model::{Module, sessions, users};
+use websessions_core::model::{Module, modules, sessions, users};
 use websessions_core::plan::Phase;
 use websessions_core::table::Lifetime;
 use websessions_core::variables::{Variables, check_name};
@@ -32,7 +32,7 @@ pub(super) fn import(global: &Global, directory: &Path, sql_root: Option<&Path>,
     let mut table = toml::Table::new();
     let variables = variables(&playbooks, &mut left)?;
     if has(&playbooks, &users::module()) {
-        let names = Modules::all().names().iter().cloned().map(toml::Value::String).collect();
+        let names = spelled(&modules()).into_iter().map(toml::Value::String).collect();
         table.insert("modules".to_owned(), toml::Value::Array(names));
     }
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -140,12 +140,11 @@ impl Invocation<'_> {
     }
 }
 
-/// The module of that name, which the configuration spells with `_` and the metadata with `-`.
+/// The module of that name.
 pub(super) fn module(name: &str) -> Result<Module, Error> {
     let all = modules();
-    let names = || all.iter().map(|known| known.name);
-    let found = all.iter().find(|known| known.name == name.replace('_', "-"));
-    found.copied().ok_or_else(|| Error::configuration(unknown("module", name, names())))
+    let found = all.iter().find(|known| known.is_called(name));
+    found.copied().ok_or_else(|| Error::configuration(unknown("module", name, all.iter().map(|known| known.name))))
 }
 
 pub(super) fn read_playbooks(

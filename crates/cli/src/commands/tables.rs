@@ -75,7 +75,7 @@ impl Invocation<'_> {
             Some((module, _)) if !self.modules_or(None).is_ok_and(|configured| configured.contains(module)) => format!(
                 "it is of the module {name}, which modules in {FILE_NAME} doesn't name: with it, {run} makes the table",
                 run = output::pasteable("run"),
-                name = module.name.replace('-', "_"),
+                name = module.spelled(),
             ),
             Some(_) => format!("no run has made it yet: {} does", output::pasteable("run --page-views FILE…")),
         };

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use websessions_core::did_you_mean::unknown;
 use websessions_core::error::Error;
-use websessions_core::model;
+use websessions_core::model::{self, Module, page_views, sessions, users};
 use websessions_core::own_columns::{Declaration, OwnColumns};
 use websessions_playbook::CustomModule;
 
@@ -44,7 +44,7 @@ pub(super) struct File {
 /// The modules that a run is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Modules {
-    names: Vec<String>,
+    modules: Vec<Module>,
     /// Whether the file names them.
     is_given: bool,
 }
@@ -52,71 +52,57 @@ pub(crate) struct Modules {
 impl Default for Modules {
     /// What the input needs, and sessions.
     fn default() -> Self {
-        Self { names: vec![PAGE_VIEWS.to_owned(), SESSIONS.to_owned()], is_given: false }
+        Self { modules: vec![page_views::module(), sessions::module()], is_given: false }
     }
 }
 
-/// As the file spells them.
-const PAGE_VIEWS: &str = "page_views";
-const SESSIONS: &str = "sessions";
-const USERS: &str = "users";
-
 impl Modules {
     fn read(list: &[toml::Value]) -> Result<Self, String> {
-        let known = [PAGE_VIEWS, SESSIONS, USERS];
-        let mut names: Vec<String> = Vec::new();
+        let known = model::modules();
+        let all = spelled(&known);
+        let (mut modules, mut left) = (Vec::new(), known.iter());
         for value in list {
-            // The metadata spell it page-views.
-            let name = &value.as_str().ok_or("must be a list of names")?.replace('-', "_");
-            let place = |name: &str| known.iter().position(|other| *other == name);
-            let at = place(name).ok_or_else(|| format!("has an {}", unknown("module", name, known)))?;
-            if names.last().and_then(|last| place(last)).is_some_and(|last| last >= at) {
-                return Err(format!(
-                    "has {name} after {}: they run in the order {}",
-                    names.join(", "),
-                    known.join(", ")
-                ));
+            let name = value.as_str().ok_or("must be a list of names")?;
+            if !known.iter().any(|module| module.is_called(name)) {
+                return Err(format!("has an {}", unknown("module", name, all.iter().map(String::as_str))));
             }
-            names.push(name.to_owned());
+            modules.push(*left.find(|module| module.is_called(name)).ok_or_else(|| {
+                let before = spelled(&modules).join(", ");
+                format!("has {name} after {before}: they run in the order {}", all.join(", "))
+            })?);
         }
-        if !names.iter().any(|name| name == SESSIONS) {
-            let with: Vec<&str> =
-                known.into_iter().filter(|name| *name == SESSIONS || names.iter().any(|given| given == name)).collect();
-            return Err(format!("lacks sessions, which every run computes: modules = {with:?}"));
+        if !modules.contains(&sessions::module()) {
+            modules.push(sessions::module());
+            let with: Vec<Module> = known.into_iter().filter(|known| modules.contains(known)).collect();
+            return Err(format!("lacks sessions, which every run computes: modules = {:?}", spelled(&with)));
         }
-        Ok(Self { names, is_given: true })
+        Ok(Self { modules, is_given: true })
     }
 
-    /// All of them.
-    pub(crate) fn all() -> Self {
-        Self { names: [PAGE_VIEWS, SESSIONS, USERS].map(str::to_owned).into(), is_given: true }
-    }
-
-    /// Whether the file asks for a module, by the name that the metadata have; sessions is always asked for.
-    pub(crate) fn names_it(&self, module: &str) -> bool {
-        let name = module.replace('-', "_");
-        name == SESSIONS || (self.is_given && self.names.contains(&name))
-    }
-
-    /// Their names.
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
+    /// Whether the file asks for a module; sessions is always asked for.
+    pub(crate) fn names(&self, module: &Module) -> bool {
+        *module == sessions::module() || (self.is_given && self.modules.contains(module))
     }
 
     /// Whether users follows sessions.
     pub(crate) fn has_users(&self) -> bool {
-        self.names.iter().any(|name| name == USERS)
+        self.modules.contains(&users::module())
     }
 
     /// Whether page views that come are taken in.
     pub(crate) fn has_page_views(&self) -> bool {
-        self.names.iter().any(|name| name == PAGE_VIEWS)
+        self.modules.contains(&page_views::module())
     }
+}
+
+/// Modules as the file spells them.
+pub(crate) fn spelled(modules: &[Module]) -> Vec<String> {
+    modules.iter().map(Module::spelled).collect()
 }
 
 impl std::fmt::Display for Modules {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.names.join(", "))
+        formatter.write_str(&spelled(&self.modules).join(", "))
     }
 }
 
@@ -278,12 +264,14 @@ impl File {
             return Err(wrong(&unknown("key", key, known)));
         }
         let name = table.get("name").and_then(toml::Value::as_str).ok_or_else(|| wrong("needs a name"))?;
-        let after = match table.get("after").map(|value| value.as_str().unwrap_or_default()) {
-            None | Some(SESSIONS) => SESSIONS,
-            Some(USERS) if self.modules.as_ref().is_some_and(Modules::has_users) => USERS,
-            Some(USERS) => return Err(wrong("after is \"users\", which is not among modules")),
-            Some(other) => return Err(wrong(&format!("after: {}", unknown("module", other, [SESSIONS, USERS])))),
-        };
+        let (first, last) = (sessions::module().name, users::module().name);
+        let after = table.get("after").map_or(first, |value| value.as_str().unwrap_or_default());
+        if ![first, last].contains(&after) {
+            return Err(wrong(&format!("after: {}", unknown("module", after, [first, last]))));
+        }
+        if after == last && !self.modules.as_ref().is_some_and(Modules::has_users) {
+            return Err(wrong("after is \"users\", which is not among modules"));
+        }
         let files = table
             .get("files")
             .and_then(toml::Value::as_array)

@@ -9,7 +9,7 @@ mod target;
 mod trust;
 
 pub(crate) use check::Checking;
-pub(crate) use file::{FILE_NAME, Modules, write};
+pub(crate) use file::{FILE_NAME, Modules, spelled, write};
 pub(crate) use layers::assignments;
 pub(crate) use starter::starter;
 

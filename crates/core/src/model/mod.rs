@@ -133,6 +133,16 @@ pub type Keys = &'static [(&'static str, &'static [&'static str])];
 pub type Steps = fn(&Context<'_>) -> Vec<Step>;
 
 impl Module {
+    /// Its name as a configuration spells it: with `_`, where the metadata have `-`.
+    pub fn spelled(&self) -> String {
+        self.name.replace('-', "_")
+    }
+
+    /// Whether a user means it by a name, in whichever spelling.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.spelled() == name.replace('-', "_")
+    }
+
     /// A module of these tables and phases, without an input.
     pub const fn new(
         name: &'static str,
