@@ -2,7 +2,7 @@
 
 use crate::files::check_kind;
 use crate::playbook::{ENDINGS, Playbook, without_ending};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use websessions_core::error::{Error, Remedy};
 use websessions_core::model::Module;
@@ -67,10 +67,15 @@ fn read_directory(
     read: impl Fn(&Path) -> Result<Playbook, Error>,
 ) -> Result<Vec<Playbook>, Error> {
     check_kind(folder, true)?;
-    let mut paths = Vec::new();
-    let mut left_out = Vec::new();
+    // Of migrations only those of the folder that is asked for.
     let within = folder.components().any(|component| component.as_os_str() == MIGRATIONS);
-    paths_below(folder, within, &mut Vec::new(), &mut paths, &mut left_out)?;
+    let migrations = |path: &Path| {
+        let below = path.ancestors().take_while(|above| !within && *above != folder);
+        below.filter(|above| above.file_name().is_some_and(|name| name == MIGRATIONS)).last().map(Path::to_owned)
+    };
+    let (left, mut paths): (Vec<_>, Vec<_>) =
+        paths_below(folder, &mut Vec::new())?.into_iter().partition(|path| migrations(path).is_some());
+    let left_out: BTreeSet<PathBuf> = left.iter().filter_map(|path| migrations(path)).collect();
     // By the parts of a path, so that a folder's files stand together; custom modules after the others.
     paths.sort_by_cached_key(|path| {
         let inner = path.strip_prefix(folder).unwrap_or(path);
@@ -111,24 +116,19 @@ fn read_directory(
     Ok(chosen)
 }
 
-/// The playbooks of a folder and those below it, also behind links, without migrations, unless `within` them. `above` are the
-/// folders that it is in: a link that leads back to one is none to follow.
-fn paths_below(
-    folder: &Path,
-    within: bool,
-    above: &mut Vec<PathBuf>,
-    paths: &mut Vec<PathBuf>,
-    left_out: &mut Vec<PathBuf>,
-) -> Result<(), Error> {
+/// The playbooks of a folder and those below it, also behind links. `above` are the folders that it is in: a link that leads back
+/// to one is none to follow.
+fn paths_below(folder: &Path, above: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, Error> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |error: std::io::Error| Error::unreadable(path, &error)
     };
     let real = folder.canonicalize().map_err(failed(folder))?;
     if above.contains(&real) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     above.push(real);
+    let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
         let entry = entry.map_err(failed(folder))?;
         let (path, name) = (entry.path(), entry.file_name());
@@ -143,20 +143,14 @@ fn paths_below(
             Err(_) => continue,
             Ok(metadata) => metadata,
         };
-        if metadata.is_dir() && name == MIGRATIONS && !within {
-            let mut migrations = Vec::new();
-            paths_below(&path, true, above, &mut migrations, left_out)?;
-            if !migrations.is_empty() {
-                left_out.push(path);
-            }
-        } else if metadata.is_dir() {
-            paths_below(&path, within, above, paths, left_out)?;
+        if metadata.is_dir() {
+            paths.extend(paths_below(&path, above)?);
         } else if is_playbook {
             paths.push(path);
         }
     }
     above.pop();
-    Ok(())
+    Ok(paths)
 }
 
 /// Refuses a phase of the model that stands in two playbooks.
