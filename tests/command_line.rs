@@ -3,8 +3,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::process::Stdio;
-use support::{Folder, Said, fixtures, refused};
+use support::{Folder, Said, end_and_rest, fixtures, read_until, refused};
+use websessions_test_servers::{open_for, signal};
 
 /// What changes from run to run is masked.
 fn settings() -> insta::Settings {
@@ -219,7 +219,7 @@ fn a_killed_run_is_finished_by_the_next_one() {
         let folder = Folder::new();
         folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
         let (mut child, _lines) =
-            folder.run_until(&[], &format!("\"step_started\",\"plan\":\"main\",\"step\":\"{step}\""));
+            folder.run_until(&["run"], &format!("\"step_started\",\"plan\":\"main\",\"step\":\"{step}\""));
         child.kill().expect("killed");
         child.wait().expect("gone");
         // Its lock is in the file, but nobody else can have the file: the next run goes on at once.
@@ -235,12 +235,10 @@ fn ctrl_c_ends_a_run_in_order() {
     folder.run(&["load", "--staged", &sample()]).done("load").expect("staged");
     folder.write("websessions.toml", "[[custom]]\nname = \"slow\"\nfiles = [\"slow.sql\"]\n");
     folder.write("slow.sql", "CREATE TEMP TABLE slow AS SELECT COUNT(*) FROM range(1000000) AS a, range(10000000) AS b WHERE a.range * b.range % 7 = 1;");
-    let (mut child, mut lines) = folder.run_until(&[], "\"unit_started\",\"plan\":\"slow\"");
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.expect("kill starts").success());
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut lines, &mut rest).expect("the rest");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
+    let (child, lines) = folder.run_until(&["run"], "\"unit_started\",\"plan\":\"slow\"");
+    signal("-INT", child.id());
+    let (code, rest) = end_and_rest(child, lines);
+    assert_eq!(code, Some(130), "{rest}");
     assert!(rest.contains("cancelled") && rest.contains("\"committed\":true"), "{rest}");
     // The lock is free, and complete goes on from there.
     folder.write("websessions.toml", "");
@@ -305,16 +303,10 @@ fn waiting_for_a_database_that_another_process_has_open() {
         assert_eq!(said.code, 3, "{arguments:?}: {}", said.stderr);
         assert!(said.stderr.contains("waiting up to 1 s"), "{}", said.stderr);
     }
-    let waiting = folder
-        .command(&["run", "--wait", "60"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let (waiting, lines) = folder.run_until(&["run", "--wait", "300"], "waiting up to 300 s");
     drop(holder);
-    let said = support::Said::from(waiting.wait_with_output().expect("it ends"));
-    said.done("a run that waited").expect("a run");
+    let (code, rest) = end_and_rest(waiting, lines);
+    assert_eq!(code, Some(0), "{rest}");
     assert!(folder.contents("sessions", &[]).expect("sessions").rows.len() > 200);
 }
 
@@ -328,21 +320,14 @@ fn a_second_ctrl_c_gives_the_statement_up() {
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
     folder.write("websessions.toml", "[[custom]]\nname = \"stuck\"\nfiles = [\"stuck.sql\"]\n");
     folder.write("stuck.sql", "SELECT * FROM read_text('nothing.csv');");
-    let (mut child, mut lines) = folder.run_until(&[], "\"unit_started\",\"plan\":\"stuck\"");
-    // Opening it waits for who reads it: from here on the engine is in that statement.
-    let _writer = std::fs::File::options().write(true).open(&fifo).expect("the engine reads");
-    let interrupt = || {
-        let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(kill.expect("kill starts").success());
-    };
-    let begun = std::time::Instant::now();
-    interrupt();
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    interrupt();
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut lines, &mut rest).expect("the rest");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
-    assert!(begun.elapsed().as_secs() < 10, "{rest}");
+    let (mut child, mut lines) = folder.run_until(&["run"], "\"unit_started\",\"plan\":\"stuck\"");
+    // From here on the engine is in that statement.
+    let _writer = open_for(&mut child, &fifo);
+    signal("-INT", child.id());
+    read_until(&mut lines, "\"event\":\"cancelling\"");
+    signal("-INT", child.id());
+    let (code, rest) = end_and_rest(child, lines);
+    assert_eq!(code, Some(130), "{rest}");
     for words in ["cancelled before the end of stuck/", "whether that was applied is not known", "websessions unlock"] {
         assert!(rest.contains(words), "{words}: {rest}");
     }

@@ -13,13 +13,10 @@ use websessions_conformance::Target;
 use websessions_core::plan::Statement;
 use websessions_core::warehouse::Warehouse;
 use websessions_postgres::Postgres;
-use websessions_test_servers::{Cluster, Meddling, Tap};
+use websessions_test_servers::{Cluster, Meddling, Tap, end, signal, wait_until};
 
 const COLUMNS: &str =
     "page_view_id,domain_sessionid,domain_userid,page_view_in_session_index,start_tstamp,end_tstamp,engaged_time_in_s";
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Schemas of a test's own, and a folder whose configuration names them.
 struct Place {
@@ -113,7 +110,23 @@ impl Place {
         assert_eq!(self.count(doubled), 0, "sessions are doubled");
     }
 
-    /// The server's processes that compute sessions' aggregates for a run of this place.
+    /// Lets no statement through that makes sessions' aggregates anew, until they are released: by a transaction of nobody's.
+    /// <https://www.postgresql.org/docs/current/sql-prepare-transaction.html>
+    fn hold_aggregates(&self) {
+        self.sql("CREATE TABLE S.sessions_aggregates (held int)");
+        let script = format!(
+            "BEGIN; LOCK TABLE S.sessions_aggregates IN ACCESS SHARE MODE; PREPARE TRANSACTION 'held for {}'",
+            self.name
+        );
+        let script = Statement::new("a test's", self.in_place(&script));
+        self.runtime.block_on(self.warehouse.execute_script(&script)).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn release_aggregates(&self) {
+        self.sql(&format!("ROLLBACK PREPARED 'held for {}'", self.name));
+    }
+
+    /// The server's processes that make sessions' aggregates for a run of this place.
     fn computing(&self) -> i64 {
         self.count(&format!(
             "pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE '%DROP%CREATE%scratch_{}%sessions_aggregates%'",
@@ -121,7 +134,7 @@ impl Place {
         ))
     }
 
-    /// Page views enough to be at work on for a while.
+    /// Page views of many sessions.
     fn stage_many(&self) {
         self.sql(&format!(
             "INSERT INTO S.page_views_staged ({COLUMNS}) SELECT md5(i::text), 's' || i / 3, 'u' || i / 9, i % 3 + 1, TIMESTAMP '2024-01-01' + i * INTERVAL '1 s', TIMESTAMP '2024-01-01' + i * INTERVAL '1 s', 1 FROM generate_series(0, {}) AS i",
@@ -130,15 +143,10 @@ impl Place {
     }
 }
 
-const MANY: i64 = 240_000;
+const MANY: i64 = 24_000;
 
-fn signal(name: &str, child: &Child) {
-    let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(status.expect("kill starts").success());
-}
-
-fn end(child: Child) -> Said {
-    child.wait_with_output().expect("it ends").into()
+fn said(child: Child) -> Said {
+    end(child).into()
 }
 
 type Scenario = fn(&Cluster);
@@ -194,11 +202,11 @@ fn a_lost_answer_of_the_commit_is_not_told_as_no(cluster: &Cluster) {
 fn a_lost_answer_of_the_load_is_not_told_as_nothing(cluster: &Cluster) {
     let place = Place::new(cluster, "lost_load");
     let file = place.file("one.csv", &[("a", 1)]);
-    let said = |format: &str| {
+    let loaded = |format: &str| {
         let tap = Tap::start(cluster.port(), Meddling::LoseAnswers, |sql| sql == "COMMIT").expect("a tap");
-        end(place.start(&["--output", format, "load", "--staged", &file], tap.port()))
+        said(place.start(&["--output", format, "load", "--staged", &file], tap.port()))
     };
-    let text = said("text");
+    let text = loaded("text");
     let words = [
         "all page views of the files, or none",
         "'websessions export page_views_staged --to - --config",
@@ -209,7 +217,7 @@ fn a_lost_answer_of_the_load_is_not_told_as_nothing(cluster: &Cluster) {
     assert_eq!(place.count("S.page_views_staged"), 1, "the server has committed");
     place.run(&["run"]).done("run").expect("a run");
     place.expect_sessions(&[("a", 1)]);
-    let json = said("json");
+    let json = loaded("json");
     let failure: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!((json.code, &failure["load_is_unknown"]), (1, &true.into()), "{failure}");
 }
@@ -225,24 +233,22 @@ fn lost_commit(cluster: &Cluster, name: &'static str, format: &str) -> (Place, S
         sql == "COMMIT" && is_late.load(Ordering::SeqCst)
     };
     let tap = Tap::start(cluster.port(), Meddling::LoseAnswers, chosen).expect("a tap");
-    let said = end(place.start(&["--output", format, "main"], tap.port()));
-    assert!(tap.is_met(Duration::ZERO), "no commit was sent: {}", said.stderr);
+    let said = said(place.start(&["--output", format, "main"], tap.port()));
+    assert!(tap.is_met(), "no commit was sent: {}", said.stderr);
     assert_eq!(place.count("D.datamodel_metadata WHERE module = 'sessions'"), 1, "the server has committed");
     (place, said)
 }
 
-/// A run that computes, and page views of a session that come when it has its list of input.
+/// A run that is about to compute for as long as it is held, and page views of a session that come when it has its list of input.
 fn computing_run(place: &Place) -> Child {
     place.run(&["run", "--page-views", &place.file("first.csv", &[("first", 1)])]).done("run").expect("a run");
     place.stage_many();
+    place.hold_aggregates();
     let mut run = place.start(&["run"], place.port);
-    let started = Instant::now();
-    while place.computing() == 0 {
-        if started.elapsed() > PATIENCE || run.try_wait().expect("its state").is_some() {
-            panic!("the sessions were never computed: {}", end(run).stderr);
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("the sessions are computed", || {
+        assert!(run.try_wait().expect("its state").is_none(), "the run has ended");
+        place.computing() > 0
+    });
     run
 }
 
@@ -255,6 +261,7 @@ fn take_over(place: &Place, run: Option<&mut Child>) -> Said {
     let was_computing = place.computing();
     place.run(&["unlock", "--yes"]).done("unlock").expect("cleared");
     assert_eq!((was_computing, place.computing()), (1, 0), "the statement lived, and ended with the unlocking");
+    place.release_aggregates();
     place.run(&["run", "--page-views", &late])
 }
 
@@ -275,7 +282,7 @@ fn a_live_run_that_is_unlocked_does_no_harm(cluster: &Cluster) {
     let place = Place::new(cluster, "unlocked");
     let run = computing_run(&place);
     let second = take_over(&place, None);
-    refused(&end(run), 3, &["lost its lock"]);
+    refused(&said(run), 3, &["lost its lock"]);
     second.done("run").expect("the second run");
     expect_many_and_late(&place);
 }
@@ -317,16 +324,16 @@ fn stopped_before(cluster: &Cluster, name: &'static str, chosen: impl Fn(&str) -
     let noting = Tap::start(cluster.port(), Meddling::Hold, note).expect("a tap");
     let tap = Tap::start(noting.port(), Meddling::Hold, chosen).expect("a tap");
     let first = place.start(&["run"], tap.port());
-    assert!(tap.is_met(PATIENCE), "{name}: nothing was held");
-    signal("-STOP", &first);
+    assert!(tap.meets(), "{name}: nothing was held");
+    signal("-STOP", first.id());
     // B comes whole again, with a page view more.
     place.run(&["load", "--staged", &place.file("b2.csv", &[("b", 1), ("b", 2)])]).done("load").expect("loaded");
-    place.run(&["run", "--wait", "30"]).done("run").expect("the second run");
+    place.run(&["run", "--wait", "300"]).done("run").expect("the second run");
     place.expect_sessions(&[("a", 1), ("b", 2)]);
     let before = sent.lock().expect("notes").len();
-    signal("-CONT", &first);
+    signal("-CONT", first.id());
     tap.release();
-    refused(&end(first), 3, &["lost its lock"]);
+    refused(&said(first), 3, &["lost its lock"]);
     place.expect_sessions(&[("a", 1), ("b", 2)]);
     let late: Vec<String> = sent.lock().expect("notes")[before..].iter().filter(|sql| changes(sql)).cloned().collect();
     // The one that was on its way, if the lock was not taken from its session by then.
@@ -419,7 +426,7 @@ fn first_runs_at_once_make_the_schemas_once(cluster: &Cluster) {
             .collect();
         let mut staged = 0;
         for child in started {
-            let said = end(child);
+            let said = said(child);
             let is_documented = said.code == 0 || (command == "run" && said.code == 3);
             assert!(is_documented, "{command}: exit code {}: {}", said.code, said.stderr);
             // It may be why it was tried again, not why it failed.

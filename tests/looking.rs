@@ -12,7 +12,7 @@ use websessions_core::model::page_views;
 use websessions_core::plan::Statement;
 use websessions_core::variables::Variables;
 use websessions_core::warehouse::Warehouse;
-use websessions_test_servers::Cluster;
+use websessions_test_servers::{Cluster, end, open_for, signal};
 
 /// A folder whose configuration's target is a warehouse of a test's own.
 struct Place {
@@ -627,16 +627,19 @@ fn ctrl_c_is_heard_while_checks_run() {
     let place = Place::embedded();
     place.fill();
     let usual = std::fs::read_to_string(place.folder.path().join("websessions.toml")).expect("the file");
-    place.folder.write("long.sql", "SELECT COUNT(*) AS rows_in_all FROM range(1000000) AS a, range(1000000) AS b");
+    // A pipe tells that the engine reads it, and so is in the check, which goes on for ever.
+    let pipe = place.folder.path().join("pipe.txt");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
+    let long = "WITH text AS MATERIALIZED (SELECT content FROM read_text('pipe.txt')) SELECT COUNT(*) AS rows_in_all FROM range(10000000) AS a, range(10000000) AS b, text WHERE a.range * b.range % 7 = LENGTH(content)";
+    place.folder.write("long.sql", long);
     place.folder.write("websessions.toml", &format!("{usual}[check]\nafter_run = true\nfiles = [\"long.sql\"]\n"));
     for arguments in [&["--output", "json", "run"] as &[&str], &["--output", "json", "check"]] {
         let mut command = place.folder.command(arguments);
         let pipes = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let child = pipes.spawn().expect("the binary starts");
-        std::thread::sleep(std::time::Duration::from_secs(6));
-        let id = child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().expect("kill starts").success());
-        let said = Said::from(child.wait_with_output().expect("it ends"));
+        let mut child = pipes.spawn().expect("the binary starts");
+        drop(open_for(&mut child, &pipe));
+        signal("-INT", child.id());
+        let said = Said::from(end(child));
         assert_eq!(said.code, 130, "{}{}", said.stdout, said.stderr);
         let failure: Value = serde_json::from_str(&said.stdout).expect("one document");
         let error = failure["error"].as_str().unwrap_or_default();

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use support::{Folder, Said, json, refused, schema, validate};
+use websessions_test_servers::{end, signal, wait_until};
 
 fn with_sessions() -> Folder {
     let folder = Folder::new();
@@ -269,13 +270,25 @@ fn ctrl_c_ends_an_export_that_nobody_reads() {
     let fifo = folder.path().join("fifo.csv");
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
     let mut export = folder.command(&["export", "sessions", "--to", "fifo.csv"]);
-    let child = export.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    let started = std::time::Instant::now();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts").success());
-    let said = Said::from(child.wait_with_output().expect("it ends"));
+    let said = interrupted_with_content(&mut export);
     refused(&said, 130, &["cancelled before derived.sessions was in fifo.csv"]);
-    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
+
+/// Interrupts a command as soon as it has content for a pipe that nobody reads, which it keeps in the folder of temporary files.
+#[cfg(unix)]
+fn interrupted_with_content(command: &mut Command) -> Said {
+    let temporary = Folder::new();
+    let entries_of = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+    };
+    command.env("TMPDIR", temporary.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the binary starts");
+    wait_until("there is content", || {
+        let mut parts = entries_of(temporary.path()).into_iter().flat_map(|folder| entries_of(&folder));
+        parts.any(|part| std::fs::metadata(part).is_ok_and(|part| part.len() > 0))
+    });
+    signal("-INT", child.id());
+    end(child).into()
 }
 
 #[test]
@@ -286,10 +299,7 @@ fn ctrl_c_ends_a_report_that_nobody_reads() {
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo starts").success());
     for arguments in [&["report", "--html", "page.html"] as &[&str], &["run", "--report", "page.html"]] {
         let mut report = folder.command(arguments);
-        let child = report.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        std::thread::sleep(std::time::Duration::from_secs(3));
-        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts").success());
-        let said = Said::from(child.wait_with_output().expect("it ends"));
+        let said = interrupted_with_content(&mut report);
         refused(&said, 130, &["cancelled before the report was made"]);
     }
 }

@@ -244,12 +244,14 @@ fn killed_commands_are_repeated() {
                 .collect();
             let expected = once.tables(tables);
             let (mut killed, mut ended, mut round) = (0, 0, 0);
-            while killed + ended < kills {
+            // However fast the machine is, and however slow.
+            while killed + ended < kills || killed == 0 {
+                assert!(round < 1000, "nothing was killed");
                 let place = Place { folder: &folder, target, entropy: format!("entropy=_killed{number}_{round}") };
                 let mut told = Vec::new();
                 for (command, events) in commands.iter().zip(&events) {
                     let [verb, rest @ ..] = command else { continue };
-                    let waits = [&[verb, "--wait", "60"], rest].concat();
+                    let waits = [&[verb, "--wait", "300"], rest].concat();
                     let stop = Stop {
                         events: 1 + numbers.below(*events),
                         moment: Duration::from_millis(numbers.below(20)),
@@ -268,7 +270,6 @@ fn killed_commands_are_repeated() {
             say(&format!(
                 "{name}, {target}: {killed} commands killed, {ended} had ended before; all repeated, all tables as those of one run"
             ));
-            assert!(killed > 0, "nothing was killed");
         }
     }
 }
@@ -288,7 +289,8 @@ fn schedulers_at_the_same_time_wait_for_each_other() {
             for file in ["first.csv", "second.csv"] {
                 scope.spawn(|| {
                     for _ in 0..3 {
-                        place.done(&["run", "--wait", "120", "--page-views", file]);
+                        // Nobody dies here: a run that a busy machine holds up keeps its lock.
+                        place.done(&["run", "--wait", "300", "--var", "lock_lease=10m", "--page-views", file]);
                     }
                 });
             }

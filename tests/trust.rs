@@ -72,7 +72,7 @@ fn a_password_goes_nowhere_that_a_found_file_names() {
     let port = listener.local_addr().expect("an address").port();
     folder.write(
         "websessions.toml",
-        &format!("[target.x]\ntype = \"postgres\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\nsslmode = \"disable\"\nconnect_timeout = 2\n"),
+        &format!("[target.x]\ntype = \"postgres\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\nsslmode = \"disable\"\nconnect_timeout = 300\n"),
     );
     let with = |arguments: &[&str]| {
         let output = command(&folder, arguments).env("WEBSESSIONS_TARGET_PASSWORD", "s3cret-of-production").output();

@@ -4,7 +4,7 @@
 
 pub mod plans;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use websessions_conformance::Case;
@@ -27,6 +27,25 @@ impl From<Output> for Said {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// Reads what a command says on stderr, up to a line with these words.
+pub fn read_until(lines: &mut BufReader<ChildStderr>, words: &str) {
+    let mut line = String::new();
+    while !line.contains(words) {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("a line") > 0, "the command ended before {words}");
+    }
+}
+
+/// The exit code of a command that was started, and the rest of what it says on stderr.
+pub fn end_and_rest(child: Child, mut stderr: impl Read + Send + 'static) -> (Option<i32>, String) {
+    let reading = std::thread::spawn(move || {
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).map(|_| rest)
+    });
+    let code = websessions_test_servers::end(child).status.code();
+    (code, reading.join().expect("a thread").expect("the rest"))
 }
 
 impl Said {
@@ -134,16 +153,12 @@ impl Folder {
         self.command(arguments).output().expect("the binary starts").into()
     }
 
-    /// Starts a run and waits until an event whose line holds some text.
-    pub fn run_until(&self, flags: &[&str], words: &str) -> (Child, BufReader<ChildStderr>) {
-        let mut command = self.command(&[flags, &["--log-format", "json", "run"]].concat());
+    /// Starts a command and waits until an event whose line holds some text.
+    pub fn run_until(&self, arguments: &[&str], words: &str) -> (Child, BufReader<ChildStderr>) {
+        let mut command = self.command(&[&["--log-format", "json"], arguments].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        while lines.read_line(&mut line).expect("a line") > 0 && !line.contains(words) {
-            line.clear();
-        }
-        assert!(line.contains(words), "the run ended before {words}");
+        read_until(&mut lines, words);
         (child, lines)
     }
 

@@ -6,7 +6,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use websessions_conformance::{Case, Harness};
 use websessions_core::async_trait;
 use websessions_core::backend::{BackendFactory, Settings};
@@ -22,7 +22,7 @@ use websessions_core::run::Job;
 use websessions_core::table::{Column, ColumnType, TableName};
 use websessions_core::warehouse::Warehouse;
 use websessions_postgres::{Postgres, Redshift};
-use websessions_test_servers::{Bouncer, Cluster, FUNCTIONS};
+use websessions_test_servers::{Bouncer, Cluster, FUNCTIONS, PATIENCE};
 
 const PHASES: [Phase; 2] = [Phase::Main, Phase::Complete];
 
@@ -89,17 +89,43 @@ async fn behind_a_pooler_of_transactions(cluster: &Cluster) -> Result<(), String
         "too few sessions".to_owned()
     })?;
     let (ours, others) = (connect(&Postgres, &bouncer.url()).await?, connect(&Postgres, &bouncer.url()).await?);
-    let sleep = |seconds: f32| Statement::new("sleeps", format!("SELECT pg_sleep({seconds})"));
-    let (long, longer) = (sleep(30.0), sleep(3.0));
-    let started = Instant::now();
-    let (ours, others, ()) = tokio::join!(ours.execute(&long), others.execute(&longer), async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        ours.cancel().await.expect("cancelled");
+    // Both wait for a table.
+    let direct = case.through(connect(&Postgres, &cluster.url()).await?);
+    let held = format!("{}.held", case.variables.scratch_schema);
+    direct.sql(format!("CREATE TABLE {held} (number int)")).await?;
+    hold(&direct, "pooled", &format!("LOCK TABLE {held}")).await?;
+    let waits = Statement::new("waits", format!("SELECT COUNT(*) FROM {held}"));
+    let waiting = format!("SELECT COUNT(*) FROM pg_locks WHERE relation = '{held}'::regclass AND NOT granted");
+    let (ours, others, (seen, released)) = tokio::join!(ours.execute(&waits), others.execute(&waits), async {
+        let seen = async {
+            until(&direct, &waiting, 2).await?;
+            ours.cancel().await.map_err(|error| error.to_string())?;
+            until(&direct, &waiting, 1).await
+        };
+        (seen.await, direct.sql("ROLLBACK PREPARED 'pooled'").await)
     });
+    seen.and(released)?;
     ensure(ours.is_err_and(|error| error.kind == WarehouseErrorKind::Cancelled), || "ours goes on".to_owned())?;
     ensure(others.is_ok(), || format!("another client's statement was stopped: {others:?}"))?;
-    ensure(started.elapsed() < Duration::from_secs(20), || "the cancellation took long".to_owned())?;
     case.drop().await
+}
+
+/// Leaves a transaction open that has done something: no session's, until it is committed or rolled back by its name.
+/// <https://www.postgresql.org/docs/current/sql-prepare-transaction.html>
+async fn hold(case: &Case, name: &str, sql: &str) -> Result<(), String> {
+    let script = Statement::new("holds", format!("BEGIN; {sql}; PREPARE TRANSACTION '{name}'"));
+    case.warehouse.execute_script(&script).await.map(drop).map_err(|error| error.to_string())
+}
+
+/// Waits until a query counts so many.
+async fn until(case: &Case, query: &str, number: i64) -> Result<(), String> {
+    let counted = async {
+        while count(case, query).await? != number {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, counted).await.map_err(|_| format!("never {number}: {query}"))?
 }
 
 /// Production as one table a day: main looks the keys up in one read, not partition by partition, and the upsert replaces.
@@ -154,10 +180,7 @@ async fn an_input_that_may_not_be_truncated(cluster: &Cluster) -> Result<(), Str
     let staged = format!("SELECT COUNT(*) FROM {input}");
     stage_sample(&case, 100).await?;
     let deleted = format!("{}.deleted", case.variables.scratch_schema);
-    let writer = connect(&Postgres, &cluster.url()).await?;
-    let late = format!(
-        "BEGIN; INSERT INTO {input} (page_view_id, domain_sessionid) VALUES ('late', 'late'); SELECT pg_sleep(4); COMMIT"
-    );
+    let late = format!("INSERT INTO {input} (page_view_id, domain_sessionid) VALUES ('late', 'late')");
     let trigger = format!(
         "CREATE TABLE {deleted} (id TEXT);\nCREATE FUNCTION {deleted}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO {deleted} VALUES (OLD.page_view_id); RETURN OLD; END $f$;\nCREATE TRIGGER deleted AFTER DELETE ON {input} FOR EACH ROW EXECUTE FUNCTION {deleted}()"
     );
@@ -166,15 +189,11 @@ async fn an_input_that_may_not_be_truncated(cluster: &Cluster) -> Result<(), Str
         let before = count(&case, &file).await?;
         match what {
             "a writer" => {
-                let script = Statement::new("writes", late.clone());
-                let (wrote, completed) = tokio::join!(writer.execute_script(&script), async {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    let started = Instant::now();
-                    case.phase(Phase::Complete).await.map(|_| started.elapsed())
-                });
-                wrote.map_err(|error| error.to_string())?;
-                let took = completed?;
-                ensure(took < Duration::from_secs(3), || format!("complete waited for the writer: {took:?}"))?;
+                // It writes all the while that complete runs.
+                hold(&case, "late", &late).await?;
+                let completed = tokio::time::timeout(PATIENCE, case.phase(Phase::Complete)).await;
+                completed.map_err(|_| "complete waits for the writer")??;
+                case.sql("COMMIT PREPARED 'late'").await?;
             }
             "a trigger" => {
                 case.sql(trigger.clone()).await?;

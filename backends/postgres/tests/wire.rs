@@ -6,12 +6,13 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use websessions_core::backend::{BackendFactory, Settings};
 use websessions_core::error::{Error, Retry, WarehouseError, WarehouseErrorKind};
 use websessions_core::plan::Statement;
 use websessions_core::warehouse::Warehouse;
 use websessions_postgres::{Postgres, Redshift};
+use websessions_test_servers::{PATIENCE, wait_until};
 
 /// What a server does with a query that is not about its own process.
 type Reply = Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
@@ -262,17 +263,23 @@ async fn redshift_s_time_out_is_no_cancellation_by_the_user() {
     assert_eq!(error.kind, WarehouseErrorKind::Resources);
     assert!(error.hint.is_some_and(|hint| hint.contains("statement_timeout")));
     // If we have asked for it, it is one.
-    let wire = Wire::start(0, |sql| match sql.contains("INSERT") {
+    let (runs, cancelled) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (run, cancel) = (Arc::clone(&runs), Arc::clone(&cancelled));
+    let wire = Wire::start(0, move |sql| match sql.contains("INSERT") {
         true => {
-            std::thread::sleep(Duration::from_millis(500));
+            run.add_permits(1);
+            wait_until("it is cancelled", || cancel.try_acquire().is_ok());
             refusal("57014", "Query (150) canceled on user's request")
         }
-        false => row_of_cancel(),
+        false => {
+            cancel.add_permits(usize::from(sql.contains("pg_cancel_backend")));
+            row_of_cancel()
+        }
     });
     let warehouse = connected(&wire, &Redshift, &[]).await;
     let statement = insert();
     let (result, ()) = tokio::join!(warehouse.execute(&statement), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        runs.acquire().await.expect("it runs").forget();
         warehouse.cancel().await.expect("cancelled");
     });
     assert_eq!(result.expect_err("it was stopped").kind, WarehouseErrorKind::Cancelled);
@@ -303,25 +310,29 @@ async fn a_server_that_falls_silent_is_given_up() {
     // It takes the statement, never answers, and is not seen to work.
     let wire = Wire::start(0, |sql| match sql.contains("INSERT") {
         true => {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(2 * PATIENCE);
             Vec::new()
         }
         false => row("working", 0),
     });
-    let warehouse = connected(&wire, &Postgres, &[("silence_limit", "2"), ("connect_timeout", "1")]).await;
-    let started = Instant::now();
-    let error = warehouse.execute(&insert()).await.expect_err("given up");
+    let limits = [("silence_limit", "2"), ("connect_timeout", "300")];
+    let warehouse = connected(&wire, &Postgres, &limits).await;
+    let given_up = tokio::time::timeout(PATIENCE, async { warehouse.execute(&insert()).await }).await;
+    let error = given_up.expect("it ends").expect_err("given up");
     assert_eq!((error.kind, error.retry), (WarehouseErrorKind::Connection, Retry::Unknown), "{error:?}");
     assert!(error.message.contains("neither answered nor worked"), "{error:?}");
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    // One that is seen to work is waited for.
-    let wire = Wire::start(0, |sql| match sql.contains("INSERT") {
+    // One that is seen to work is waited for: it is looked at three times within the limit.
+    let looks = AtomicUsize::new(0);
+    let wire = Wire::start(0, move |sql| match sql.contains("INSERT") {
         true => {
-            std::thread::sleep(Duration::from_secs(5));
+            wait_until("it was looked at for longer", || looks.load(Ordering::SeqCst) > 4);
             done("INSERT 0 1")
         }
-        false => row("working", 1),
+        false => {
+            looks.fetch_add(1, Ordering::SeqCst);
+            row("working", 1)
+        }
     });
-    let warehouse = connected(&wire, &Postgres, &[("silence_limit", "2"), ("connect_timeout", "1")]).await;
+    let warehouse = connected(&wire, &Postgres, &limits).await;
     assert_eq!(warehouse.execute(&insert()).await.expect("done").rows_affected, Some(1));
 }

@@ -1,12 +1,13 @@
 //! local-bigquery, behind a proxy that says in BigQuery's words what it says in its engine's.
 
 use crate::http::Proxy;
-use crate::process::{Process, free_port, installed};
+use crate::port::Port;
+use crate::process::{Process, installed};
 use serde_json::Value;
 
 /// A local server that speaks BigQuery's protocol. Dropping it stops it.
 pub struct LocalBigQuery {
-    _process: Process,
+    _process: Process<2>,
     _folder: tempfile::TempDir,
     /// The proxy in front of it, which can break things.
     pub proxy: Proxy,
@@ -18,7 +19,8 @@ impl LocalBigQuery {
 
     /// Starts one.
     pub fn start() -> Self {
-        let (port, grpc_port) = (free_port(), free_port());
+        let ports = [Port::reserve(), Port::reserve()];
+        let [port, grpc_port] = [ports[0].number, ports[1].number];
         let folder = tempfile::tempdir().expect("a folder");
         // Its extensions lie in a home folder that tests/run has filled.
         let home = std::env::var_os("WEBSESSIONS_TEST_LOCAL_BIGQUERY_HOME").expect("./tests/run sets it");
@@ -32,7 +34,7 @@ impl LocalBigQuery {
             .env("DEFAULT_PROJECT_ID", Self::PROJECT)
             .current_dir(folder.path());
         let path = format!("/bigquery/v2/projects/{}/datasets", Self::PROJECT);
-        let process = Process::start(&mut command, port, &path);
+        let process = Process::start(&mut command, ports, &path);
         Self {
             _process: process,
             _folder: folder,

@@ -4,11 +4,13 @@
 mod bigquery;
 mod bouncer;
 mod http;
+mod port;
 mod postgres;
 mod process;
 mod redshift;
 mod snowflake;
 mod tap;
+mod waiting;
 
 pub use bigquery::LocalBigQuery;
 pub use bouncer::Bouncer;
@@ -17,3 +19,4 @@ pub use postgres::{Cluster, is_root};
 pub use redshift::{FUNCTIONS, Stripped};
 pub use snowflake::Fakesnow;
 pub use tap::{Meddling, Tap};
+pub use waiting::{PATIENCE, end, open_for, signal, wait_until};

@@ -1,21 +1,20 @@
 //! A private PostgreSQL server for a test: on a free loopback port, as a user other than root, stopped by its process id.
 //! Needs PostgreSQL's server programs, which `tests/run` installs.
 
+use crate::port::Port;
+use crate::waiting::PATIENCE;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a server may take to start or stop.
-const PATIENCE: Duration = Duration::from_secs(90);
-
 /// A running server. Dropping it stops it and removes its files.
 pub struct Cluster {
     folder: tempfile::TempDir,
     programs: PathBuf,
-    port: u16,
+    port: Port,
     process: Option<Child>,
 }
 
@@ -24,8 +23,9 @@ impl Cluster {
     pub fn start(configuration: &str) -> io::Result<Self> {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut cluster = Self { folder, programs, port, process: None };
+        let reserved = Port::reserve();
+        let port = reserved.number;
+        let mut cluster = Self { folder, programs, port: reserved, process: None };
         if is_root() {
             succeed(Command::new("chown").arg("postgres").arg(cluster.folder.path()))?;
         }
@@ -39,7 +39,7 @@ impl Cluster {
                 .stdout(Stdio::null()),
         )?;
         let settings = format!(
-            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\nshared_buffers = 512MB\nwork_mem = 64MB\nmaintenance_work_mem = 256MB\nmax_wal_size = 4GB\nlog_min_messages = fatal\n{configuration}\n",
+            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\nshared_buffers = 512MB\nwork_mem = 64MB\nmaintenance_work_mem = 256MB\nmax_wal_size = 4GB\nlog_min_messages = fatal\nmax_prepared_transactions = 16\n{configuration}\n",
             cluster.folder.path().display()
         );
         let file = data.join("postgresql.conf");
@@ -53,8 +53,9 @@ impl Cluster {
     /// <https://www.postgresql.org/docs/current/app-pgbasebackup.html>
     pub fn standby(&self) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut standby = Self { folder, programs: self.programs.clone(), port, process: None };
+        let reserved = Port::reserve();
+        let port = reserved.number;
+        let mut standby = Self { folder, programs: self.programs.clone(), port: reserved, process: None };
         if is_root() {
             succeed(Command::new("chown").arg("postgres").arg(standby.folder.path()))?;
         }
@@ -62,7 +63,7 @@ impl Cluster {
         succeed(
             standby
                 .command("pg_basebackup")
-                .args(["--host", "127.0.0.1", "--port", &self.port.to_string(), "--username", "websessions"])
+                .args(["--host", "127.0.0.1", "--port", &self.port().to_string(), "--username", "websessions"])
                 .args(["--checkpoint", "fast", "--wal-method", "stream", "--write-recovery-conf", "--pgdata"])
                 .arg(&data),
         )?;
@@ -76,17 +77,17 @@ impl Cluster {
 
     /// Where it is: a superuser's URL.
     pub fn url(&self) -> String {
-        format!("postgres://websessions@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://websessions@127.0.0.1:{}/postgres", self.port())
     }
 
     /// Where it is, for another role.
     pub fn url_of(&self, role: &str) -> String {
-        format!("postgres://{role}@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://{role}@127.0.0.1:{}/postgres", self.port())
     }
 
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 
     /// A folder that the server may write.
@@ -116,7 +117,7 @@ impl Cluster {
                 let mut command = self.command("postgres");
                 self.process = Some(command.arg("-D").arg(&data).stdout(log.try_clone()?).stderr(log).spawn()?);
             }
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() && self.is_ready()? {
+            if TcpStream::connect(("127.0.0.1", self.port())).is_ok() && self.is_ready()? {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(30));
@@ -126,7 +127,7 @@ impl Cluster {
 
     fn is_ready(&self) -> io::Result<bool> {
         let mut command = self.command("pg_isready");
-        command.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        command.args(["-q", "-h", "127.0.0.1", "-p", &self.port().to_string()]);
         Ok(command.status()?.success())
     }
 

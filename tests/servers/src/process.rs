@@ -1,19 +1,15 @@
 //! A server process. It ends with the test, whatever becomes of the test.
 
+use crate::port::Port;
+use crate::waiting::PATIENCE;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a server may take to start, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-pub(crate) struct Process(Child);
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
-}
+/// A server, and the ports that it listens on.
+pub(crate) struct Process<const PORTS: usize>(Child, [Port; PORTS]);
 
 /// A program that `tests/run` installs and names in a variable.
 pub(crate) fn installed(variable: &str) -> Command {
@@ -33,13 +29,13 @@ pub(crate) fn of(program: &Path) -> Command {
     command
 }
 
-impl Process {
-    /// Starts a server, and waits until it answers a GET of a path on a port.
-    pub(crate) fn start(command: &mut Command, port: u16, path: &str) -> Self {
+impl<const PORTS: usize> Process<PORTS> {
+    /// Starts a server, and waits until it answers a GET of a path on its first port.
+    pub(crate) fn start(command: &mut Command, ports: [Port; PORTS], path: &str) -> Self {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut process = Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")));
+        let mut process = Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")), ports);
         let started = Instant::now();
-        while let Err(error) = answer(port, path) {
+        while let Err(error) = answer(process.1[0].number, path) {
             if let Ok(Some(status)) = process.0.try_wait() {
                 panic!("{command:?} ended: {status}");
             }
@@ -52,7 +48,7 @@ impl Process {
 
 fn answer(port: u16, path: &str) -> io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply)?;
@@ -63,7 +59,7 @@ fn answer(port: u16, path: &str) -> io::Result<()> {
     }
 }
 
-impl Drop for Process {
+impl<const PORTS: usize> Drop for Process<PORTS> {
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();

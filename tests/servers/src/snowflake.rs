@@ -1,7 +1,8 @@
 //! fakesnow, behind a proxy that fills in what its replies lack, and has it trim and hash as Snowflake does.
 
 use crate::http::Proxy;
-use crate::process::{Process, free_port, of, program};
+use crate::port::Port;
+use crate::process::{Process, of, program};
 use serde_json::{Value, json};
 
 /// Starts fakesnow, and has it say which times are NULL. It says so of their seconds and nanoseconds, which can't be NULL by the
@@ -27,7 +28,7 @@ sys.exit(main())
 
 /// A local server that speaks Snowflake's protocol. Dropping it stops it.
 pub struct Fakesnow {
-    _process: Process,
+    _process: Process<1>,
     /// The proxy in front of it, which can break things.
     pub proxy: Proxy,
 }
@@ -35,9 +36,10 @@ pub struct Fakesnow {
 impl Fakesnow {
     /// Starts one.
     pub fn start() -> Self {
-        let port = free_port();
+        let reserved = Port::reserve();
+        let port = reserved.number;
         let mut command = of(&program("WEBSESSIONS_TEST_FAKESNOW").with_file_name("python"));
-        let process = Process::start(command.args(["-c", MASKS_NULLS, "-s", "-p", &port.to_string()]), port, "/");
+        let process = Process::start(command.args(["-c", MASKS_NULLS, "-s", "-p", &port.to_string()]), [reserved], "/");
         Self {
             _process: process,
             proxy: Proxy::start(&format!("http://127.0.0.1:{port}"), as_snowflake_does, fill_reply),

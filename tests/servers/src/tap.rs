@@ -1,10 +1,10 @@
 //! A tap in the line to a Postgres server: it reads the queries that pass, and meddles with the first that a test chooses.
 //! Only as much of the protocol as that needs. <https://www.postgresql.org/docs/current/protocol-message-formats.html>
 
+use crate::waiting::PATIENCE;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// The code of a request for TLS, which the tap refuses.
 const TLS_REQUEST: [u8; 4] = [4, 210, 22, 47];
@@ -14,7 +14,7 @@ const TLS_REQUEST: [u8; 4] = [4, 210, 22, 47];
 pub enum Meddling {
     /// It is on its way until it is released.
     Hold,
-    /// It reaches the server, and from then on nobody hears from the server any more.
+    /// The server answers it, and from then on nobody hears from the server any more.
     LoseAnswers,
 }
 
@@ -22,7 +22,10 @@ pub enum Meddling {
 struct State {
     met: bool,
     released: bool,
-    cut: bool,
+    /// The connection whose answer is lost.
+    cut: Option<usize>,
+    /// Whether the server has sent that answer.
+    is_answered: bool,
     clients: Vec<TcpStream>,
 }
 
@@ -68,9 +71,14 @@ impl Tap {
         self.port
     }
 
-    /// Waits until the chosen query was met; `false` if it was not in that time.
-    pub fn is_met(&self, patience: Duration) -> bool {
-        let waited = self.line.changed.wait_timeout_while(self.line.state(), patience, |state| !state.met);
+    /// Whether the chosen query was met by now.
+    pub fn is_met(&self) -> bool {
+        self.line.state().met
+    }
+
+    /// Waits until the chosen query is met; `false` if it never is.
+    pub fn meets(&self) -> bool {
+        let waited = self.line.changed.wait_timeout_while(self.line.state(), PATIENCE, |state| !state.met);
         waited.unwrap_or_else(PoisonError::into_inner).0.met
     }
 
@@ -87,42 +95,54 @@ impl Line {
     }
 
     fn connect(self: &Arc<Self>, client: TcpStream) -> io::Result<()> {
-        if self.state().cut {
-            return client.shutdown(Shutdown::Both);
-        }
         let server = TcpStream::connect(("127.0.0.1", self.server))?;
         for stream in [&client, &server] {
             stream.set_nodelay(true)?;
         }
-        self.state().clients.push(client.try_clone()?);
+        let number = {
+            let mut state = self.state();
+            if state.cut.is_some() {
+                return client.shutdown(Shutdown::Both);
+            }
+            state.clients.push(client.try_clone()?);
+            state.clients.len()
+        };
         let (back, forth) = (Arc::clone(self), Arc::clone(self));
         let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
         std::thread::spawn(move || {
-            let _ = back.answers(&mut from_server, &mut to_client);
+            let _ = back.answers(number, &mut from_server, &mut to_client);
             let _ = (from_server.shutdown(Shutdown::Both), to_client.shutdown(Shutdown::Both));
         });
         let (mut client, mut server) = (client, server);
         std::thread::spawn(move || {
-            let _ = forth.queries(&mut client, &mut server);
+            let _ = forth.queries(number, &mut client, &mut server);
             let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
         });
         Ok(())
     }
 
-    fn answers(&self, server: &mut TcpStream, client: &mut TcpStream) -> io::Result<()> {
+    fn answers(&self, number: usize, server: &mut TcpStream, client: &mut TcpStream) -> io::Result<()> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let count = server.read(&mut buffer)?;
             if count == 0 {
                 return Ok(());
             }
-            if !self.state().cut {
-                client.write_all(&buffer[..count])?;
+            let mut state = self.state();
+            match state.cut {
+                None => {
+                    drop(state);
+                    client.write_all(&buffer[..count])?;
+                }
+                Some(cut) => {
+                    state.is_answered |= cut == number;
+                    self.changed.notify_all();
+                }
             }
         }
     }
 
-    fn queries(&self, client: &mut TcpStream, server: &mut TcpStream) -> io::Result<()> {
+    fn queries(self: &Arc<Self>, number: usize, client: &mut TcpStream, server: &mut TcpStream) -> io::Result<()> {
         loop {
             // The first message of a connection has no letter.
             let body = body(client)?;
@@ -138,13 +158,13 @@ impl Line {
             client.read_exact(&mut letter)?;
             let body = body(client)?;
             if letter == *b"Q" {
-                self.meddle(&String::from_utf8_lossy(body.strip_suffix(&[0]).unwrap_or(&body)));
+                self.meddle(number, &String::from_utf8_lossy(body.strip_suffix(&[0]).unwrap_or(&body)));
             }
             forward(server, &letter, &body)?;
         }
     }
 
-    fn meddle(&self, sql: &str) {
+    fn meddle(self: &Arc<Self>, number: usize, sql: &str) {
         let mut state = self.state();
         if state.met || !(self.chosen)(sql) {
             return;
@@ -157,11 +177,12 @@ impl Line {
                 drop(held.unwrap_or_else(PoisonError::into_inner));
             }
             Meddling::LoseAnswers => {
-                state.cut = true;
-                let clients = std::mem::take(&mut state.clients);
+                state.cut = Some(number);
+                let line = Arc::clone(self);
                 std::thread::spawn(move || {
-                    // Time for the query to arrive.
-                    std::thread::sleep(Duration::from_millis(500));
+                    // What the server answers it has done.
+                    let answered = line.changed.wait_while(line.state(), |state| !state.is_answered);
+                    let clients = std::mem::take(&mut answered.unwrap_or_else(PoisonError::into_inner).clients);
                     for client in clients {
                         let _ = client.shutdown(Shutdown::Both);
                     }

@@ -9,20 +9,21 @@ use websessions_core::run::{Event, Listener};
 /// How long between two attempts.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tries until nobody else is in the way, or the time is over.
+/// Tries until nobody else is in the way, or the time is over since somebody was found to be.
 pub(super) async fn patiently<T>(
     waiting: Waiting,
     listener: &dyn Listener,
     mut attempt: impl AsyncFnMut() -> Result<T, Failed>,
 ) -> Result<T, Failed> {
-    let deadline = Instant::now() + Duration::from_secs(waiting.seconds);
-    let mut told = false;
+    let mut since = None;
     loop {
         let failed = match attempt().await {
             Err(failed) if is_in_the_way(&failed.error) => failed,
             other => return other,
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let is_first = since.is_none();
+        let waited = since.get_or_insert_with(Instant::now).elapsed();
+        let left = Duration::from_secs(waiting.seconds).saturating_sub(waited);
         if left.is_zero() {
             let hint = match &failed.error {
                 Error::Warehouse { source, .. } if waiting.seconds == 0 => {
@@ -32,10 +33,9 @@ pub(super) async fn patiently<T>(
             };
             return Err(Failed { hint: failed.hint.or(hint), ..failed });
         }
-        if !told {
+        if is_first {
             let words = websessions_core::error::chain(&failed.error);
             listener.on(&Event::Warning { message: format!("waiting up to {} s: {words}", waiting.seconds) });
-            told = true;
         }
         tokio::time::sleep(INTERVAL.min(left)).await;
     }
