@@ -278,6 +278,18 @@ fn files_of_another_kind_than_is_meant() {
     }
     refuses(&folder, &["import", "list.json"], 2, &["is a file", "--config-json a job list"]);
     refuses(&folder, &["import", "missing"], 2, &["nothing of this name is there"]);
+    // What is written has a place that takes it.
+    let rejects = ["load", "good.csv", "--max-bad-rows", "1", "--rejects", "folder"];
+    refuses(&folder, &rejects, 1, &["folder: the rejected rows can't be written", "name another path"]);
+    refuses(&folder, &["plan", "--split", "good.csv"], 1, &["can't write good.csv", "name another path"]);
+    refuses(&folder, &["plan", "--split", "good.csv/in"], 1, &["can't write good.csv/in", "make the folder"]);
+    let said =
+        refuses(&folder, &["run", "--lineage", "kafka://me:hidden@host"], 2, &["kafka://", "http:// or https://"]);
+    assert!(!said.stderr.contains("hidden"), "{}", said.stderr);
+    folder.write("one.yml", "steps: [{name: s, queries: [{name: q, file: standard/03-sessions/01-main/a.sql}]}]");
+    std::fs::create_dir(at("playbooks")).expect("a folder");
+    std::fs::rename(at("one.yml"), at("playbooks/one.yml")).expect("moved");
+    refuses(&folder, &["import", "playbooks", "--config", "good.csv"], 2, &["good.csv: TOML", "nothing was written"]);
     folder.write("websessions.toml", "[check]\nfiles = [\"*.sql\"]\n");
     refuses(&folder, &["check"], 2, &["websessions.toml: [check]: files: *.sql", "no patterns"]);
 }

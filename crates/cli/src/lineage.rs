@@ -56,7 +56,17 @@ impl Sink {
     /// A file, or an address that begins with http:// or https://.
     pub(crate) fn named(name: &str, api_key: Option<String>) -> Result<Self, Error> {
         if !name.starts_with("http://") && !name.starts_with("https://") {
-            return Ok(Self::File(PathBuf::from(name)));
+            return match name.split_once("://") {
+                None => Ok(Self::File(PathBuf::from(name))),
+                // The rest may have a password in it.
+                Some((scheme, _)) => Err(Error::Configuration {
+                    message: format!("lineage can't be sent to an address that begins with {scheme}://"),
+                    hint: Some(
+                        "nothing was done; it goes to a file, or to an address that begins with http:// or https://"
+                            .to_owned(),
+                    ),
+                }),
+            };
         }
         let mut url = reqwest::Url::parse(name)
             .map_err(|error| Error::configuration(format!("the address of lineage can't be read: {error}")))?;

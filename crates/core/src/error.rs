@@ -409,10 +409,13 @@ pub fn how_to_read(error: &std::io::Error) -> &'static str {
 }
 
 /// What to do about a file that can't be written.
-fn how_to_write(error: &std::io::Error) -> Option<&'static str> {
-    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+pub fn how_to_write(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+    };
     match error.kind() {
         NotFound | NotADirectory => Some("make the folder that it is to be in, or name another path"),
+        AlreadyExists | IsADirectory => Some("something else has this name: name another path"),
         PermissionDenied | ReadOnlyFilesystem => Some("let this user write there, or name another path"),
         _ => None,
     }

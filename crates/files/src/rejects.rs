@@ -2,10 +2,10 @@
 //! Without a request no row is left out, and the first wrong one is the error.
 
 use crate::error::{Error, Fault};
-
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use websessions_core::error::how_to_write;
 use websessions_core::words::counted;
 
 /// The line of column names.
@@ -85,7 +85,12 @@ impl Rejects {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(Fault::Unreadable, path.display().to_string(), format!("the rejected rows can't be written: {error}"))
+    let message = format!("the rejected rows can't be written: {error}");
+    let failed = Error::new(Fault::Unreadable, path.display().to_string(), message);
+    match how_to_write(error) {
+        Some(hint) => failed.with_hint(hint),
+        None => failed,
+    }
 }
 
 /// What stands in the file may be all that somebody has: a file that is to be read, by whatever name, or a database.

@@ -87,7 +87,10 @@ fn notes(folders: &BTreeSet<String>, kept: &[String], left: &[String]) -> Vec<St
 
 /// The file with what the playbooks add to it. What both have stays as the file has it, unless forced.
 fn merged(path: &Path, imported: &toml::Table, force: bool, kept: &mut Vec<String>) -> Result<String, Error> {
-    let wrong = |problem: String| Error::configuration(format!("{}: {}", path.display(), problem.trim_end()));
+    let wrong = |problem: String| Error::Configuration {
+        message: format!("{}: {}", path.display(), problem.trim_end()),
+        hint: Some("nothing was written; mend this file, or name another by --config".to_owned()),
+    };
     let text = std::fs::read_to_string(path).map_err(|error| Error::unreadable(path.display(), &error))?;
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| wrong(error.to_string()))?;
     let imported: DocumentMut =
