@@ -722,6 +722,11 @@ fn compare_finds_what_differs_within_a_target_and_between_two() {
         support::refused(&place.run(&["compare", "sessions"]), 2, &["not two tables"]);
         support::refused(&place.run(&["compare", "sessions", "derived.before", "--key", "nothing"]), 2, &["nothing"]);
         support::refused(
+            &place.run(&["compare", "derived.no", "derived.none"]),
+            2,
+            &["there is no derived.no, and no"],
+        );
+        support::refused(
             &place.run(&["--target", "it", "status", "--target", "it", "--target", "other"]),
             2,
             &["about one target"],
@@ -745,6 +750,9 @@ fn compare_finds_what_differs_within_a_target_and_between_two() {
         found["rows"]["same"].as_i64()
     };
     assert_eq!((rows("sessions"), rows("page_views")), (Some(7), Some(18)), "{}", said.stdout);
+    // Where neither has a table nothing was compared.
+    let said = both.run(&["compare", "--target", "a", "--target", "b", "--var", "entropy=_none"]);
+    support::refused(&said, 2, &["nothing was compared", "entropy"]);
     server.send(&["UPDATE derived.sessions SET geo_country = 'DE' WHERE domain_sessionid = 's6'"]);
     let said = both.run(&["compare", "sessions", "--target", "a", "--target", "b"]);
     support::refused(&said, 4, &["derived.sessions"]);

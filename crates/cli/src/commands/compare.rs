@@ -2,7 +2,7 @@
 
 use super::Invocation;
 use crate::arguments::{Global, OutputFormat, Playbooks};
-use crate::output;
+use crate::output::{self, pasteable};
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Unit};
 use serde_json::{Value as Json, json};
@@ -102,6 +102,9 @@ pub(super) async fn compare(registry: &Registry, global: &Global, what: &Compare
     }
     let differing: Vec<&str> =
         answers.iter().filter(|answer| !answer.is_same()).map(|answer| answer.first.as_str()).collect();
+    if differing.is_empty() && answers.iter().all(|answer| answer.rows.is_none()) {
+        return Err(absent("nothing was compared: neither target has one of these tables".to_owned()));
+    }
     if differing.is_empty() {
         return Ok(());
     }
@@ -115,6 +118,17 @@ pub(super) async fn compare(registry: &Registry, global: &Global, what: &Compare
         }
         .to_owned(),
     })
+}
+
+/// No table is there to be compared: as a rule another schema, entropy or database is meant.
+fn absent(message: String) -> Error {
+    Error::Configuration {
+        message,
+        hint: Some(format!(
+            "check the names, schemas and entropy, and the databases of both: {} lists the tables of a target",
+            pasteable("status")
+        )),
+    }
 }
 
 /// The tables that hold the model's results: those of a run's own metadata differ from run to run.
@@ -142,7 +156,7 @@ async fn compare_tables(sides: &[Side<'_>; 2], one: &str, other: &str, what: &Co
         [true, true] => {}
         [false, false] if one == other && what.tables.is_empty() => return Ok(answer),
         [false, false] => {
-            return Err(Error::configuration(format!("there is no {}, and no {}", first.name, second.name)));
+            return Err(absent(format!("there is no {}, and no {}", first.name, second.name)));
         }
         [there, _] => {
             let missing = if there { &second.name } else { &first.name };
@@ -173,7 +187,10 @@ async fn compare_tables(sides: &[Side<'_>; 2], one: &str, other: &str, what: &Co
         (given, _) => given.to_vec(),
     };
     if let Some(unknown) = key.iter().find(|name| !shared.contains(name)) {
-        return Err(Error::configuration(format!("{unknown} is no column of both {} and {}", first.name, second.name)));
+        return Err(Error::Configuration {
+            message: format!("--key: {unknown} is no column of both {} and {}", first.name, second.name),
+            hint: Some(format!("the columns of both are {}", shared.join(", "))),
+        });
     }
     let is_padded = |name: &&String| {
         let column = model.and_then(|table| table.column(name));

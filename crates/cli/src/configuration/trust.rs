@@ -15,8 +15,7 @@ const STORE: &str = "websessions/trusted.toml";
 #[cfg(unix)]
 pub(super) fn check_owner(path: &Path, opened: &std::fs::File) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
-    let unreadable =
-        |error| Error::configuration(format!("can't read the configuration file {}: {error}", path.display()));
+    let unreadable = |error| Error::unreadable(format!("the configuration file {}", path.display()), &error);
     let file = opened.metadata().map_err(unreadable)?;
     // A link leads to another's choice of a file, and says which folder relative paths begin at.
     let link = path.symlink_metadata().map_err(unreadable)?;
@@ -91,7 +90,10 @@ fn store() -> Result<PathBuf, Error> {
 
 fn trusted_files(store: &Path) -> Result<toml::Table, Error> {
     match std::fs::read_to_string(store) {
-        Ok(text) => text.parse().map_err(|error| Error::configuration(format!("{}: {error}", store.display()))),
+        Ok(text) => text.parse().map_err(|error| Error::Configuration {
+            message: format!("{}: {error}", store.display()),
+            hint: Some("nothing was done; take this file away, and trust again what you trust".to_owned()),
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(toml::Table::new()),
         Err(error) => Err(Error::unreadable(store.display(), &error)),
     }
