@@ -519,7 +519,7 @@ fn tls_verifies_the_server_by_default() {
         openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost
         printf 'subjectAltName=DNS:localhost' > names
         openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt
-        chmod 755 . && chmod 600 server.key";
+        chmod 755 . && chmod 644 ca.crt server.crt && chmod 600 server.key";
     let made = std::process::Command::new("sh")
         .args(["-ec", shell])
         .current_dir(certificates.path())

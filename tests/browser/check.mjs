@@ -9,8 +9,12 @@ const [folder, ...pages] = process.argv.slice(2);
 const require = createRequire(`${folder}/`);
 const puppeteer = (await import(pathToFileURL(require.resolve("puppeteer-core")))).default;
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+// A busy machine is slow: what takes longer never ends.
+const timeout = 300_000;
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  timeout,
+  protocolTimeout: timeout,
   args: ["--no-sandbox", "--disable-gpu"],
 });
 const problems = [];
@@ -20,6 +24,7 @@ for (const path of pages) {
     for (const [device, width, height] of [["phone", 390, 844], ["desktop", 1280, 900]]) {
       const wrong = (what) => problems.push(`${path}, ${theme}, ${device}: ${what}`);
       const page = await browser.newPage();
+      page.setDefaultTimeout(timeout);
       page.on("pageerror", (error) => wrong(`a script fails: ${error}`));
       page.on("console", (message) => message.type() === "error" && wrong(`an error is written: ${message.text()}`));
       page.on("request", (request) => /^(file|data):/.test(request.url()) || wrong(`it asks for ${request.url()}`));
@@ -29,8 +34,12 @@ for (const path of pages) {
       await page.goto(pathToFileURL(path).href);
       const found = await page.evaluate(async (axe) => {
         (0, eval)(axe);
+        // What is opened is filled by its event; what is laid out anew is drawn by the next frames.
+        const opened = [...document.querySelectorAll("details:not([open])")].map((details) =>
+          new Promise((done) => details.addEventListener("toggle", done, { once: true })));
         for (const details of document.querySelectorAll("details")) details.open = true;
-        await new Promise((done) => setTimeout(done, 100));
+        await Promise.all(opened);
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
         const { violations, passes } = await window.axe.run(document);
         return {
           violations: violations.map(({ id, nodes }) => `${id} at ${nodes.map(({ target }) => target.join(" ")).slice(0, 3).join(", ")}`),

@@ -1,6 +1,7 @@
 // Google's analyzer of GoogleSQL, as a server on the loopback interface, and a BigQuery project as the analyzer sees it.
 // The npm packages lie in the folder that WEBSESSIONS_TEST_GOOGLESQL names: tests/run installs them.
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -64,16 +65,25 @@ const PARTITIONED = {
   datetime_trunc: ['DATETIME'], range_bucket: ['INT64'],
 };
 
+/** A port of a server that is about to start, as tests/servers/src/port.rs reserves them: below those that systems give to whoever
+ * asks for any, and held against other tests by the UDP port of the same number. */
+function reserved() {
+  const port = 12_000 + Math.floor(Math.random() * 20_000);
+  return new Promise((found) => {
+    const held = createSocket('udp4').unref();
+    held.once('error', () => found(reserved()));
+    held.bind(port, '127.0.0.1', () => {
+      const probe = createServer();
+      probe.once('error', () => held.close(() => found(reserved())));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => found(port)));
+    });
+  });
+}
+
 /** The analyzer's process. */
 export class Analyzer {
   static async start() {
-    const port = await new Promise((found) => {
-      const probe = createServer();
-      probe.listen(0, '127.0.0.1', () => {
-        const { port } = probe.address();
-        probe.close(() => found(port));
-      });
-    });
+    const port = await reserved();
     const analyzer = new Analyzer();
     const system = process.platform === 'darwin' ? '' : '.so';
     const machine = process.arch === 'arm64' ? '_arm' : '';
@@ -93,7 +103,7 @@ export class Analyzer {
       { 'grpc.max_receive_message_length': -1, 'grpc.initial_reconnect_backoff_ms': 20, 'grpc.max_reconnect_backoff_ms': 100 },
     );
     const ready = new Promise((done, fail) => {
-      analyzer.client.waitForReady(Date.now() + 30_000, (error) => (error ? fail(error) : done()));
+      analyzer.client.waitForReady(Date.now() + 300_000, (error) => (error ? fail(error) : done()));
     });
     await Promise.race([ready, ended]);
     const { enabled_language_features: all } = await analyzer.call('GetLanguageOptions', { maximum_features: true });
