@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test crate uses a part")]
 
-pub mod plans;
+pub(crate) mod plans;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use websessions_conformance::Case;
 use websessions_conformance::{Contents, parse_csv};
 
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 /// What a command said and did.
-pub struct Said {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl From<Output> for Said {
@@ -30,7 +30,7 @@ impl From<Output> for Said {
 }
 
 /// Reads what a command says on stderr, up to a line with these words.
-pub fn read_until(lines: &mut BufReader<ChildStderr>, words: &str) {
+pub(crate) fn read_until(lines: &mut BufReader<ChildStderr>, words: &str) {
     let mut line = String::new();
     while !line.contains(words) {
         line.clear();
@@ -39,7 +39,7 @@ pub fn read_until(lines: &mut BufReader<ChildStderr>, words: &str) {
 }
 
 /// The exit code of a command that was started, and the rest of what it says on stderr.
-pub fn end_and_rest(child: Child, mut stderr: impl Read + Send + 'static) -> (Option<i32>, String) {
+pub(crate) fn end_and_rest(child: Child, mut stderr: impl Read + Send + 'static) -> (Option<i32>, String) {
     let reading = std::thread::spawn(move || {
         let mut rest = String::new();
         stderr.read_to_string(&mut rest).map(|_| rest)
@@ -49,7 +49,7 @@ pub fn end_and_rest(child: Child, mut stderr: impl Read + Send + 'static) -> (Op
 }
 
 impl Said {
-    pub fn done(self, what: &str) -> Result<Self, String> {
+    pub(crate) fn done(self, what: &str) -> Result<Self, String> {
         if self.code == 0 {
             Ok(self)
         } else {
@@ -59,7 +59,7 @@ impl Said {
 }
 
 /// A command ended with a code, and said one error, with these words in it.
-pub fn refused(said: &Said, code: i32, words: &[&str]) {
+pub(crate) fn refused(said: &Said, code: i32, words: &[&str]) {
     assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
     assert_eq!(said.stderr.matches("error:").count(), 1, "{}", said.stderr);
     for word in words {
@@ -68,20 +68,20 @@ pub fn refused(said: &Said, code: i32, words: &[&str]) {
 }
 
 /// What a command says that ends well.
-pub fn done(folder: &Folder, arguments: &[&str]) -> String {
+pub(crate) fn done(folder: &Folder, arguments: &[&str]) -> String {
     folder.run(arguments).done(&arguments.join(" ")).expect("done").stdout
 }
 
-pub fn json(text: &str) -> serde_json::Value {
+pub(crate) fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-pub fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }
 
 /// Validates JSON documents by one of the repository's schemas, with a validator that is not ours.
-pub fn validate(schema: &Path, documents: &[serde_json::Value]) {
+pub(crate) fn validate(schema: &Path, documents: &[serde_json::Value]) {
     let python = std::env::var_os("WEBSESSIONS_TEST_SCHEMAS").expect("tests/run sets WEBSESSIONS_TEST_SCHEMAS");
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
     let mut command = Command::new(python);
@@ -94,12 +94,12 @@ pub fn validate(schema: &Path, documents: &[serde_json::Value]) {
 }
 
 /// A JSON schema of the documentation.
-pub fn schema(name: &str) -> PathBuf {
+pub(crate) fn schema(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas").join(format!("{name}.json"))
 }
 
 /// Appends the first page views of the sample that the README runs.
-pub async fn stage_sample(case: &Case, count: usize) -> Result<(), String> {
+pub(crate) async fn stage_sample(case: &Case, count: usize) -> Result<(), String> {
     let file = std::fs::File::open(fixtures().join("page_views.csv.gz")).expect("the sample");
     let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).expect("CSV, compressed");
     let (columns, mut rows) = parse_csv(&text);
@@ -108,7 +108,7 @@ pub async fn stage_sample(case: &Case, count: usize) -> Result<(), String> {
 }
 
 /// Copies a folder with all that is in it.
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder").filter_map(Result::ok) {
         let target = to.join(entry.file_name());
@@ -121,15 +121,15 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::write(&path, text).expect("a file in the temporary folder");
         // Whatever the umask is: a configuration file that others can write is not read.
@@ -139,7 +139,7 @@ impl Folder {
     }
 
     /// The binary, without the environment's own settings.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_websessions"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEBSESSIONS_")) {
@@ -149,12 +149,12 @@ impl Folder {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         self.command(arguments).output().expect("the binary starts").into()
     }
 
     /// Starts a command and waits until an event whose line holds some text.
-    pub fn run_until(&self, arguments: &[&str], words: &str) -> (Child, BufReader<ChildStderr>) {
+    pub(crate) fn run_until(&self, arguments: &[&str], words: &str) -> (Child, BufReader<ChildStderr>) {
         let mut command = self.command(&[&["--log-format", "json"], arguments].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -163,7 +163,7 @@ impl Folder {
     }
 
     /// What a table holds, through `export`.
-    pub fn contents(&self, table: &str, options: &[&str]) -> Result<Contents, String> {
+    pub(crate) fn contents(&self, table: &str, options: &[&str]) -> Result<Contents, String> {
         let file = self.path().join(format!("{table}.exported.csv"));
         let to = file.to_string_lossy().into_owned();
         let arguments: Vec<&str> = options.iter().copied().chain(["export", table, "--to", &to]).collect();
@@ -173,7 +173,7 @@ impl Folder {
     }
 
     /// Everything in the database, as text: to see that nothing changed.
-    pub fn dump(&self) -> String {
+    pub(crate) fn dump(&self) -> String {
         let database = self.path().join("websessions.duckdb");
         if !database.exists() {
             return "no database".to_owned();
@@ -203,7 +203,7 @@ impl Folder {
 }
 
 /// The data of a report's page.
-pub fn data_of(page: &std::path::Path) -> serde_json::Value {
+pub(crate) fn data_of(page: &std::path::Path) -> serde_json::Value {
     let text = std::fs::read_to_string(page).expect("the page");
     let (_, rest) = text.split_once("<script id=\"data\" type=\"application/json\">").expect("the data");
     serde_json::from_str(rest.split_once("</script>").expect("their end").0).expect("JSON")

@@ -9,7 +9,7 @@ use websessions_core::table::{Column, Lifetime};
 use websessions_core::variables::Variables;
 
 /// Name, the usual plan that it is a variant of, and variables, or flags, of each.
-pub const PLANS: &[(&str, &str, &[&str])] = &[
+pub(crate) const PLANS: &[(&str, &str, &[&str])] = &[
     ("main", "main", &[]),
     ("main-stage_next", "main", &["stage_next=true"]),
     ("main-skip_derived", "main", &["skip_derived=true"]),
@@ -60,7 +60,7 @@ const WITH_COLUMNS: &[&str] =
     &["main", "complete", "page_views_main", "rebuild", "users_main", "users_complete", "explain", "preview"];
 
 /// What stands in it.
-pub fn columns() -> String {
+pub(crate) fn columns() -> String {
     let page = std::fs::read_to_string(fixtures().join("../docs/columns.md")).expect("the page");
     let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
     let of = |name, from, value_type, source| {
@@ -82,7 +82,7 @@ pub fn columns() -> String {
 }
 
 /// A folder with each whole plan that has columns of one's own as `DIALECT/NAME.sql`.
-pub fn write_with_columns() -> Folder {
+pub(crate) fn write_with_columns() -> Folder {
     let folder = Folder::new();
     for dialect in dialects() {
         std::fs::create_dir(folder.path().join(dialect)).expect("a folder for a dialect");
@@ -94,7 +94,7 @@ pub fn write_with_columns() -> Folder {
 }
 
 /// The dialects of the bundled backends.
-pub fn dialects() -> Vec<&'static str> {
+pub(crate) fn dialects() -> Vec<&'static str> {
     let dialects: Vec<&str> = websessions::bundled().into_iter().map(|backend| backend.name()).collect();
     assert!(!dialects.is_empty());
     dialects
@@ -133,7 +133,7 @@ fn migration(dialect: &str) -> (String, String) {
 }
 
 /// What `plan` prints, printed once however many tests of a process read it.
-pub fn plan(usual: &str, dialect: &str, variables: &[&str]) -> &'static str {
+pub(crate) fn plan(usual: &str, dialect: &str, variables: &[&str]) -> &'static str {
     type Printed = BTreeMap<Vec<String>, &'static OnceLock<String>>;
     static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
     let key = [&[usual, dialect], variables].concat().into_iter().map(str::to_owned).collect();
@@ -166,7 +166,7 @@ fn print(usual: &str, dialect: &str, variables: &[&str]) -> String {
 }
 
 /// A folder with each whole plan as `DIALECT/NAME.sql`, but for those with columns of one's own: the tables have these, or not.
-pub fn write_all() -> Folder {
+pub(crate) fn write_all() -> Folder {
     let folder = Folder::new();
     for dialect in dialects() {
         std::fs::create_dir(folder.path().join(dialect)).expect("a folder for a dialect");

@@ -281,6 +281,6 @@ impl Case {
 }
 
 /// A run's error with everything that is known of it.
-pub fn explain(error: RunError) -> String {
+pub(crate) fn explain(error: RunError) -> String {
     chain(&error.error)
 }

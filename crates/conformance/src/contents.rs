@@ -119,7 +119,7 @@ impl Contents {
 }
 
 /// The type of a column of that name, wherever it stands in the model.
-pub fn column_type(name: &str) -> Option<ColumnType> {
+pub(crate) fn column_type(name: &str) -> Option<ColumnType> {
     static TYPES: LazyLock<BTreeMap<String, ColumnType>> = LazyLock::new(|| {
         let all = tables(&modules(), &Variables::default()).into_iter().flat_map(|table| table.columns);
         let mut types = BTreeMap::new();

@@ -58,7 +58,7 @@ fn records(text: &str) -> Vec<Vec<Cell>> {
 }
 
 /// Writes it.
-pub fn write_csv(columns: &[String], rows: &[Vec<Cell>]) -> String {
+pub(crate) fn write_csv(columns: &[String], rows: &[Vec<Cell>]) -> String {
     let quoted = |cell: &String| match cell.is_empty() || cell.contains([',', '"', '\r', '\n']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
         false => cell.clone(),

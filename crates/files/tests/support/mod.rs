@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use websessions_files::{ColumnType, Columns, Error, Field, ReadOptions, Reader, Rejects, Source, Value};
 
 /// The columns without which a file is refused.
-pub const REQUIRED: [&str; 3] = ["page_view_id", "domain_sessionid", "start_tstamp"];
+pub(crate) const REQUIRED: [&str; 3] = ["page_view_id", "domain_sessionid", "start_tstamp"];
 
 /// Columns of all types.
-pub fn fields() -> Vec<Field> {
+pub(crate) fn fields() -> Vec<Field> {
     [
         ("page_view_id", ColumnType::Fixed(36), true),
         ("domain_sessionid", ColumnType::Varying(128), false),
@@ -29,7 +29,7 @@ pub fn fields() -> Vec<Field> {
 
 /// All rows of a file.
 #[derive(Debug, PartialEq)]
-pub struct Table {
+pub(crate) struct Table {
     pub columns: Columns,
     /// `column=value` of all values that are not NULL.
     pub rows: Vec<String>,
@@ -37,18 +37,18 @@ pub struct Table {
 }
 
 /// A temporary folder.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).expect("a file");
         path
@@ -56,7 +56,7 @@ impl Folder {
 }
 
 /// Reads a file to its end.
-pub fn read_with(path: &Path, options: &ReadOptions, mut rejects: Rejects) -> Result<Table, Error> {
+pub(crate) fn read_with(path: &Path, options: &ReadOptions, mut rejects: Rejects) -> Result<Table, Error> {
     let mut reader = Reader::open(&Source::File(path.to_owned()), &fields(), &REQUIRED, options)?;
     let names: Vec<String> = reader.fields().iter().map(|field| field.name.clone()).collect();
     let mut rows = Vec::new();
@@ -84,23 +84,23 @@ pub fn read_with(path: &Path, options: &ReadOptions, mut rejects: Rejects) -> Re
 }
 
 /// Reads a file that must be right.
-pub fn read(path: &Path) -> Result<Table, Error> {
+pub(crate) fn read(path: &Path) -> Result<Table, Error> {
     read_with(path, &ReadOptions::default(), Rejects::none())
 }
 
 /// Reads bytes as a file of that name.
-pub fn read_bytes(name: &str, content: impl AsRef<[u8]>) -> Result<Table, Error> {
+pub(crate) fn read_bytes(name: &str, content: impl AsRef<[u8]>) -> Result<Table, Error> {
     let folder = Folder::new();
     read(&folder.write(name, content))
 }
 
-pub fn gzip(content: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn gzip(content: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(content.as_ref()).expect("gzip");
     encoder.finish().expect("gzip")
 }
 
-pub fn zstd(content: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn zstd(content: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("zstd");
     encoder.include_checksum(true).expect("zstd");
     encoder.write_all(content.as_ref()).expect("zstd");

@@ -32,7 +32,7 @@ use websessions_core::error::Error;
 use work::{STEP, Work, too_much};
 
 /// The largest template that is read, in bytes.
-pub const LARGEST_TEMPLATE: usize = 1 << 20;
+pub(crate) const LARGEST_TEMPLATE: usize = 1 << 20;
 
 /// The largest result, in bytes.
 const LARGEST_RESULT: usize = 16 << 20;
