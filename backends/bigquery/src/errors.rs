@@ -11,7 +11,7 @@ pub(crate) const DUPLICATE: &str = "duplicate";
 
 const TIMEOUT: &str = "raise the target's job_timeout";
 
-/// By the error's reason, or by the HTTP status if it has none.
+/// Classifies an error by its reason, or by the HTTP status if it has none.
 pub(crate) fn classify(reason: &str, status: Option<u16>, message: &str) -> WarehouseError {
     let lower = message.to_lowercase();
     let (kind, retry, hint) = match (reason, status) {

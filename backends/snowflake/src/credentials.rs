@@ -48,7 +48,7 @@ impl Credentials {
         }
     }
 
-    /// As they are now: a token or a password that comes from a command is asked for again.
+    /// The credentials as they are now: a token or a password that comes from a command is asked for again.
     pub(crate) fn renewed(&self, settings: &Settings) -> Result<Self, Error> {
         Ok(match self {
             Self::Password(old) => Self::Password(settings.renewed("password")?.unwrap_or_else(|| old.clone())),

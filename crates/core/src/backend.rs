@@ -34,28 +34,28 @@ impl Setting {
         Self { name, meaning, default: None, required: false, secret: false, path: false }
     }
 
-    /// With a value for when it is not set.
+    /// Gives the value that it has when it is not set.
     #[must_use]
     pub const fn or(mut self, default: &'static str) -> Self {
         self.default = Some(default);
         self
     }
 
-    /// That must be set.
+    /// Makes it one that must be set.
     #[must_use]
     pub const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// That is a path.
+    /// Makes it a path, which is relative to the configuration file.
     #[must_use]
     pub const fn path(mut self) -> Self {
         self.path = true;
         self
     }
 
-    /// That is never shown.
+    /// Makes it a secret, which is never shown.
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
@@ -114,7 +114,7 @@ impl Settings {
         self.values.get(name).map(String::as_str)
     }
 
-    /// With a source of a setting whose value passes, such as a token.
+    /// Adds a source of a setting whose value passes, such as a token.
     #[must_use]
     pub fn with_source(mut self, name: &str, source: Source) -> Self {
         self.sources.insert(name.to_owned(), (source, Arc::default()));

@@ -205,7 +205,7 @@ impl Expression {
         self.columns.iter().map(String::as_str)
     }
 
-    /// As SQL, with the columns of a row that goes by a name of its own if one is given.
+    /// The SQL of it. Its columns are those of a row that goes by this name, if one is given.
     pub fn sql(&self, row: Option<&str>) -> String {
         let Some(row) = row else { return self.parsed.to_string() };
         let mut qualified = self.parsed.clone();

@@ -181,7 +181,7 @@ impl OwnColumn {
         sums || matches!(self.source, Source::Expression(_))
     }
 
-    /// It as a column of `sessions`.
+    /// The column that it is in `sessions`.
     fn in_sessions(&self) -> Column {
         Column::named(Cow::Owned(self.name.clone()), self.of_session).own()
     }
@@ -231,7 +231,7 @@ impl std::fmt::Display for OwnColumn {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OwnColumns {
     columns: Vec<OwnColumn>,
-    /// Those of page views that the model has not.
+    /// The columns of page views that the model has not.
     of_page_views: Vec<Column>,
 }
 
@@ -342,7 +342,7 @@ impl OwnColumns {
         model
     }
 
-    /// Those that are computed of all page views of a session.
+    /// The columns that are computed of all page views of a session.
     fn of_many(&self) -> impl Iterator<Item = &OwnColumn> {
         self.columns.iter().filter(|column| !column.is_of_one())
     }
@@ -380,7 +380,7 @@ impl OwnColumns {
         further(computed.map(|column| format!("{} AS {}", column.value(dialect, None), column.name)))
     }
 
-    /// Those that a statement computes, or any of them, in words, where a value can be such that this fails.
+    /// The columns, in words, whose computation some values can make fail: those that a statement computes, or all of them.
     pub fn may_fail(&self, sql: Option<&str>) -> Vec<String> {
         let is_computed = |column: &&OwnColumn| {
             let Some(sql) = sql else { return true };

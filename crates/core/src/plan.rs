@@ -211,7 +211,7 @@ impl Statement {
         }
     }
 
-    /// With the place where a user's own SQL comes from.
+    /// Adds the place where a user's own SQL comes from.
     #[must_use]
     pub fn with_source(mut self, source: Source) -> Self {
         self.source = Some(source);
@@ -225,21 +225,21 @@ impl Statement {
         self
     }
 
-    /// That changes the rows of a table of the model.
+    /// Says that it changes the rows of a table of the model.
     #[must_use]
     pub fn changing(mut self, change: Change, table: &'static str) -> Self {
         self.changes = Some((change, table));
         self
     }
 
-    /// That is left out unless this is so.
+    /// Leaves it out unless this is so.
     #[must_use]
     pub fn only_if(mut self, only_if: OnlyIf) -> Self {
         self.only_if = Some(only_if);
         self
     }
 
-    /// With a query that gives a row if what it makes is there already, unless it has one.
+    /// Adds a query that gives a row if what it makes is there already, unless it has one.
     #[must_use]
     pub fn or_there(mut self, query: impl FnOnce() -> String) -> Self {
         self.there.get_or_insert_with(query);
@@ -279,21 +279,21 @@ impl Finding {
         Self { name, in_words, count: None, warns: |_| false }
     }
 
-    /// That a person should see at once.
+    /// Makes it one that a person should see at once.
     #[must_use]
     pub const fn warning(mut self) -> Self {
         self.warns = |_| true;
         self
     }
 
-    /// That a person should see at once if its rows are so.
+    /// Makes it one that a person should see at once if its rows are so.
     #[must_use]
     pub const fn warning_if(mut self, warns: fn(&Rows) -> bool) -> Self {
         self.warns = warns;
         self
     }
 
-    /// That is counted so.
+    /// Says how it is counted.
     #[must_use]
     pub const fn counted(mut self, count: fn(&Rows) -> i64) -> Self {
         self.count = Some(count);
@@ -318,7 +318,7 @@ impl Serialize for Finding {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnFound {
-    /// It stands in the report.
+    /// The finding stands in the report.
     Report,
     /// The run ends before its next unit.
     Fail {

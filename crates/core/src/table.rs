@@ -168,21 +168,21 @@ impl Column {
         Self { name, column_type, not_null: false, required: false, unread: false, own: false }
     }
 
-    /// That is never NULL.
+    /// Makes the column one that is never NULL.
     #[must_use]
     pub const fn not_null(mut self) -> Self {
         self.not_null = true;
         self
     }
 
-    /// That no module reads: a row is not told from another by it.
+    /// Says that no module reads the column: a row is not told from another by it.
     #[must_use]
     pub const fn unread(mut self) -> Self {
         self.unread = true;
         self
     }
 
-    /// That the configuration declares.
+    /// Says that the configuration declares the column.
     #[must_use]
     pub const fn own(mut self) -> Self {
         self.own = true;
@@ -240,14 +240,14 @@ impl Layout {
     pub const NONE: Self =
         Self { distribute: None, sort: None, partition: None, cluster: &[], index: None, joined: &[] };
 
-    /// With rows spread and joined by a column.
+    /// Spreads and joins rows by a column.
     #[must_use]
     pub const fn distribute(mut self, column: &'static str) -> Self {
         self.distribute = Some(column);
         self
     }
 
-    /// With rows kept in order by a column.
+    /// Keeps rows in order by a column.
     #[must_use]
     pub const fn sort(mut self, column: &'static str) -> Self {
         self.sort = Some(column);
@@ -261,21 +261,21 @@ impl Layout {
         self
     }
 
-    /// With blocks clustered by columns.
+    /// Clusters blocks by columns.
     #[must_use]
     pub const fn cluster(mut self, columns: &'static [&'static str]) -> Self {
         self.cluster = columns;
         self
     }
 
-    /// With an index for equality with a column.
+    /// Adds an index for equality with a column.
     #[must_use]
     pub const fn index(mut self, column: &'static str) -> Self {
         self.index = Some(column);
         self
     }
 
-    /// With statistics of columns.
+    /// Adds statistics of columns, which the table is joined by.
     #[must_use]
     pub const fn joined(mut self, columns: &'static [&'static str]) -> Self {
         self.joined = columns;
@@ -312,21 +312,21 @@ impl Table {
         Self { name, schema, lifetime, columns, layout: Layout::NONE, view: false, keys_of: None, shared: false }
     }
 
-    /// That is a view of other tables.
+    /// Makes it a view of other tables.
     #[must_use]
     pub fn view(mut self) -> Self {
         self.view = true;
         self
     }
 
-    /// That tells the rows of a wide table, where that is a view of production.
+    /// Says that it tells the rows of a wide table, where that is a view of production.
     #[must_use]
     pub fn keys_of(mut self, table: &'static str) -> Self {
         self.keys_of = Some(table);
         self
     }
 
-    /// That others fill too.
+    /// Says that others fill the table, too.
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.shared = true;

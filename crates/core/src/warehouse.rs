@@ -170,7 +170,7 @@ pub async fn make(warehouse: &dyn Warehouse, statement: &Statement) -> Result<Do
     }
 }
 
-/// Those of some statements of which what they depend on is so, before any of them is sent.
+/// The statements that are to be sent, as what each depends on is before any of them is sent.
 pub async fn wanted(warehouse: &dyn Warehouse, statements: &[Statement]) -> Result<Vec<Statement>, WarehouseError> {
     let mut wanted = Vec::new();
     for statement in statements {

@@ -26,7 +26,7 @@ pub enum Severity {
 /// The tables that modules own, as a run's variables name them.
 pub struct OwnTables<'a> {
     tables: Vec<Table>,
-    /// Those that are views.
+    /// The tables of these that are views.
     views: BTreeSet<&'static str>,
     variables: &'a Variables,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Collision {
 }
 
 impl<'a> OwnTables<'a> {
-    /// Those of some modules, as a dialect makes them, and the lock.
+    /// The tables of some modules, as a dialect makes them, and the lock.
     pub fn new(modules: &[Module], variables: &'a Variables, dialect: &dyn Dialect) -> Self {
         let mut tables = model::tables(modules, variables);
         let is_view = |table: &&Table| model::is_view(table, &tables, variables, dialect);

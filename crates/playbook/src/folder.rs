@@ -17,11 +17,11 @@ const CUSTOM: &str = "custom";
 /// Which playbooks are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Those of a run, which don't destroy.
+    /// The playbooks of a run, which don't destroy.
     Run,
-    /// Those that destroy.
+    /// The playbooks that destroy.
     Destroy,
-    /// All: to look at them. Those that destroy come last.
+    /// All playbooks, to look at them. Those that destroy come last.
     Look,
 }
 

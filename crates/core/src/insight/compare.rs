@@ -20,9 +20,9 @@ const ROWS_OF_RANGE: Select = sql!("insight/rows_of_range");
 pub enum Range {
     /// All.
     All,
-    /// From a time on, before another, both as the warehouse writes them.
+    /// Rows from a time on and before another, both as the warehouse writes them.
     Between(String, String),
-    /// Those without a time.
+    /// Rows without a time.
     WithoutTime,
 }
 

@@ -18,11 +18,11 @@ const KNOWN_FROM: usize = 4;
 /// Which runs.
 #[derive(Clone, Debug)]
 pub struct Runs {
-    /// Of this module only.
+    /// Only runs of this module.
     pub module: Option<String>,
-    /// That began since then only.
+    /// Only runs that began since then.
     pub since: Option<Since>,
-    /// At most so many, the newest.
+    /// At most so many runs, the newest.
     pub limit: u32,
 }
 

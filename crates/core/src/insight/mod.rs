@@ -38,7 +38,7 @@ pub struct Insight<'a> {
 }
 
 impl<'a> Insight<'a> {
-    /// Of the tables of these modules.
+    /// Looks at the tables of these modules.
     pub fn new(modules: &[Module], variables: &'a Variables, dialect: &Arc<dyn Dialect>) -> Self {
         let tables = model::tables(modules, variables);
         let renderer = Renderer::new(&tables, variables, dialect);

@@ -68,7 +68,7 @@ pub struct Status {
 }
 
 impl TableStatus {
-    /// That of a table that is not there.
+    /// The state of a table that is not there.
     fn missing(table: &Table, modules: &[Module], variables: &Variables) -> Self {
         let read_by = modules.iter().find(|module| module.input == Some(table.name)).map(|module| module.name);
         Self {
@@ -86,7 +86,7 @@ impl TableStatus {
 }
 
 impl Status {
-    /// That of a warehouse which is not there yet.
+    /// The state of a warehouse that is not there yet.
     pub fn of_nothing(
         warehouse: String,
         modules: &[Module],

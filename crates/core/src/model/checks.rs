@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// It is not asked.
+    /// The check is not asked.
     Off,
-    /// It is told.
+    /// What it finds is told.
     Warn,
-    /// It is told, and the command fails.
+    /// What it finds is told, and the command fails.
     Fail,
 }
 
@@ -58,25 +58,25 @@ impl Check {
         Self { name, about, table, reads: &[], severity: Severity::Fail, of_written: false, select, values: &[] }
     }
 
-    /// That reads other tables, too.
+    /// Names the other tables that it reads.
     pub(super) const fn reads(mut self, tables: &'static [&'static str]) -> Self {
         self.reads = tables;
         self
     }
 
-    /// Whose SELECT other checks have, too, with other values.
+    /// Gives values to its SELECT, which other checks share.
     pub(super) const fn with(mut self, values: &'static [(&'static str, &'static str)]) -> Self {
         self.values = values;
         self
     }
 
-    /// That compares production with what runs have computed: what runs leave alone need not agree.
+    /// Says that it compares production with what runs have computed: what runs leave alone need not agree.
     pub(super) const fn of_written(mut self) -> Self {
         self.of_written = true;
         self
     }
 
-    /// That is told only.
+    /// Lets it warn, and not fail.
     pub(super) const fn warns(mut self) -> Self {
         self.severity = Severity::Warn;
         self

@@ -94,7 +94,7 @@ pub struct RowCounts {
 }
 
 impl RowCounts {
-    /// Of a table, in a column of a finding.
+    /// The rows of a table, whose number is in a column of a finding.
     pub const fn new(table: &'static str, finding: &'static str, column: &'static str) -> Self {
         Self { table, finding, column }
     }
@@ -119,11 +119,11 @@ pub struct Derived {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Derivation {
-    /// It is the same value.
+    /// The value is taken over as it is.
     Identity,
-    /// It is computed from the values of one row.
+    /// The value is computed from those of one row.
     Transformation,
-    /// It is computed from the values of many rows.
+    /// The value is computed from those of many rows.
     Aggregation,
 }
 /// The columns that tell the rows of tables apart, by table.
@@ -170,14 +170,14 @@ impl Module {
         }
     }
 
-    /// That reads a table.
+    /// Names the table that it reads, and that must be there before it runs.
     #[must_use]
     pub const fn input(mut self, table: &'static str) -> Self {
         self.input = Some(table);
         self
     }
 
-    /// That loads files into a table.
+    /// Names the table that it loads files into.
     #[must_use]
     pub const fn loads(mut self, table: &'static str) -> Self {
         self.loads = Some(table);
@@ -191,21 +191,21 @@ impl Module {
         self
     }
 
-    /// Whose plans are told from other modules' by a prefix of their names.
+    /// Gives the names of its plans a prefix, which tells them from other modules'.
     #[must_use]
     pub const fn prefix(mut self, prefix: &'static str) -> Self {
         self.prefix = prefix;
         self
     }
 
-    /// That is the last of a run.
+    /// Makes it the last module of a run.
     #[must_use]
     pub const fn ends_run(mut self) -> Self {
         self.ends_run = true;
         self
     }
 
-    /// That counts rows that it reads and writes.
+    /// Says which rows that it reads and writes are counted.
     #[must_use]
     pub const fn counts(mut self, read: &'static [RowCounts], written: &'static [RowCounts]) -> Self {
         self.rows_read = read;
@@ -213,7 +213,7 @@ impl Module {
         self
     }
 
-    /// That says which columns those of its output come from.
+    /// Says which columns those of its output come from.
     #[must_use]
     pub const fn derived(mut self, derived: fn(&Variables) -> Vec<Derived>) -> Self {
         self.derived = derived;
@@ -225,14 +225,14 @@ impl Module {
         (self.derived)(variables)
     }
 
-    /// Whose tables' data can be tested.
+    /// Gives the tests of its tables' data.
     #[must_use]
     pub(crate) const fn checks(mut self, checks: &'static [Check]) -> Self {
         self.checks = checks;
         self
     }
 
-    /// Whose tables' rows are told apart by columns.
+    /// Names the columns that tell its tables' rows apart.
     #[must_use]
     pub const fn keys(mut self, keys: Keys) -> Self {
         self.keys = keys;

@@ -159,9 +159,9 @@ pub enum Event {
 pub enum Outcome {
     /// All of it was done.
     Succeeded,
-    /// It failed.
+    /// The run failed.
     Failed,
-    /// The user stopped it.
+    /// The user stopped the run.
     Cancelled,
     /// Another run was in the way, and nothing was done.
     Locked,

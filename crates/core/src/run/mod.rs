@@ -84,14 +84,14 @@ pub struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// With the usual options, the variables' lease, and nobody who listens.
+    /// A runner with the usual options, the variables' lease, and nobody who listens.
     pub fn new(warehouse: &'a dyn Warehouse, variables: &'a Variables) -> Self {
         let mut options = Options::new("a program's");
         options.lease = variables.lock_lease;
         Self { warehouse, variables, listener: &Silence, cancellation: CancellationToken::new(), options }
     }
 
-    /// On another connection.
+    /// Runs on another connection.
     #[must_use]
     pub fn warehouse(mut self, warehouse: &'a dyn Warehouse) -> Self {
         self.warehouse = warehouse;
@@ -626,8 +626,8 @@ impl Run<'_> {
         })
     }
 
-    /// Awaits work; when the user asks to stop, or the lock is lost, asks the warehouse to stop it, and awaits what it says. What has not begun
-    /// when it is asked to stop begins all the same: it is asked again until it ends.
+    /// Awaits work; when the user asks to stop, or the lock is lost, asks the warehouse to stop it, and awaits what it says. What
+    /// has not begun when it is asked to stop begins all the same: it is asked again until it ends.
     async fn cancellable<T>(
         &self,
         work: impl Future<Output = Result<T, WarehouseError>>,

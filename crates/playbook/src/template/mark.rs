@@ -88,7 +88,7 @@ impl<'a> Marker<'a> {
         Self { template, starts, kept: None }
     }
 
-    /// That keeps what changes, if there is somewhere to keep it.
+    /// Keeps what changes, if there is somewhere to keep it.
     pub(super) fn keeping(mut self, kept: Option<&'a Kept>) -> Self {
         self.kept = kept;
         self

@@ -43,11 +43,11 @@ pub enum Rule {
     Count,
     /// The sum of all that have it.
     Sum,
-    /// From the one that starts first to the one that ends last.
+    /// The time from the start of the first page view to the end of the last.
     StartToEnd,
-    /// Those with the smallest value.
+    /// The page views with the smallest value.
     Min,
-    /// Those with the largest value.
+    /// The page views with the largest value.
     Max,
     /// How many different values there are.
     CountDistinct,

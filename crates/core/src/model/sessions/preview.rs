@@ -35,7 +35,8 @@ pub(crate) const PRODUCTION: &str = SESSIONS;
 /// Writes a SELECT, with names of its own.
 pub(crate) type Render<'a> = dyn Fn(&Select, &[(&str, &str)]) -> String + 'a;
 
-/// The queries, of production's rows from so many days before on: summary, changed columns, samples, dropped sessions, multiplied sessions.
+/// The queries, of production's rows from so many days before on: summary, changed columns, samples, dropped sessions,
+/// multiplied sessions.
 pub(crate) fn queries(
     render: &Render<'_>,
     variables: &Variables,

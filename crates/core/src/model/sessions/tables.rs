@@ -25,7 +25,8 @@ pub const SESSIONS_USERID_MANIFEST_READ: &str = "sessions_userid_manifest_read";
 /// removal, find out by them whether these are still the tables that this run has made.
 pub const SESSIONS_METADATA_THIS_RUN: &str = "sessions_metadata_this_run";
 
-/// What main read of the input: how often each row, by a fingerprint of the columns that the module reads. `complete` removes these rows and no others.
+/// What main read of the input: how often each row, by a fingerprint of the columns that the module reads. `complete` removes
+/// these rows and no others.
 pub const SESSIONS_INPUT_THIS_RUN: &str = "sessions_input_this_run";
 
 /// Copies of rows that main read which were staged since, just as they were.
