@@ -546,6 +546,8 @@ fn on_a_terminal(folder: &Folder, arguments: &str) -> Said {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEBSESSIONS_")) {
         script.env_remove(name);
     }
+    // A user's own shell, or one that lacks the user's locale, has words of its own.
+    script.env("SHELL", "/bin/sh").env("LC_ALL", "C");
     script.env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
     Said::from(script.output().expect("script starts"))
 }
