@@ -809,7 +809,7 @@ fn checks_of_what_runs_write_are_not_asked_with_skip_derived() {
                 "{}",
                 said.stderr
             );
-            assert_eq!(said.stderr.contains("nothing was checked: [check.severity] has all of it off"), !other);
+            assert!(!said.stderr.contains("has all of it off"), "{}", said.stderr);
             assert_eq!(said.stdout.contains("sessions_keys"), other, "{}", said.stdout);
         }
     });

@@ -24,12 +24,14 @@ pub(crate) fn hear() {
                 });
             }
         }
-        #[cfg(not(unix))]
-        tokio::spawn(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                ASKED.add_permits(1);
-            }
-        });
+        #[cfg(windows)]
+        if let Ok(mut signals) = tokio::signal::windows::ctrl_c() {
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    ASKED.add_permits(1);
+                }
+            });
+        }
     });
 }
 

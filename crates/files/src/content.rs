@@ -24,6 +24,7 @@ const SNIFFED: u64 = 4096;
 const MAGIC: u64 = 4;
 /// Bytes that are shown of what can't be read, beside these.
 const SHOWN: u64 = 16;
+const FOLLOWS: &str = "something else follows what is compressed";
 /// The largest window of zstd that is unpacked, as a power of two: 128 MiB, what its own tool takes unasked.
 const ZSTD_WINDOW: u32 = 27;
 
@@ -122,6 +123,22 @@ fn compression_of(first: &[u8]) -> Option<Compression> {
     }
 }
 
+/// Whether these are all bytes that are left, and the first ones of a member whose other ones were cut off.
+fn is_cut(compression: Compression, left: &[u8]) -> bool {
+    match compression {
+        Compression::Gzip => left == [0x1f],
+        Compression::Zstd => matches!(
+            left,
+            [0x28]
+                | [0x28, 0xb5]
+                | [0x28, 0xb5, 0x2f]
+                | [0x50..=0x5f]
+                | [0x50..=0x5f, 0x2a]
+                | [0x50..=0x5f, 0x2a, 0x4d]
+        ),
+    }
+}
+
 /// What gzip calls members, and zstd frames: one after the other, any number of them. Each is unpacked by itself, so that what
 /// follows one and begins no other is told from one that was cut off.
 struct Members {
@@ -186,10 +203,13 @@ impl Read for Members {
             if next.is_empty() {
                 break;
             }
+            if is_cut(self.compression, &next) {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
             if compression_of(&next) != Some(self.compression) {
                 reader.take(SHOWN).read_to_end(&mut next)?;
                 let next = quoted(&String::from_utf8_lossy(&next));
-                return Err(std::io::Error::other(format!("something else follows what is compressed: {next}")));
+                return Err(std::io::Error::other(format!("{FOLLOWS}: {next}")));
             }
             self.member = Some(Member::new(self.compression, Cursor::new(next).chain(reader))?);
         }
@@ -450,6 +470,9 @@ impl Input {
             (false, _) => (Fault::Unreadable, text, "get or write the whole file again"),
             (true, ErrorKind::UnexpectedEof) => damaged("ends too early: it was cut off"),
             (true, _) if text == "invalid gzip header" => damaged("is damaged: its header is wrong"),
+            (true, _) if text.starts_with(FOLLOWS) => {
+                (Fault::Damaged, text, "take away what follows, or get or write the file again")
+            }
             // The words of zstd: <https://github.com/facebook/zstd/blob/dev/lib/common/error_private.c>.
             (true, _) if text.starts_with("Dictionary") => (
                 Fault::Format,

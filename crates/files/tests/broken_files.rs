@@ -141,8 +141,11 @@ fn what_follows_the_compressed_part_of_a_file_is_told_from_a_file_that_was_cut()
                 assert!(refused.message.contains(words), "{ending} {more:?}: {refused}");
             }
         }
-        let refused = read(&folder.write(&name, &whole[..whole.len() - 4])).expect_err("it was cut");
-        assert!(refused.message.contains("ends too early"), "{ending}: {refused}");
+        let twice = [&whole[..], &whole].concat();
+        for length in [whole.len() - 4, whole.len() + 1, whole.len() + 2, whole.len() + 3] {
+            let refused = read(&folder.write(&name, &twice[..length])).expect_err("it was cut");
+            assert!(refused.message.contains("ends too early"), "{ending} {length}: {refused}");
+        }
     }
 }
 

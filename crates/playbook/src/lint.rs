@@ -62,13 +62,24 @@ pub fn lint(
     let first = playbooks.iter().position(Playbook::destroys).unwrap_or(playbooks.len());
     let (run, destroyed) = playbooks.split_at(first);
     for together in [run, destroyed] {
-        if let Some(first) = together.first().filter(|_| !lint.has_errors())
+        if !together.is_empty()
+            && !lint.has_errors()
             && let Err(error) = run_of(together, sql_root, lint.dialect, &lint.own)
         {
-            lint.error(&first.path.display().to_string(), &error);
+            lint.error(&place_of(&error, together), &error);
         }
     }
     lint.problems()
+}
+
+/// Where an error of some playbooks' run is: in the playbook that it begins with, or in one of all of them.
+fn place_of(error: &Error, playbooks: &[Playbook]) -> String {
+    let text = error.to_string();
+    let mut files: Vec<String> = playbooks.iter().map(|playbook| playbook.path.display().to_string()).collect();
+    match files.iter().position(|file| text.starts_with(&format!("{file}:"))) {
+        Some(position) => files.swap_remove(position),
+        None => files.join(", "),
+    }
 }
 
 /// Looks at the SQL files of a module of `websessions.toml`.
@@ -86,8 +97,8 @@ pub fn lint_module(
         }),
         Err(error) => lint.error(&module.name, &error),
     }
-    if let Err(error) = module.plan(model_variables, lint.dialect, &lint.own)
-        && !lint.has_errors()
+    if !lint.has_errors()
+        && let Err(error) = module.plan(model_variables, lint.dialect, &lint.own)
     {
         lint.error(&module.name, &error);
     }

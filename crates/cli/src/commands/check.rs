@@ -48,9 +48,10 @@ impl Invocation<'_> {
             OutputFormat::Json => output::json(&in_json(&answers))?,
             OutputFormat::Text => output::data(&in_words(&answers))?,
         }
-        if answers.is_empty() {
+        // Of those that were named and are off, each is said.
+        if answers.is_empty() && asked.names.is_empty() {
             output::warn("nothing was checked: [check.severity] has all of it off");
-        } else if answers.iter().all(|answer| answer.outcome == Outcome::Skipped) {
+        } else if !answers.is_empty() && answers.iter().all(|answer| answer.outcome == Outcome::Skipped) {
             output::warn("nothing was checked: the tables are not there, or runs don't write them");
         }
         failure(&answers)

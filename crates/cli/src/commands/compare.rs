@@ -156,7 +156,11 @@ async fn compare_tables(sides: &[Side<'_>; 2], one: &str, other: &str, what: &Co
         [true, true] => {}
         [false, false] if one == other && what.tables.is_empty() => return Ok(answer),
         [false, false] => {
-            return Err(absent(format!("there is no {}, and no {}", first.name, second.name)));
+            let message = match first.name == second.name {
+                true => format!("there is no {} in either target", first.name),
+                false => format!("there is no {}, and no {}", first.name, second.name),
+            };
+            return Err(absent(message));
         }
         [there, _] => {
             let missing = if there { &second.name } else { &first.name };

@@ -19,8 +19,10 @@ impl Invocation<'_> {
             websessions_playbook::lint(playbooks, self.sql_root, dialect, modules, self.variables())
         };
         let files = Files::default();
-        let mut problems = lint(&self.modules_of_playbooks(self.planned_arrivals(&files)));
-        if self.configuration.modules.has_page_views() {
+        let arrivals = self.planned_arrivals(&files);
+        let may_come = matches!(arrivals, Arrivals::Staged) && self.configuration.modules.has_page_views();
+        let mut problems = lint(&self.modules_of_playbooks(arrivals));
+        if may_come && !playbooks.is_empty() {
             let with_page_views = lint(&self.modules_of_playbooks(Arrivals::Here(&files)));
             let mut more: Vec<LintProblem> =
                 with_page_views.into_iter().filter(|problem| !problems.contains(problem)).collect();
@@ -30,6 +32,7 @@ impl Invocation<'_> {
                     format!("a run that page views come with (--page-views) refuses this: {}", problem.message);
             }
             problems.extend(more);
+            problems.sort();
         }
         let apart = self.modules_apart()?.into_iter();
         problems.extend(apart.map(|(playbook, problem)| LintProblem::warning(playbook, problem)));

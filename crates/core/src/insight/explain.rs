@@ -36,6 +36,7 @@ pub struct ExplainedSession {
     /// How many page views of it wait for the next run.
     pub waiting: usize,
     /// The tables that it was looked for in: those of its rows and page views that are there.
+    #[serde(skip)]
     pub looked_in: Vec<String>,
     /// Its page views, its rows, or why there are none.
     #[serde(flatten)]
@@ -107,11 +108,11 @@ impl Insight<'_> {
         let looked_in = [explain::ROWS_IN, PAGE_VIEWS, explain::WAITING_IN].into_iter();
         let looked_in = looked_in.filter(|table| there.contains_key(table)).filter_map(name).collect();
         Ok(ExplainedSession {
-            looked_in,
             session: session.to_owned(),
             table: name(explain::ROWS_IN).unwrap_or_default(),
             page_views_in: name(table).filter(|_| !page_views.rows.is_empty()),
             waiting: waiting.rows.len(),
+            looked_in,
             explanation: Explanation::new(&production, page_views, waiting.rows.len(), &self.variables.columns),
             written_by: written_by.collect(),
         })

@@ -639,10 +639,13 @@ impl Run<'_> {
             () = self.cancellation.cancelled() => self.recorder.on(&Event::Cancelling),
             () = lost.cancelled() => {}
         }
+        let mut is_said = false;
         loop {
-            if let Err(error) = self.warehouse.cancel().await {
+            // What it has not heard of yet it may refuse to stop.
+            if let Err(error) = self.warehouse.cancel().await
+                && !std::mem::replace(&mut is_said, true)
+            {
                 self.warn(format!("can't cancel in the warehouse: {error}"));
-                return work.await;
             }
             tokio::select! {
                 result = &mut work => return result,
@@ -677,5 +680,69 @@ async fn check_lease(lease: &Lease<'_>, next: &str) -> Result<(), Error> {
         Ok(false) => Err(Error::LeaseLost { next: next.to_owned() }),
         Err(_) if lease.is_valid() => Ok(()),
         Err(source) => Err(Error::Warehouse { context: format!("can't renew the lock before {next}"), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::plan::Statement;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Notify;
+
+    /// A warehouse that has not heard yet of what it is first asked to stop.
+    #[derive(Debug, Default)]
+    struct Late {
+        asked: AtomicUsize,
+        stopped: Notify,
+    }
+
+    #[async_trait::async_trait]
+    impl Warehouse for Late {
+        fn dialect(&self) -> Arc<dyn Dialect> {
+            unreachable!("nothing is written for it")
+        }
+
+        fn location(&self) -> String {
+            unreachable!("it is nowhere")
+        }
+
+        async fn execute(&self, _: &Statement) -> Result<Done, WarehouseError> {
+            unreachable!("it runs nothing")
+        }
+
+        async fn execute_block(&self, _: &[Statement]) -> Result<Vec<Done>, WarehouseError> {
+            unreachable!("it runs nothing")
+        }
+
+        async fn query(&self, _: &str) -> Result<Rows, WarehouseError> {
+            unreachable!("it runs nothing")
+        }
+
+        async fn cancel(&self) -> Result<(), WarehouseError> {
+            if self.asked.fetch_add(1, Ordering::SeqCst) < 2 {
+                return Err(WarehouseError::new(WarehouseErrorKind::Missing, "no such job"));
+            }
+            self.stopped.notify_one();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_stopped_yet_is_asked_to_stop_again() {
+        let (warehouse, variables, cancellation) = (Late::default(), Variables::default(), CancellationToken::new());
+        let runner = Runner::new(&warehouse, &variables).cancellation(cancellation.clone());
+        let recorder = Recorder::new(&Silence);
+        let run = runner.begin(&recorder);
+        cancellation.cancel();
+        let work = async {
+            warehouse.stopped.notified().await;
+            Err::<(), _>(WarehouseError::new(WarehouseErrorKind::Cancelled, "stopped"))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let error = runtime.block_on(run.cancellable(work, &CancellationToken::new())).expect_err("it was stopped");
+        assert_eq!((error.kind, warehouse.asked.into_inner()), (WarehouseErrorKind::Cancelled, 3));
     }
 }
