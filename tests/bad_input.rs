@@ -375,7 +375,7 @@ fn odd_surroundings() {
     check(&said, &export, 1, &["UTF-8", "'--to -'"]);
     let to_output = ["export", "sessions", "--to", "-"];
     let without = folder.command(&to_output).env("TMPDIR", "/nonexistent").output().expect("the binary starts").into();
-    check(&without, &to_output, 1, &["/nonexistent (TMPDIR)"]);
+    check(&without, &to_output, 2, &["/nonexistent, the folder of temporary files", "set TMPDIR"]);
     refuses(&folder, &["--lineage", "", "run"], 2, &["a value is required for '--lineage"]);
     let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
     let unheard = folder.command(&["nonsense"]).stderr(full).status().expect("the binary starts");

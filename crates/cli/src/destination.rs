@@ -117,9 +117,9 @@ impl Destination {
             }
             Self::Stream(_) | Self::StandardOutput => {
                 let folder = std::env::temp_dir();
-                Workshop::open(&folder).map_err(|source| {
-                    let path = format!("{} (TMPDIR), the folder of temporary files", folder.display());
-                    Error::File { path, source }
+                Workshop::open(&folder).map_err(|error| Error::Configuration {
+                    message: format!("can't write in {}, the folder of temporary files: {error}", folder.display()),
+                    hint: Some("make it, or set TMPDIR to a folder that this user can write in".to_owned()),
                 })
             }
         }

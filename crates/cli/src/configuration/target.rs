@@ -107,7 +107,7 @@ impl ChosenTarget<'_> {
             None => "in a playbook's target, under [target.NAME] in the configuration file".to_owned(),
         };
         let hint = format!(
-            "nothing was done; the target's settings stand {place}, or in the environment ({TARGET_ENVIRONMENT}…): {} lists them",
+            "nothing was done; the target's settings stand {place}, in the environment ({TARGET_ENVIRONMENT}…), or, its database, in --database: {} lists them",
             pasteable("backends")
         );
         Error::Configuration { message, hint: Some(hint) }
