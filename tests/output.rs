@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::Value;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use support::{Folder, Said, json, refused, schema, validate};
 use websessions_test_servers::{end, signal, wait_until};
@@ -77,15 +77,15 @@ fn an_export_that_fails_leaves_the_file_that_was_there() {
     assert_eq!(said.code, 1, "{big}: {}{}", said.stdout, said.stderr);
     assert!(said.stderr.contains("keep.csv") || said.stderr.contains("File too large"), "{}", said.stderr);
     assert_eq!(std::fs::read_to_string(&keep).expect("the file"), "precious\n");
-    assert_eq!(entries(folder.path(), ".websessions"), Vec::<String>::new());
+    assert_eq!(entries(folder.path(), ".websessions"), Vec::<PathBuf>::new());
     folder.run(&["export", "sessions", "--to", "keep.csv"]).done("export").expect("exported");
     assert!(std::fs::read_to_string(&keep).expect("the file").contains("s1"));
 }
 
-fn entries(folder: &Path, beginning: &str) -> Vec<String> {
+fn entries(folder: &Path, beginning: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with(beginning)).collect()
+    let entries = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning));
+    entries.map(|entry| entry.path()).collect()
 }
 
 /// A file that is named is replaced, unless it is one that the command reads, or the warehouse itself.
@@ -141,31 +141,32 @@ fn nothing_stays_beside_a_file_that_was_not_finished() {
     let folder = with_sessions();
     folder.run(&["load", "--staged", &fixture_sample()]).done("load").expect("staged");
     // Sends a signal as soon as the export has a folder of its own, or one with a file in it.
-    let stopped = |signal: &str, writes: bool| {
+    let stopped = |name: &str, writes: bool| {
         let left = entries(folder.path(), ".websessions-");
         let mut export = folder.command(&["export", "page_views_staged", "--to", "big.csv.gz"]);
         let mut child = export.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let has_begun = || {
-            let mut new = entries(folder.path(), ".websessions-").into_iter().filter(|name| !left.contains(name));
-            new.any(|name| !writes || !entries(&folder.path().join(name), "").is_empty())
+            let mut new = entries(folder.path(), ".websessions-").into_iter().filter(|path| !left.contains(path));
+            new.any(|path| !writes || !entries(&path, "").is_empty())
         };
-        while !has_begun() && child.try_wait().expect("it can be asked").is_none() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+        wait_until("the export begins or ends", || has_begun() || child.try_wait().expect("its state").is_some());
+        // One that has just ended takes a signal until it is waited for.
+        if child.try_wait().expect("its state").is_none() {
+            signal(name, child.id());
         }
-        let _ = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
-        Said::from(child.wait_with_output().expect("it ends"))
+        Said::from(end(child))
     };
     for writes in [false, true, false, true] {
         let said = stopped("-INT", writes);
         assert!([0, 130].contains(&said.code), "{}{}{}", said.code, said.stdout, said.stderr);
-        assert_eq!(entries(folder.path(), ".websessions-"), Vec::<String>::new());
+        assert_eq!(entries(folder.path(), ".websessions-"), Vec::<PathBuf>::new());
     }
     // By a signal it has no exit code. It may end before the signal comes.
     let mut kills =
         (0..50).map(|_| stopped("-KILL", true).code == -1 && !entries(folder.path(), ".websessions-").is_empty());
     assert!(kills.any(|killed| killed), "no export was killed while it wrote");
     folder.run(&["init"]).done("init").expect("written");
-    assert_eq!(entries(folder.path(), ".websessions-"), Vec::<String>::new());
+    assert_eq!(entries(folder.path(), ".websessions-"), Vec::<PathBuf>::new());
 }
 
 /// A command that is told to do next is about what this one was about, and can be pasted.
@@ -278,13 +279,10 @@ fn ctrl_c_ends_an_export_that_nobody_reads() {
 #[cfg(unix)]
 fn interrupted_with_content(command: &mut Command) -> Said {
     let temporary = Folder::new();
-    let entries_of = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
-        std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
-    };
     command.env("TMPDIR", temporary.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().expect("the binary starts");
     wait_until("there is content", || {
-        let mut parts = entries_of(temporary.path()).into_iter().flat_map(|folder| entries_of(&folder));
+        let mut parts = entries(temporary.path(), "").into_iter().flat_map(|folder| entries(&folder, ""));
         parts.any(|part| std::fs::metadata(part).is_ok_and(|part| part.len() > 0))
     });
     signal("-INT", child.id());

@@ -15,17 +15,10 @@ pub(crate) fn hear() {
     static HEARS: Once = Once::new();
     HEARS.call_once(|| {
         #[cfg(unix)]
-        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-            if let Ok(mut signals) = signal(kind) {
-                tokio::spawn(async move {
-                    while signals.recv().await.is_some() {
-                        ASKED.add_permits(1);
-                    }
-                });
-            }
-        }
+        let sources = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
         #[cfg(windows)]
-        if let Ok(mut signals) = tokio::signal::windows::ctrl_c() {
+        let sources = [tokio::signal::windows::ctrl_c()];
+        for mut signals in sources.into_iter().flatten() {
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     ASKED.add_permits(1);

@@ -21,7 +21,7 @@ const CHUNK: usize = 256 << 10;
 /// Bytes in which the first character that is not white space is looked for.
 const SNIFFED: u64 = 4096;
 /// Bytes by which it is known what is compressed how.
-const MAGIC: u64 = 4;
+const LONGEST_MAGIC: u64 = 4;
 /// Bytes that are shown of what can't be read, beside these.
 const SHOWN: u64 = 16;
 const FOLLOWS: &str = "something else follows what is compressed";
@@ -114,29 +114,29 @@ enum Compression {
     Zstd,
 }
 
+/// How the members of gzip and the frames of zstd begin, with what counts of the first byte. The last is a frame that is to be
+/// skipped, with which parallel compressors begin.
+const MAGIC: [(Compression, u8, &[u8]); 3] = [
+    (Compression::Gzip, 0xff, &[0x1f, 0x8b]),
+    (Compression::Zstd, 0xff, &[0x28, 0xb5, 0x2f, 0xfd]),
+    (Compression::Zstd, 0xf0, &[0x50, 0x2a, 0x4d, 0x18]),
+];
+
+/// Whether bytes are as these begin, as far as both go.
+fn agree(bytes: &[u8], mask: u8, magic: &[u8]) -> bool {
+    let begins = bytes.first().is_some_and(|first| first & mask == magic[0]);
+    begins && bytes.iter().zip(magic).skip(1).all(|(byte, expected)| byte == expected)
+}
+
 fn compression_of(first: &[u8]) -> Option<Compression> {
-    match first {
-        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
-        // A frame of data, or one to be skipped, with which parallel compressors begin.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
-        _ => None,
-    }
+    let found = MAGIC.iter().find(|(_, mask, magic)| first.len() >= magic.len() && agree(first, *mask, magic));
+    found.map(|(compression, ..)| *compression)
 }
 
 /// Whether these are all bytes that are left, and the first ones of a member whose other ones were cut off.
 fn is_cut(compression: Compression, left: &[u8]) -> bool {
-    match compression {
-        Compression::Gzip => left == [0x1f],
-        Compression::Zstd => matches!(
-            left,
-            [0x28]
-                | [0x28, 0xb5]
-                | [0x28, 0xb5, 0x2f]
-                | [0x50..=0x5f]
-                | [0x50..=0x5f, 0x2a]
-                | [0x50..=0x5f, 0x2a, 0x4d]
-        ),
-    }
+    let mut cut = MAGIC.iter().filter(|(of, _, magic)| *of == compression && left.len() < magic.len());
+    cut.any(|(_, mask, magic)| agree(left, *mask, magic))
 }
 
 /// What gzip calls members, and zstd frames: one after the other, any number of them. Each is unpacked by itself, so that what
@@ -199,7 +199,7 @@ impl Read for Members {
             // No member is as short as what its reader began with.
             let (_, mut reader) = rest.into_inner();
             let mut next = Vec::new();
-            reader.by_ref().take(MAGIC).read_to_end(&mut next)?;
+            reader.by_ref().take(LONGEST_MAGIC).read_to_end(&mut next)?;
             if next.is_empty() {
                 break;
             }

@@ -1,5 +1,6 @@
 //! Files: read as text, and found where the trees of playbooks keep their SQL.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use websessions_core::error::{Error, Remedy};
 
@@ -15,11 +16,12 @@ pub(crate) fn read(file: &Path) -> Result<String, Error> {
     })
 }
 
-/// Refuses a folder where one file is meant, and the other way round: which of the two a name is of is how it is given.
-pub(crate) fn check_kind(path: &Path, is_folder: bool) -> Result<(), Error> {
+/// What is known of a file or folder. A folder is refused where one file is meant, and the other way round: which of the two a name
+/// is of is how it is given.
+pub(crate) fn metadata_of(path: &Path, is_folder: bool) -> Result<Metadata, Error> {
     let metadata = std::fs::metadata(path).map_err(|error| Error::unreadable(path.display(), &error))?;
     if metadata.is_dir() == is_folder {
-        return Ok(());
+        return Ok(metadata);
     }
     let message = match is_folder {
         true => format!("{} is a file, and a folder of playbooks is read here", path.display()),

@@ -1,6 +1,6 @@
 //! Playbooks from files: one, or all of a folder and those below it, in the order in which they run.
 
-use crate::files::check_kind;
+use crate::files::metadata_of;
 use crate::playbook::{ENDINGS, Playbook, without_ending};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ fn read_directory(
     purpose: Purpose,
     read: impl Fn(&Path) -> Result<Playbook, Error>,
 ) -> Result<Vec<Playbook>, Error> {
-    check_kind(folder, true)?;
+    metadata_of(folder, true)?;
     // Of migrations only those of the folder that is asked for.
     let within = folder.components().any(|component| component.as_os_str() == MIGRATIONS);
     let migrations = |path: &Path| {

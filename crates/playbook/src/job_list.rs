@@ -81,7 +81,7 @@ pub fn from_job_list(
         ),
     }
     };
-    crate::files::check_kind(file, false)?;
+    crate::files::metadata_of(file, false)?;
     let text = crate::files::read(file)?;
     let list: JobList = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let data = &list.data;

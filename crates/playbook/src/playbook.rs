@@ -1,7 +1,7 @@
 //! Playbook files: YAML that is a Go template, with or without a colon before each key. What they say becomes phases of
 //! the model and users' own scripts.
 
-use crate::files::{check_kind, read};
+use crate::files::{metadata_of, read};
 use crate::target::{TARGET_KEYS, Target};
 use crate::template::{Kept, printable, render, render_the_settled};
 use crate::yaml::{number, scalar};
@@ -57,8 +57,7 @@ pub struct Query {
 impl Playbook {
     /// Reads a playbook. `overrides` are the command line's variables, as text: they take the type of what they override.
     pub fn read(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, Error> {
-        check_kind(path, false)?;
-        let size = std::fs::metadata(path).map_err(|error| Error::unreadable(path.display(), &error))?.len();
+        let size = metadata_of(path, false)?.len();
         if size > LARGEST {
             return Err(Error::configuration(format!("{}: larger than {LARGEST} bytes", path.display())));
         }

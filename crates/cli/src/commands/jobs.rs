@@ -50,7 +50,8 @@ impl Invocation<'_> {
         let jobs = if self.configuration.playbooks.is_empty() {
             self.jobs_of_modules(matches!(arrivals, Arrivals::Staged), dialect)?
         } else {
-            self.jobs_of_playbooks(&self.modules_of_playbooks(arrivals), dialect)?
+            let come = matches!(arrivals, Arrivals::Here(_));
+            self.jobs_of_playbooks(&self.modules_of_playbooks(come), dialect)?
         };
         self.around(arrivals, jobs, dialect)
     }
@@ -80,11 +81,10 @@ impl Invocation<'_> {
         self.jobs_of_playbooks(&self.modules(), dialect)
     }
 
-    /// The modules whose tables the playbooks' own SQL must leave alone. Where no page views come, `page_views` is the
+    /// The modules whose tables the playbooks' own SQL must leave alone. Where no page views come with the run, `page_views` is the
     /// playbooks' own.
-    pub(super) fn modules_of_playbooks(&self, arrivals: Arrivals<'_>) -> Vec<Module> {
-        let page_views = matches!(arrivals, Arrivals::Here(_)).then(page_views::module);
-        page_views.into_iter().chain(self.modules()).collect()
+    pub(super) fn modules_of_playbooks(&self, page_views_come: bool) -> Vec<Module> {
+        page_views_come.then(page_views::module).into_iter().chain(self.modules()).collect()
     }
 
     /// What the playbooks do, in order, and what they leave out.

@@ -1,11 +1,9 @@
 //! What is wrong with playbooks, or with the configuration's custom modules, as far as that shows without a connection.
 
 use super::Invocation;
-use super::page_views::Arrivals;
 use crate::arguments::OutputFormat;
 use crate::output;
 use websessions_core::error::Error;
-use websessions_core::files::Files;
 use websessions_core::model::Module;
 use websessions_core::words::counted;
 use websessions_playbook::{LintProblem, Severity};
@@ -18,12 +16,10 @@ impl Invocation<'_> {
         let lint = |modules: &[Module]| {
             websessions_playbook::lint(playbooks, self.sql_root, dialect, modules, self.variables())
         };
-        let files = Files::default();
-        let arrivals = self.planned_arrivals(&files);
-        let may_come = matches!(arrivals, Arrivals::Staged) && self.configuration.modules.has_page_views();
-        let mut problems = lint(&self.modules_of_playbooks(arrivals));
-        if may_come && !playbooks.is_empty() {
-            let with_page_views = lint(&self.modules_of_playbooks(Arrivals::Here(&files)));
+        let come = self.variables().page_views_from.is_some();
+        let mut problems = lint(&self.modules_of_playbooks(come));
+        if !come && self.configuration.modules.has_page_views() && !playbooks.is_empty() {
+            let with_page_views = lint(&self.modules_of_playbooks(true));
             let mut more: Vec<LintProblem> =
                 with_page_views.into_iter().filter(|problem| !problems.contains(problem)).collect();
             for problem in more.iter_mut().filter(|problem| problem.severity == Severity::Error) {

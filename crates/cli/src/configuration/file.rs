@@ -106,11 +106,14 @@ impl std::fmt::Display for Modules {
     }
 }
 
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::unreadable(format!("the configuration file {}", path.display()), error)
+}
+
 impl File {
     pub(super) fn read(given: Option<&Path>) -> Result<Self, Error> {
         let path = given.unwrap_or(Path::new(FILE_NAME));
-        let failed =
-            |error: std::io::Error| Error::unreadable(format!("the configuration file {}", path.display()), &error);
+        let failed = |error: std::io::Error| unreadable(path, &error);
         let mut opened = match std::fs::File::open(path) {
             Ok(opened) => opened,
             Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),

@@ -15,7 +15,7 @@ const STORE: &str = "websessions/trusted.toml";
 #[cfg(unix)]
 pub(super) fn check_owner(path: &Path, opened: &std::fs::File) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
-    let unreadable = |error| Error::unreadable(format!("the configuration file {}", path.display()), &error);
+    let unreadable = |error| super::file::unreadable(path, &error);
     let file = opened.metadata().map_err(unreadable)?;
     // A link leads to another's choice of a file, and says which folder relative paths begin at.
     let link = path.symlink_metadata().map_err(unreadable)?;

@@ -184,7 +184,7 @@ pub(in crate::model) fn sessions_userid_manifest_read() -> Table {
 }
 
 /// The columns of a page's address, by what their names begin with.
-pub(in crate::model) fn page_columns(prefix: &str) -> Vec<Column> {
+fn page_columns(prefix: &str) -> Vec<Column> {
     let parts = [
         ("title", 2000),
         ("url", 4096),
@@ -198,7 +198,7 @@ pub(in crate::model) fn page_columns(prefix: &str) -> Vec<Column> {
 }
 
 /// The columns of where a session came from; the first is the whole address.
-pub(in crate::model) fn referrer_columns(whole: &'static str) -> Vec<Column> {
+fn referrer_columns(whole: &'static str) -> Vec<Column> {
     vec![
         Column::new(whole, Varying(4096)),
         Column::new("refr_urlscheme", Varying(16)),
@@ -213,7 +213,7 @@ pub(in crate::model) fn referrer_columns(whole: &'static str) -> Vec<Column> {
 }
 
 /// The columns of the campaign that a session is of.
-pub(in crate::model) fn marketing_columns() -> Vec<Column> {
+fn marketing_columns() -> Vec<Column> {
     vec![
         Column::new("mkt_medium", Varying(255)),
         Column::new("mkt_source", Varying(255)),
@@ -223,6 +223,11 @@ pub(in crate::model) fn marketing_columns() -> Vec<Column> {
         Column::new("mkt_clickid", Varying(128)),
         Column::new("mkt_network", Varying(64)),
     ]
+}
+
+/// The columns of a first and a last page, and of where the first was come to from.
+pub(in crate::model) fn visit_columns() -> Vec<Column> {
+    [page_columns("first_page"), page_columns("last_page"), referrer_columns("referrer"), marketing_columns()].concat()
 }
 
 /// The columns of where and by what a page was viewed.
@@ -343,10 +348,7 @@ pub(in crate::model) fn sessions_columns(own: &OwnColumns) -> Vec<Column> {
             Column::new("engaged_time_in_s", Integer),
             Column::new("absolute_time_in_s", Integer),
         ],
-        page_columns("first_page"),
-        page_columns("last_page"),
-        referrer_columns("referrer"),
-        marketing_columns(),
+        visit_columns(),
         place_columns(),
         vec![
             Column::new("br_renderengine", Varying(50)),

@@ -1,8 +1,7 @@
 //! Every table of the users module: its columns in order, where it lives, how long it lives and how it is laid out.
 
 use crate::model::sessions::tables::{
-    marketing_columns, page_columns, referrer_columns, sessions, sessions_columns, sessions_userid_manifest_read,
-    sessions_userid_manifest_staged,
+    sessions, sessions_columns, sessions_userid_manifest_read, sessions_userid_manifest_staged, visit_columns,
 };
 use crate::model::shared::metadata_columns;
 use crate::own_columns::OwnColumns;
@@ -98,10 +97,7 @@ fn users_columns(own: &OwnColumns, sum: crate::table::ColumnType) -> Vec<Column>
             Column::new("sessions", sum),
             Column::new("engaged_time_in_s", sum),
         ],
-        page_columns("first_page"),
-        page_columns("last_page"),
-        referrer_columns("referrer"),
-        marketing_columns(),
+        visit_columns(),
     ];
     own.of_users(columns.concat())
 }
